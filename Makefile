@@ -1,0 +1,67 @@
+# `make help` lists the targets. Everything is set up on the way: a virtual environment in .venv, wheels with hashes.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+setup: .venv/.server ## Make .venv with the omni command.
+
+demo: setup ## Start the platform, take the guided tour, keep serving until Ctrl-C (OMNI_DEMO_EXIT=1: end after the tour).
+	@$(BIN)/omni demo --up
+
+up: setup ## Start the platform and keep it running until Ctrl-C.
+	@$(BIN)/omni up
+
+test: .venv/.dev ## Run every test.
+	$(BIN)/pytest -q
+
+check: .venv/.dev ## Format, lint, types, import contracts, house rules.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m tools.house_lints
+
+format: .venv/.dev ## Put the code into its format.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev ## Run all benchmarks; each writes bench/results/NAME.json and fails below its bars.
+	$(BIN)/python -m bench
+
+bench-%: .venv/.dev
+	$(BIN)/python -m bench $*
+
+soak: .venv/.dev ## The long tests.
+	$(BIN)/pytest -q -m soak
+
+lock: .venv/.dev ## Resolve requirements/*.in into hashed locks.
+	cd requirements && for name in server dev; do \
+	  ins=server.in; [ $$name = dev ] && ins="server.in dev.in"; \
+	  ../$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --override overrides.in \
+	    --generate-hashes --no-emit-index-url --no-header $$ins -o $$name.txt; done
+
+clean: ## Remove what setup made; the state in .omni stays.
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Omni needs Python 3.11 or newer: install it (Debian, Ubuntu: apt install python3 python3-venv) or say make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+	  rm -rf .venv; echo "The venv module is missing: apt install python3-venv" >&2; exit 1; }
+
+.venv/.server: .venv/bin/python requirements/server.txt pyproject.toml
+	@echo "Installing Omni into .venv (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/server.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+.venv/.dev: .venv/.server requirements/dev.txt
+	@echo "Installing what the checks and tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: help setup demo up test check format bench soak lock clean

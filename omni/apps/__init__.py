@@ -1,0 +1,1 @@
+"""Composition roots: wiring only, and the only readers of the environment."""

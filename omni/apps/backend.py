@@ -1,0 +1,79 @@
+"""`omni serve backend`: the AI endpoints, behind the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvloop
+from fastapi import FastAPI
+
+from omni import __version__
+from omni.apps.database import database_address, pool_settings
+from omni.apps.health import HealthMonitor
+from omni.apps.serving import begin, serve_metrics, until_stopped
+from omni.apps.settings import Settings
+from omni.apps.web import WebServer
+from omni.contracts.endpoints import ENDPOINTS
+from omni.foundation.db.engine import create_engine
+from omni.foundation.db.roles import Role
+from omni.foundation.db.sessions import Database
+from omni.foundation.http.app import AppSettings, create_app
+from omni.inference.app import build_pool, build_routers
+from omni.inference.settings import InferenceSettings
+from omni.telemetry.metrics import HttpMetrics
+from omni.telemetry.traces import Tracing
+
+MULTIPART_OVERHEAD_BYTES = 64 * 1024
+
+
+def main() -> None:
+    """Runs until SIGTERM."""
+    settings = Settings()
+    uvloop.run(until_stopped(lambda stop: _run(settings, stop)))
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
+    registry = begin("backend", settings)
+    address = database_address(settings)
+    database = Database(create_engine(address.url(Role.APP), "omni-backend", pool_settings(settings)))
+    tracing = Tracing("backend", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
+    inference = InferenceSettings(
+        model_cache=settings.models_folder,
+        principal_secret=address.master_key.derive("principal"),
+        engine_threads=settings.engine_threads,
+    )
+    pool = build_pool(inference)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    app = create_app(
+        AppSettings(
+            "Omni API",
+            __version__,
+            max(endpoint.max_body_bytes for endpoint in ENDPOINTS) + MULTIPART_OVERHEAD_BYTES,
+            trust_request_id=True,
+        ),
+        build_routers(inference, database, pool),
+        {"database": database.ping},
+        tracing,
+        HttpMetrics(registry),
+        lifespan,
+    )
+    monitor = HealthMonitor({"database": database.ping})
+    server = WebServer(app, settings.backend_host, settings.backend_port, settings.drain_seconds)
+    await server.start()
+    await monitor.check_now()
+    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, registry, monitor.health)
+    checking = asyncio.create_task(monitor.run())
+    await stop.wait()
+    monitor.stopping()
+    await server.stop()
+    checking.cancel()
+    pool.close()
+    await database.close()
+    tracing.close()
+    metrics.shutdown()

@@ -1,0 +1,1 @@
+"""The `omni` command: a module per command, loaded only when it is called."""

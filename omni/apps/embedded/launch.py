@@ -1,0 +1,85 @@
+"""Starting a server program so that it ends with us, and never as root when it must not be."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class StartupError(Exception):
+    """Something that `omni up` needs is not there; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to start one long-running program."""
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    stdin: bytes | None = None
+
+
+def free_port() -> int:
+    """A TCP port on the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether this process could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def ending_with_parent(arguments: tuple[str, ...], stop: signal.Signals) -> tuple[str, ...]:
+    """The command, ended by `stop` when its parent is gone (Linux with util-linux; elsewhere unchanged)."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return arguments
+    return (setpriv, "--pdeathsig", stop.name.removeprefix("SIG"), "--", *arguments)
+
+
+def as_unprivileged(arguments: tuple[str, ...], user: str, stop: signal.Signals) -> tuple[str, ...]:
+    """The command as `user`, still allowed to pass the folders above its data (which may belong to root alone)."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise StartupError(
+            "PostgreSQL does not run as root and `setpriv` is missing: install util-linux or start omni as a normal user."
+        )
+    account = pwd.getpwnam(user)
+    return (
+        setpriv,
+        f"--reuid={account.pw_uid}",
+        f"--regid={account.pw_gid}",
+        "--clear-groups",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+        "--pdeathsig",
+        stop.name.removeprefix("SIG"),
+        "--",
+        *arguments,
+    )
+
+
+def unprivileged_user(folder: Path) -> str:
+    """Whom PostgreSQL runs as when we are root: the owner of its data, else `postgres` when there is one, else `nobody`."""
+    if folder.exists() and (owner := folder.stat().st_uid) != 0:
+        return pwd.getpwuid(owner).pw_name
+    known = {account.pw_name for account in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

@@ -1,0 +1,85 @@
+"""What every process does around its own work: logs, end with the parent, metrics port, stop signals."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+
+from omni.apps.settings import Settings
+from omni.telemetry.logs import configure_logs
+
+PR_SET_PDEATHSIG = 1
+
+Health = Callable[[], tuple[bool, bytes]]
+"""Whether the process is ready, and why (JSON)."""
+
+
+def begin(process: str, settings: Settings) -> CollectorRegistry:
+    """Logs as JSON, the tie to the parent process, and a registry with the process's own figures."""
+    configure_logs(process, settings.log_level)
+    if settings.stop_with_parent:
+        stop_with_parent()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def stop_with_parent() -> None:
+    """Asks the kernel for SIGTERM when the parent ends (Linux); ends at once when it has ended already."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent == 1 or os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def serve_metrics(host: str, port: int, registry: CollectorRegistry, health: Health) -> ThreadingHTTPServer:
+    """`/metrics`, `/livez` and `/readyz` on a port of their own, from a thread, so that a busy loop still answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server calls
+            path = self.path.partition("?")[0]
+            if path == "/metrics":
+                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(registry))
+            elif path == "/livez":
+                self._answer(200, "application/json", b'{"status":"ok"}')
+            elif path == "/readyz":
+                ready, body = health()
+                self._answer(200 if ready else 503, "application/json", body)
+            else:
+                self._answer(404, "text/plain", b"metrics, livez, readyz\n")
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Probes are not worth a line each."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+async def until_stopped(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Runs `work` with an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await work(stop)

@@ -1,0 +1,127 @@
+"""Every setting, read from the environment here and nowhere else. `omni doctor` prints them with their meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from omni.foundation.crypto.secrets import MasterKey
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Names in the environment are these in capitals behind `OMNI_`."""
+
+    model_config = SettingsConfigDict(env_prefix="OMNI_", extra="ignore")
+
+    home: Path = Field(Path("./.omni"), description="Folder for all state: database, Redis, logs, secrets, files.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL >= 15 with pgvector, as postgresql://user:password@host:port/database. "
+        "Unset: `omni up` runs an embedded one. The user creates the three roles in `omni migrate`.",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis >= 6.2, as redis://[user:password@]host:port/0. Unset: `omni up` runs an embedded one."
+    )
+    master_key: SecretStr | None = Field(
+        None,
+        description="32 bytes in base64 that every other secret derives from. Unset: HOME/secrets/master.key.",
+    )
+    previous_master_key: SecretStr | None = Field(
+        None, description="The master key before a rotation, so that what it encrypted still opens."
+    )
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
+    gateway_port: int = Field(8080, description="Port of the public API.")
+    gateway_workers: int = Field(1, ge=1, description="Gateway processes that share the port.")
+    console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
+    console_port: int = Field(8081, description="Port of the control-plane API.")
+    backend_host: str = Field("127.0.0.1", description="Address that the backend listens on; keep it private.")
+    backend_port: int = Field(8082, description="Port of the backend.")
+    status_host: str = Field("127.0.0.1", description="Address of the status page.")
+    status_port: int = Field(8083, description="Port of the status page.")
+    metrics_host: str = Field("127.0.0.1", description="Address for /metrics, /livez and /readyz of a process.")
+    metrics_port: int = Field(9100, description="Port for /metrics, /livez and /readyz of this process.")
+    backend_url: str = Field("http://127.0.0.1:8082", description="Where the gateway finds the backend.")
+    public_url: str = Field("http://127.0.0.1:8080", description="How customers reach the gateway.")
+    console_url: str = Field("http://127.0.0.1:8081", description="How people reach the console; used in mail.")
+    probe_urls: str = Field(
+        "", description="What the status process watches: `name=url` pairs with commas between; each must answer 200."
+    )
+    request_timeout_seconds: float = Field(120.0, gt=0, description="Longest time a request may take at the gateway.")
+    drain_seconds: float = Field(20.0, gt=0, description="How long a stopping process finishes what it has begun.")
+    trusted_proxies: str = Field(
+        "", description="Networks whose X-Forwarded-For is believed, in CIDR form with commas between. Empty: nobody's."
+    )
+    worker_processes: int = Field(1, ge=1, description="Children of the task worker.")
+    engine_threads: int = Field(
+        2, ge=1, description="Threads for inference in the backend; the number of cores is right."
+    )
+    pool_size: int = Field(5, ge=1, description="Database connections a process keeps.")
+    pool_overflow: int = Field(5, ge=0, description="Connections it may open beyond that.")
+    statement_timeout_seconds: float = Field(15.0, gt=0, description="Longest time of a database statement.")
+    objects_url: str | None = Field(
+        None,
+        description="Where files go: file:///folder, s3://bucket/prefix or gs://bucket/prefix. Unset: HOME/objects.",
+    )
+    model_cache: Path | None = Field(None, description="Folder for built models. Unset: HOME/models.")
+    smtp_url: SecretStr | None = Field(
+        None, description="smtp://user:password@host:587 or smtps://…:465. Unset: mail goes to files in HOME/mail."
+    )
+    mail_from: str = Field("Omni <omni@localhost>", description="Sender of mail.")
+    otlp_endpoint: str | None = Field(
+        None, description="OTLP/HTTP collector, e.g. http://127.0.0.1:4318. Unset: no export."
+    )
+    trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of traces that start here and are exported.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    stop_with_parent: bool = Field(
+        False, description="End when the process that started this one ends. `omni up` sets it."
+    )
+
+    @property
+    def secrets_folder(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def mail_folder(self) -> Path:
+        return self.home / "mail"
+
+    @property
+    def spool_folder(self) -> Path:
+        return self.home / "spool"
+
+    @property
+    def run_file(self) -> Path:
+        return self.home / "run.json"
+
+    @property
+    def models_folder(self) -> Path:
+        return self.model_cache or self.home / "models"
+
+    def objects_location(self) -> str:
+        return self.objects_url or f"file://{(self.home / 'objects').resolve()}"
+
+    def load_master_key(self) -> MasterKey:
+        """Raises InvalidMasterKey, OSError."""
+        if self.master_key is not None:
+            return MasterKey.from_base64(self.master_key.get_secret_value())
+        return MasterKey.load_or_create(self.secrets_folder / "master.key")
+
+    def load_previous_master_key(self) -> MasterKey | None:
+        """Raises InvalidMasterKey."""
+        if self.previous_master_key is None:
+            return None
+        return MasterKey.from_base64(self.previous_master_key.get_secret_value())
+
+    def redis_address(self) -> str:
+        """Raises SettingMissing when no Redis is configured."""
+        if self.redis_url is None:
+            raise SettingMissing("OMNI_REDIS_URL", "start everything with `omni up`, or set it to a Redis >= 6.2")
+        return self.redis_url.get_secret_value()
+
+
+class SettingMissing(Exception):
+    """A setting that this command needs is not there."""
+
+    def __init__(self, name: str, what_to_do: str) -> None:
+        super().__init__(f"{name} is not set: {what_to_do}")

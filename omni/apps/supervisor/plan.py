@@ -1,0 +1,115 @@
+"""Which processes a machine runs, with the ports and the environment of each."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx2
+
+from omni.apps.embedded.launch import Command, StartupError, free_port, port_is_free
+from omni.apps.settings import Settings
+from omni.apps.supervisor.process import ProcessSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of one run."""
+
+    gateway: int
+    console: int
+    backend: int
+    status: int
+    metrics: dict[str, int]
+
+    @classmethod
+    def choose(cls, settings: Settings) -> Ports:
+        """The two public ones as asked for, free ones for the rest. Raises StartupError when a public one is taken."""
+        for what, host, port, option in (
+            ("gateway", settings.gateway_host, settings.gateway_port, "--gateway-port"),
+            ("console", settings.console_host, settings.console_port, "--console-port"),
+        ):
+            if not port_is_free(host, port):
+                raise StartupError(
+                    f"Port {port} of the {what} is taken: stop what listens there, or choose another with {option}."
+                )
+        names = [*gateway_names(settings.gateway_workers), "backend", "console", "worker", "status"]
+        return cls(
+            settings.gateway_port,
+            settings.console_port,
+            free_port(),
+            free_port(),
+            {name: free_port() for name in names},
+        )
+
+    def metrics_url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.metrics[name]}/metrics"
+
+
+def gateway_names(workers: int) -> list[str]:
+    """`gateway`, `gateway-2`, …"""
+    return ["gateway", *(f"gateway-{number}" for number in range(2, workers + 1))]
+
+
+def python_processes(settings: Settings, ports: Ports, environment: dict[str, str]) -> list[ProcessSpec]:
+    """The platform's own processes, in the order in which they start."""
+
+    def spec(name: str, role: str) -> ProcessSpec:
+        own = {**environment, "OMNI_METRICS_PORT": str(ports.metrics[name])}
+        arguments = (sys.executable, "-m", "omni.apps.cli.main", "serve", role)
+        return ProcessSpec(
+            name=name,
+            command=lambda: Command(arguments, own),
+            wait_until_ready=_ready_check(f"http://127.0.0.1:{ports.metrics[name]}/readyz"),
+            stop_seconds=settings.drain_seconds + 10,
+        )
+
+    others = [spec(name, name) for name in ("backend", "console", "worker", "status")]
+    return [*others, *(spec(name, "gateway") for name in gateway_names(settings.gateway_workers))]
+
+
+def child_environment(settings: Settings, ports: Ports, database_url: str, redis_url: str) -> dict[str, str]:
+    """What every process of this machine is told."""
+    gateway = f"http://{settings.gateway_host}:{ports.gateway}"
+    console = f"http://{settings.console_host}:{ports.console}"
+    return {
+        "OMNI_HOME": str(settings.home.resolve()),
+        "OMNI_DATABASE_URL": database_url,
+        "OMNI_REDIS_URL": redis_url,
+        "OMNI_GATEWAY_HOST": settings.gateway_host,
+        "OMNI_GATEWAY_PORT": str(ports.gateway),
+        "OMNI_CONSOLE_HOST": settings.console_host,
+        "OMNI_CONSOLE_PORT": str(ports.console),
+        "OMNI_BACKEND_PORT": str(ports.backend),
+        "OMNI_STATUS_PORT": str(ports.status),
+        "OMNI_BACKEND_URL": f"http://127.0.0.1:{ports.backend}",
+        "OMNI_CONSOLE_URL": console,
+        "OMNI_PUBLIC_URL": gateway,
+        "OMNI_PROBE_URLS": f"Gateway={gateway}/readyz,Console={console}/readyz,"
+        f"Inference=http://127.0.0.1:{ports.backend}/readyz,"
+        f"Jobs=http://127.0.0.1:{ports.metrics['worker']}/readyz",
+        "OMNI_STOP_WITH_PARENT": "true",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _ready_check(url: str) -> Callable[[float], Awaitable[None]]:
+    async def wait(timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        reason = "no answer"
+        async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
+            while time.monotonic() < deadline:
+                try:
+                    response = await client.get(url)
+                    if response.status_code == 200:
+                        return
+                    reason = response.text[:300]
+                except httpx2.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+        raise TimeoutError(f"after {timeout_seconds:.0f} s it says: {reason}")
+
+    return wait

@@ -1,0 +1,156 @@
+"""Starts the services, then the platform's processes, and stops them in the reverse order of who needs whom."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from omni.apps.embedded.launch import StartupError, free_port
+from omni.apps.embedded.postgres import EmbeddedPostgres
+from omni.apps.embedded.redis import EmbeddedRedis
+from omni.apps.settings import Settings
+from omni.apps.supervisor.home import Home
+from omni.apps.supervisor.logs import ProcessLog
+from omni.apps.supervisor.plan import Ports, child_environment, python_processes
+from omni.apps.supervisor.process import ProcessSpec, SupervisedProcess
+
+log = structlog.stdlib.get_logger("omni.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """What the first start makes, so that the platform can be used at once."""
+
+    operator_email: str
+    operator_password: str
+    tenant: str
+    live_key: str
+    test_key: str
+
+
+PrepareDatabase = Callable[[str], Awaitable[Bootstrap | None]]
+"""Given the database's address: migrates it, and makes the first operator and tenant when there are none."""
+
+
+class Supervisor:
+    """One `omni up`."""
+
+    def __init__(self, settings: Settings, home: Home, prepare_database: PrepareDatabase) -> None:
+        self._settings = settings
+        self._home = home
+        self._prepare_database = prepare_database
+        self._services: list[SupervisedProcess] = []
+        self._processes: list[SupervisedProcess] = []
+        self._run_file: dict[str, Any] | None = None
+
+    async def run(self, on_ready: Callable[[dict[str, Any]], None]) -> None:
+        """Returns after SIGTERM or SIGINT, when everything has stopped. Raises StartupError."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            starting = asyncio.create_task(self._start())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                on_ready(starting.result())
+                await stopping
+            else:
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+            stopping.cancel()
+        finally:
+            await self._stop()
+
+    async def _start(self) -> dict[str, Any]:
+        ports = Ports.choose(self._settings)
+        database_url, redis_url = await self._start_services()
+        bootstrap = await self._prepare_database(database_url)
+        environment = child_environment(self._settings, ports, database_url, redis_url)
+        specs = python_processes(self._settings, ports, environment)
+        self._processes = [self._supervised(spec) for spec in specs]
+        await self._start_together(self._processes)
+        content: dict[str, Any] = {
+            "gateway": f"http://{self._settings.gateway_host}:{ports.gateway}",
+            "console": f"http://{self._settings.console_host}:{ports.console}",
+            "status": f"http://127.0.0.1:{ports.status}",
+            "metrics": {name: ports.metrics_url(name) for name in ports.metrics},
+            "database": database_url,
+            "redis": redis_url,
+            "pids": {},
+        }
+        if bootstrap is not None:
+            content["bootstrap"] = {
+                "operator_email": bootstrap.operator_email,
+                "operator_password": bootstrap.operator_password,
+                "tenant": bootstrap.tenant,
+                "live_key": bootstrap.live_key,
+                "test_key": bootstrap.test_key,
+            }
+        self._run_file = content
+        self._write_run_file()
+        return content
+
+    async def _start_services(self) -> tuple[str, str]:
+        """The addresses of PostgreSQL and Redis, started here unless the settings name existing ones."""
+        settings, services = self._settings, []
+        database_url = settings.database_url.get_secret_value() if settings.database_url else ""
+        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+        master_key = settings.load_master_key()
+        if not database_url:
+            postgres = EmbeddedPostgres(self._home.folder / "postgres", free_port(), master_key)
+            database_url = postgres.url
+            services.append(_service_spec(postgres))
+        if not redis_url:
+            redis = EmbeddedRedis(self._home.folder / "redis", free_port(), master_key)
+            redis_url = redis.url
+            services.append(_service_spec(redis))
+        self._services = [self._supervised(spec) for spec in services]
+        await self._start_together(self._services)
+        return database_url, redis_url
+
+    def _supervised(self, spec: ProcessSpec) -> SupervisedProcess:
+        return SupervisedProcess(spec, ProcessLog(self._home.logs, spec.name), self._write_run_file)
+
+    async def _start_together(self, processes: list[SupervisedProcess]) -> None:
+        results = await asyncio.gather(*(process.start() for process in processes), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, StartupError):
+                raise failure
+        if failures:
+            raise StartupError(" ".join(str(failure) for failure in failures))
+
+    def _write_run_file(self) -> None:
+        """Keeps the pids in run.json true when a process was started again."""
+        if self._run_file is None:
+            return
+        running = [*self._services, *self._processes]
+        self._run_file["pids"] = {process.spec.name: process.pid for process in running if process.pid}
+        self._home.write_run_file(self._run_file)
+
+    async def _stop(self) -> None:
+        """The door first, so that nothing new comes in; then who works behind it; then what they stand on."""
+        self._run_file = None
+        gateways = [process for process in self._processes if process.spec.name.startswith("gateway")]
+        others = [process for process in self._processes if process not in gateways and process.spec.name != "worker"]
+        workers = [process for process in self._processes if process.spec.name == "worker"]
+        for group in (gateways, others, workers, list(reversed(self._services))):
+            await asyncio.gather(*(process.stop() for process in group))
+        log.info("stopped")
+
+
+def _service_spec(service: EmbeddedPostgres | EmbeddedRedis) -> ProcessSpec:
+    return ProcessSpec(
+        name=service.name,
+        command=service.command,
+        wait_until_ready=service.wait_until_ready,
+        prepare=service.prepare,
+        stop_signal=service.stop_signal,
+    )

@@ -1,0 +1,76 @@
+"""`omni serve worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+
+import structlog
+import uvloop
+
+from omni.apps.database import pool_settings
+from omni.apps.health import HealthMonitor
+from omni.apps.serving import begin, serve_metrics, until_stopped
+from omni.apps.settings import Settings
+from omni.apps.worker.pump import Pump
+from omni.apps.worker.services import Services, open_services
+from omni.foundation.tasks.celery_app import QueueSettings, TaskQueue, create_celery
+from omni.kit.errors import Unavailable
+from omni.telemetry.metrics import WorkerMetrics
+
+log = structlog.stdlib.get_logger("omni.worker")
+
+
+def main() -> None:
+    """Runs until SIGTERM; ends with an error when its task worker ends by itself."""
+    settings = Settings()
+    uvloop.run(until_stopped(lambda stop: _run(settings, stop)))
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
+    registry = begin("worker", settings)
+    metrics = WorkerMetrics(registry)
+    async with open_services(settings, "worker", pool_settings(settings)) as services:
+        tasks = await _start_task_worker()
+        monitor = HealthMonitor(
+            {
+                "database": services.database.ping,
+                "redis": lambda: _ping(services),
+                "tasks": lambda: _alive(tasks),
+            }
+        )
+        await monitor.check_now()
+        server = serve_metrics(settings.metrics_host, settings.metrics_port, registry, monitor.health)
+        checking = asyncio.create_task(monitor.run())
+        queue = TaskQueue(create_celery(QueueSettings(settings.redis_address())))
+        pumping = asyncio.create_task(Pump(services, queue, metrics).run(stop))
+        ended = asyncio.create_task(tasks.wait())
+        await asyncio.wait({pumping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        monitor.stopping()
+        failed = not stop.is_set()
+        stop.set()
+        with suppress(ProcessLookupError):
+            tasks.send_signal(signal.SIGTERM)
+        await asyncio.gather(pumping, return_exceptions=True)
+        await ended
+        checking.cancel()
+        queue.close()
+        server.shutdown()
+    if failed:
+        log.error("task_worker_ended", code=tasks.returncode)
+        sys.exit(1)
+
+
+async def _start_task_worker() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "omni.apps.worker.task_worker")
+
+
+async def _ping(services: Services) -> None:
+    await services.redis.ping()
+
+
+async def _alive(tasks: asyncio.subprocess.Process) -> None:
+    if tasks.returncode is not None:
+        raise Unavailable("task_worker_ended", f"The task worker ended with code {tasks.returncode}.")

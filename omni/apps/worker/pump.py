@@ -1,0 +1,134 @@
+"""The worker's own loops: outbox → task queue, usage stream → PostgreSQL, expired holds, schedules, snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+import asyncpg
+import structlog
+
+from omni.apps.worker.loops import Loop
+from omni.apps.worker.services import SCHEDULES, Services
+from omni.contracts.redis_names import SNAPSHOTS_READY
+from omni.domains.keys import facade as keys
+from omni.domains.metering import facade as metering
+from omni.domains.plans import facade as plans
+from omni.domains.tenants import facade as tenants
+from omni.foundation.db.locks import try_lock
+from omni.foundation.outbox.relay import WAKE_CHANNEL, oldest_age_seconds, relay_batch
+from omni.foundation.outbox.schedule import enqueue_due
+from omni.foundation.tasks.celery_app import TaskQueue
+from omni.kit.clock import SystemClock
+from omni.telemetry.metrics import WorkerMetrics
+
+DRAIN_BATCH = 2_000
+DRAIN_BLOCK_MS = 200
+CLAIM_EVERY_ROUNDS = 50
+REPUBLISH_SECONDS = 60.0
+
+log = structlog.stdlib.get_logger("omni.worker")
+
+
+class Pump:
+    """All loops of one worker process. Any number of workers may run; they share the work."""
+
+    def __init__(self, services: Services, queue: TaskQueue, metrics: WorkerMetrics) -> None:
+        self._services = services
+        self._queue = queue
+        self._metrics = metrics
+        self._clock = SystemClock()
+        self._drain = metering.Drain(services.redis, services.system.session, f"{socket.gethostname()}-{os.getpid()}")
+        self._counters = metering.Counters(services.redis)
+        self._drain_rounds = 0
+        self._published_at = 0.0
+        self._relay = Loop("relay", self._relay_round, 1.0, metrics)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set; then one more round of relay and drain, so that nothing waits for the next start."""
+        loops = [
+            self._relay,
+            Loop("drain", self._drain_round, 0.02, self._metrics),
+            Loop("reap", self._reap_round, 1.0, self._metrics),
+            Loop("reconcile", self._reconcile_round, 1.0, self._metrics),
+            Loop("schedule", self._schedule_round, 5.0, self._metrics),
+        ]
+        waking = asyncio.create_task(self._listen(stop))
+        await asyncio.gather(*(loop.run(stop) for loop in loops))
+        waking.cancel()
+        with suppress(asyncio.CancelledError):
+            await waking
+        while await self._drain_round() or await self._relay_round():
+            pass
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        """Wakes the relay when a message was committed. Without the connection it still looks once a second."""
+        while not stop.is_set():
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection = await asyncpg.connect(self._services.listen_dsn, timeout=5)
+                try:
+                    await connection.add_listener(WAKE_CHANNEL, lambda *_: self._relay.wake())
+                    while not stop.is_set():
+                        await asyncio.sleep(5)
+                        await connection.execute("select 1")
+                finally:
+                    await connection.close(timeout=1)
+            await asyncio.sleep(1)
+
+    async def _relay_round(self) -> bool:
+        async with self._services.system.session() as session:
+            relayed = await relay_batch(session, self._queue.send)
+            if not relayed:
+                self._metrics.outbox_age.set(await oldest_age_seconds(session))
+        self._metrics.relayed_messages.inc(relayed)
+        return relayed > 0
+
+    async def _drain_round(self) -> bool:
+        self._drain_rounds += 1
+        entries = await self._drain.read(DRAIN_BATCH, DRAIN_BLOCK_MS)
+        if not entries and self._drain_rounds % CLAIM_EVERY_ROUNDS == 1:
+            entries = await self._drain.claim_abandoned(DRAIN_BATCH)
+        self._metrics.drain_lag.set(await self._drain.backlog())
+        if not entries:
+            return False
+        drained = await self._drain.store(entries)
+        for outcome in ("new", "duplicate", "rejected"):
+            self._metrics.drained_events.labels(outcome).inc(getattr(drained, outcome))
+        if drained.last_used:
+            async with self._services.system.session() as session:
+                await keys.record_last_used(session, drained.last_used)
+        return True
+
+    async def _reap_round(self) -> bool:
+        reaped = await self._counters.reap()
+        self._metrics.reaped_holds.inc(reaped)
+        return reaped > 0
+
+    async def _schedule_round(self) -> bool:
+        async with self._services.system.session() as session:
+            await enqueue_due(session, SCHEDULES, self._clock.now())
+        return False
+
+    async def _reconcile_round(self) -> bool:
+        """Puts back what a flushed or new Redis lacks; publishes every snapshot anew once a minute."""
+        missing = await self._counters.partitions_not_ready()
+        if missing:
+            async with self._services.system.session() as session:
+                if await try_lock(session, "rebuild-counters"):
+                    await self._counters.rebuild(session, missing, self._clock.now())
+                    log.info("counters_rebuilt", partitions=len(missing))
+        loop_time = asyncio.get_running_loop().time()
+        published = await self._services.redis.exists(SNAPSHOTS_READY)
+        if not published or loop_time - self._published_at > REPUBLISH_SECONDS:
+            await self._publish_snapshots()
+            self._published_at = loop_time
+        return False
+
+    async def _publish_snapshots(self) -> None:
+        open_session, client = self._services.system.session, self._services.redis
+        await plans.publish_all(open_session, client)
+        await tenants.publish_all(open_session, client)
+        await keys.publish_all(open_session, client)
+        await client.set(SNAPSHOTS_READY, "1")

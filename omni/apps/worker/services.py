@@ -1,0 +1,134 @@
+"""What the worker's parts are built from: connections, and the list of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import redis.asyncio
+
+from omni.apps.database import database_address
+from omni.apps.settings import Settings
+from omni.apps.system import open_system_database
+from omni.domains.identity import tasks as identity_tasks
+from omni.domains.keys import tasks as keys_tasks
+from omni.domains.metering import facade as metering
+from omni.domains.plans import tasks as plans_tasks
+from omni.domains.tenants import tasks as tenants_tasks
+from omni.foundation.crypto.secrets import MasterKey
+from omni.foundation.db.engine import PoolSettings, create_engine
+from omni.foundation.db.roles import Role
+from omni.foundation.db.sessions import Database
+from omni.foundation.db.system_session import SystemDatabase
+from omni.foundation.http.unit_of_work import forget_old_answers
+from omni.foundation.mail import FileMailer, Mailer, SmtpMailer
+from omni.foundation.outbox.messages import forget_processed
+from omni.foundation.outbox.relay import Message, bury
+from omni.foundation.outbox.schedule import Schedule
+from omni.foundation.tasks.runtime import Bury
+from omni.foundation.tasks.task import Delivery, Task
+from omni.kit.clock import SystemClock
+
+REDIS_TIMEOUT_SECONDS = 5.0
+
+HOUSEKEEPING = "worker.housekeeping"
+PARTITIONS = "metering.ensure_partitions"
+SCHEDULES = (
+    Schedule("housekeeping", HOUSEKEEPING, timedelta(hours=1)),
+    Schedule("usage-partitions", PARTITIONS, timedelta(hours=6)),
+    Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Connections of one process."""
+
+    database: Database
+    system: SystemDatabase
+    redis: redis.asyncio.Redis
+    mailer: Mailer
+    master_key: MasterKey
+    listen_dsn: str
+    """For the one plain connection that waits for notifications."""
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, process: str, pool: PoolSettings) -> AsyncIterator[Services]:
+    """Opens them lazily: nothing is connected before it is used."""
+    address = database_address(settings)
+    services = Services(
+        Database(create_engine(address.url(Role.APP), f"omni-{process}", pool)),
+        open_system_database(address, process, pool),
+        create_redis(settings.redis_address()),
+        create_mailer(settings),
+        address.master_key,
+        address.url(Role.SYSTEM).set(drivername="postgresql").render_as_string(hide_password=False),
+    )
+    try:
+        yield services
+    finally:
+        await services.redis.aclose()
+        await services.database.close()
+        await services.system.close()
+
+
+def create_redis(url: str) -> redis.asyncio.Redis:
+    """A client that gives up rather than hangs."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        health_check_interval=10,
+    )
+
+
+def create_mailer(settings: Settings) -> Mailer:
+    """SMTP when it is configured, else files."""
+    if settings.smtp_url is not None:
+        return SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
+    return FileMailer(settings.mail_folder, settings.mail_from)
+
+
+def all_tasks(settings: Settings, services: Services) -> list[Task]:
+    """Every task that the platform knows."""
+    clock = SystemClock()
+    return [
+        *identity_tasks.tasks(services.database, services.mailer, services.master_key, settings.console_url, clock),
+        *tenants_tasks.tasks(
+            services.database, services.redis, services.mailer, services.master_key, settings.console_url, clock
+        ),
+        *plans_tasks.tasks(services.database, services.redis),
+        *keys_tasks.tasks(services.database, services.redis),
+        *_own_tasks(services),
+    ]
+
+
+@asynccontextmanager
+async def open_tasks(settings: Settings) -> AsyncIterator[tuple[Sequence[Task], Bury]]:
+    """The tasks with connections of their own, for a child of the task worker."""
+    async with open_services(settings, "tasks", PoolSettings(size=1, overflow=2)) as services:
+
+        async def bury_message(message: Message, error: str, attempts: int) -> None:
+            async with services.system.session() as session:
+                await bury(session, message, error, attempts)
+
+        yield all_tasks(settings, services), bury_message
+
+
+def _own_tasks(services: Services) -> list[Task]:
+    clock = SystemClock()
+
+    async def housekeeping(_delivery: Delivery) -> None:
+        async with services.database.shared() as session:
+            await forget_old_answers(session, clock.now())
+        async with services.system.session() as session:
+            await forget_processed(session, clock.now())
+
+    async def partitions(_delivery: Delivery) -> None:
+        async with services.system.session() as session:
+            await metering.ensure_partitions(session, clock.now())
+
+    return [Task(HOUSEKEEPING, housekeeping), Task(PARTITIONS, partitions)]

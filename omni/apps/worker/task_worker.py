@@ -1,0 +1,45 @@
+"""The Celery worker: a process of its own below the worker, with prefork children that run the tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from omni import __version__
+from omni.apps.serving import begin
+from omni.apps.settings import Settings
+from omni.apps.worker.services import all_tasks, open_services, open_tasks
+from omni.foundation.db.engine import PoolSettings
+from omni.foundation.tasks.celery_app import QueueSettings, create_celery
+from omni.foundation.tasks.runtime import TaskRuntime, register
+from omni.telemetry.metrics import TaskMetrics
+from omni.telemetry.traces import Tracing
+
+
+def main() -> None:
+    """Runs until SIGTERM: finishes what it has begun, then ends."""
+    settings = Settings()
+    registry = begin("tasks", settings)
+    app = create_celery(QueueSettings(settings.redis_address()))
+    tracing = Tracing("tasks", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
+    runtime = TaskRuntime(partial(open_tasks, settings), tracing, TaskMetrics(registry))
+    register(app, asyncio.run(_task_names(settings)), runtime)
+    worker = app.Worker(
+        concurrency=settings.worker_processes,
+        pool="prefork",
+        loglevel=settings.log_level,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        optimization="fair",
+    )
+    worker.start()
+
+
+async def _task_names(settings: Settings) -> list[str]:
+    async with open_services(settings, "tasks", PoolSettings(size=1, overflow=0)) as services:
+        return [task.name for task in all_tasks(settings, services)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Frozen types and names that cross process borders."""

@@ -1,0 +1,98 @@
+"""The usage event: one per request, minted by the gateway, the record that is rated and invoiced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from omni.contracts.snapshots import Mode
+
+USAGE_HEADER = "omni-usage"
+"""Backend → gateway, a structured-field dictionary (RFC 9651) of integers: `input_tokens=12, compute_ms=34`."""
+
+MODEL_HEADER = "omni-model"
+"""Backend → gateway: the model that did the work."""
+
+# Meters that requests produce. Their quantities are non-negative integers in the unit named here.
+REQUESTS = "requests"
+INPUT_TOKENS = "input_tokens"
+COMPUTE_MS = "compute_ms"
+PAGES = "pages"
+METERS = (REQUESTS, INPUT_TOKENS, COMPUTE_MS, PAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """What one request used. `event_id` is the request id; quantities are integers by meter."""
+
+    event_id: UUID
+    tenant_id: UUID
+    project_id: UUID
+    key_id: UUID
+    mode: Mode
+    occurred_at_micros: int
+    """When the request was admitted, Unix microseconds."""
+    endpoint: str
+    """Method and route template, e.g. `POST /v1/embeddings`."""
+    model: str
+    """Empty when no model was involved."""
+    status: int
+    """HTTP status that the client got; 0 = the lease ran out before an answer."""
+    duration_micros: int
+    quantities: dict[str, int]
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(
+            {
+                "event_id": self.event_id,
+                "tenant_id": self.tenant_id,
+                "project_id": self.project_id,
+                "key_id": self.key_id,
+                "mode": self.mode,
+                "occurred_at_micros": self.occurred_at_micros,
+                "endpoint": self.endpoint,
+                "model": self.model,
+                "status": self.status,
+                "duration_micros": self.duration_micros,
+                "quantities": self.quantities,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes) -> UsageEvent:
+        """Raises ValueError (orjson.JSONDecodeError is one), KeyError or TypeError for what is not an event."""
+        row: dict[str, Any] = orjson.loads(data)
+        return cls(
+            event_id=UUID(row["event_id"]),
+            tenant_id=UUID(row["tenant_id"]),
+            project_id=UUID(row["project_id"]),
+            key_id=UUID(row["key_id"]),
+            mode=row["mode"],
+            occurred_at_micros=row["occurred_at_micros"],
+            endpoint=row["endpoint"],
+            model=row["model"],
+            status=row["status"],
+            duration_micros=row["duration_micros"],
+            quantities=row["quantities"],
+        )
+
+
+def format_usage(quantities: dict[str, int]) -> str:
+    """The value of the usage header."""
+    return ", ".join(f"{meter}={quantity}" for meter, quantity in quantities.items())
+
+
+def parse_usage(value: str) -> dict[str, int]:
+    """The quantities of a usage header. Raises ValueError when it is not `meter=integer` pairs or a quantity is negative."""
+    quantities: dict[str, int] = {}
+    for part in value.split(","):
+        if not part.strip():
+            continue
+        meter, separator, number = part.strip().partition("=")
+        if not separator or not number.isdecimal():
+            raise ValueError(f"not a usage header: {value!r}")
+        quantities[meter] = int(number)
+    return quantities

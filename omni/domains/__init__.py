@@ -1,0 +1,1 @@
+"""The control plane's nouns, one package each."""

@@ -1,0 +1,1 @@
+"""What a tenant owes: the draft invoice."""

@@ -1,0 +1,1 @@
+"""Who a person is: users, passwords, verified addresses, login sessions."""

@@ -1,0 +1,1 @@
+"""Use cases of the keys domain, a file each."""

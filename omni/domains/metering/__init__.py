@@ -1,0 +1,1 @@
+"""What was used: events, meters, rollups."""

@@ -1,0 +1,171 @@
+"""SQL of metering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from sqlalchemy import RowMapping, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from omni.contracts.usage import UsageEvent
+from omni.domains.metering.rules import RollupKey, instant
+from omni.domains.metering.tables import meters, usage_rejects
+from omni.foundation.db.sessions import ReadSession, Session, SystemSession
+from omni.kit.ids import uuid7
+
+_INSERT_EVENTS = text("""
+    insert into usage_events (tenant_id, event_id, project_id, key_id, mode, occurred_at, endpoint, model, status,
+                              duration_micros, quantities)
+    select * from unnest(
+        cast(:tenant_ids as uuid[]), cast(:event_ids as uuid[]), cast(:project_ids as uuid[]), cast(:key_ids as uuid[]),
+        cast(:modes as text[]), cast(:occurred_at as timestamptz[]), cast(:endpoints as text[]), cast(:models as text[]),
+        cast(:statuses as int[]), cast(:durations as bigint[]), cast(:quantities as jsonb[]))
+    on conflict do nothing
+    returning event_id
+""")
+
+_ADD_TO_ROLLUPS = text("""
+    insert into usage_hourly (tenant_id, hour, mode, meter, project_id, key_id, endpoint, model, quantity, events)
+    select * from unnest(
+        cast(:tenant_ids as uuid[]), cast(:hours as timestamptz[]), cast(:modes as text[]), cast(:meters as text[]),
+        cast(:project_ids as uuid[]), cast(:key_ids as uuid[]), cast(:endpoints as text[]), cast(:models as text[]),
+        cast(:quantities as bigint[]), cast(:events as bigint[]))
+    on conflict (tenant_id, hour, mode, meter, project_id, key_id, endpoint, model) do update
+    set quantity = usage_hourly.quantity + excluded.quantity, events = usage_hourly.events + excluded.events
+""")
+
+_MONTH_TOTALS = text("""
+    select tenant_id, mode, meter, sum(quantity)::bigint as quantity
+    from usage_hourly where hour >= :start and hour < :end
+    group by tenant_id, mode, meter
+""")
+
+_SERIES = text("""
+    select date_trunc(:window, hour, :zone) as start,
+           case :group_by when 'meter' then meter when 'endpoint' then endpoint when 'model' then model
+                when 'project' then project_id::text when 'key' then key_id::text end as "group",
+           sum(quantity)::bigint as quantity, sum(events)::bigint as events
+    from usage_hourly
+    where hour >= :since and hour < :until and mode = :mode and (cast(:meter as text) is null or meter = :meter)
+    group by 1, 2 order by 1, 2
+""")
+
+_BILLABLE = text("""
+    select meter, hour, sum(quantity)::bigint as quantity, sum(events)::bigint as events
+    from usage_hourly where hour >= :start and hour < :end and mode = 'live'
+    group by meter, hour order by meter, hour
+""")
+
+_BILLABLE_FROM_EVENTS = text("""
+    select q.key as meter, date_trunc('hour', e.occurred_at, 'UTC') as hour, sum(q.value::bigint)::bigint as quantity,
+           count(*) as events
+    from usage_events e cross join lateral jsonb_each_text(e.quantities) q
+    where e.occurred_at >= :start and e.occurred_at < :end and e.mode = 'live'
+    group by 1, 2 order by 1, 2
+""")
+
+_EVENTS_AGAINST_ROLLUPS = text("""
+    with counted as (
+        select e.tenant_id, date_trunc('hour', e.occurred_at, 'UTC') as hour, e.mode, q.key as meter, e.project_id,
+               e.key_id, e.endpoint, e.model, sum(q.value::bigint)::bigint as quantity, count(*) as events
+        from usage_events e cross join lateral jsonb_each_text(e.quantities) q
+        group by 1, 2, 3, 4, 5, 6, 7, 8)
+    select coalesce(c.tenant_id, r.tenant_id) as tenant_id, coalesce(c.meter, r.meter) as meter,
+           coalesce(c.hour, r.hour) as hour, coalesce(c.quantity, 0) as from_events, coalesce(r.quantity, 0) as rolled_up
+    from counted c full join usage_hourly r
+      on (c.tenant_id, c.hour, c.mode, c.meter, c.project_id, c.key_id, c.endpoint, c.model)
+       = (r.tenant_id, r.hour, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model)
+    where coalesce(c.quantity, -1) <> coalesce(r.quantity, -1) or coalesce(c.events, -1) <> coalesce(r.events, -1)
+    order by 1, 2, 3
+""")
+
+
+async def insert_events(session: SystemSession, events: Sequence[UsageEvent]) -> set[UUID]:
+    """Adds the events that are not there yet; returns their ids."""
+    rows = await session.execute(
+        _INSERT_EVENTS,
+        {
+            "tenant_ids": [event.tenant_id for event in events],
+            "event_ids": [event.event_id for event in events],
+            "project_ids": [event.project_id for event in events],
+            "key_ids": [event.key_id for event in events],
+            "modes": [event.mode for event in events],
+            "occurred_at": [instant(event.occurred_at_micros) for event in events],
+            "endpoints": [event.endpoint for event in events],
+            "models": [event.model for event in events],
+            "statuses": [event.status for event in events],
+            "durations": [event.duration_micros for event in events],
+            "quantities": [orjson.dumps(event.quantities).decode() for event in events],
+        },
+    )
+    return set(rows.scalars())
+
+
+async def add_to_rollups(session: SystemSession, totals: dict[RollupKey, tuple[int, int]]) -> None:
+    """Adds quantities and event counts. Rows are locked in one order, so two drains cannot deadlock."""
+    keys = sorted(totals)
+    await session.execute(
+        _ADD_TO_ROLLUPS,
+        {
+            "tenant_ids": [key.tenant_id for key in keys],
+            "hours": [key.hour for key in keys],
+            "modes": [key.mode for key in keys],
+            "meters": [key.meter for key in keys],
+            "project_ids": [key.project_id for key in keys],
+            "key_ids": [key.key_id for key in keys],
+            "endpoints": [key.endpoint for key in keys],
+            "models": [key.model for key in keys],
+            "quantities": [totals[key][0] for key in keys],
+            "events": [totals[key][1] for key in keys],
+        },
+    )
+
+
+async def insert_rejects(session: SystemSession, rejects: Sequence[tuple[bytes, str]]) -> None:
+    rows = [{"id": uuid7(), "raw": raw.decode("utf-8", "replace"), "reason": reason} for raw, reason in rejects]
+    await session.execute(usage_rejects.insert(), rows)
+
+
+async def ensure_partitions(session: SystemSession, month: datetime) -> None:
+    """Makes the partition for the month that `month` is in, unless it is there."""
+    await session.execute(text("select ensure_usage_partition(:moment)"), {"moment": month})
+
+
+async def insert_missing_meters(session: Session, rows: Sequence[dict[str, str]]) -> None:
+    await session.execute(insert(meters).on_conflict_do_nothing(), list(rows))
+
+
+async def all_meters(session: Session) -> Sequence[RowMapping]:
+    return await session.all(select(meters).order_by(meters.c.code))
+
+
+async def month_totals(session: SystemSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
+    """Every tenant's use of each meter between two instants."""
+    return await session.all(_MONTH_TOTALS, {"start": start, "end": end})
+
+
+async def series(session: ReadSession, parameters: dict[str, object]) -> Sequence[RowMapping]:
+    """Usage by window and group."""
+    return await session.all(_SERIES, parameters)
+
+
+async def billable(session: ReadSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
+    """Live usage by meter and hour, from the rollups."""
+    return await session.all(_BILLABLE, {"start": start, "end": end})
+
+
+async def billable_from_events(session: ReadSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
+    """Live usage by meter and hour, counted from the raw events."""
+    return await session.all(_BILLABLE_FROM_EVENTS, {"start": start, "end": end})
+
+
+async def events_against_rollups(session: SystemSession) -> Sequence[RowMapping]:
+    """Rollup rows that do not equal their events."""
+    return await session.all(_EVENTS_AGAINST_ROLLUPS)
+
+
+async def count_rejects(session: SystemSession) -> int:
+    return int(await session.scalar(text("select count(*) from usage_rejects")))

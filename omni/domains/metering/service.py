@@ -1,0 +1,252 @@
+"""Use cases of metering: drain, reap, rebuild, query, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from importlib.resources import files
+from typing import Any, Protocol
+from uuid import UUID
+
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+from omni.contracts import redis_names
+from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, PAGES, REQUESTS, UsageEvent
+from omni.domains.metering import repository
+from omni.domains.metering.contracts import Difference, Drained, HourlyUsage, UsagePoint
+from omni.domains.metering.rules import instant, parse_event, roll_up
+from omni.foundation.db.sessions import ReadSession, Session, SystemSession
+from omni.kit.clock import month_start, next_month
+
+COUNTER_SECONDS = 40 * 24 * 3600
+COUNTED_METERS = (REQUESTS, COMPUTE_MS)
+CLAIM_AFTER_MS = 30_000
+
+METERS = (
+    {"code": REQUESTS, "name": "Requests", "unit": "request", "description": "Requests that reached an engine."},
+    {"code": INPUT_TOKENS, "name": "Input tokens", "unit": "token", "description": "Tokens that a model read."},
+    {"code": COMPUTE_MS, "name": "Compute", "unit": "millisecond", "description": "Processor time of the engines."},
+    {"code": PAGES, "name": "Pages", "unit": "page", "description": "Pages or images that were read by OCR."},
+)
+
+_REAP = files("omni.domains.metering").joinpath("reap.lua").read_text()
+
+
+class OpenSystemSession(Protocol):
+    """Opens a transaction that sees all tenants."""
+
+    def __call__(self) -> AbstractAsyncContextManager[SystemSession]: ...
+
+
+Entry = tuple[str, bytes, bytes]
+"""Stream, entry id, raw event."""
+
+
+class Drain:
+    """Moves usage events from the Redis streams into PostgreSQL: each once, however often it is delivered."""
+
+    def __init__(self, client: redis.asyncio.Redis, open_session: OpenSystemSession, consumer: str) -> None:
+        self._redis = client
+        self._open_session = open_session
+        self._consumer = consumer
+        self._streams = [redis_names.usage_stream(number) for number in range(redis_names.PARTITIONS)]
+
+    async def prepare(self) -> None:
+        """Makes the streams' consumer groups where they are missing (first start, or after a flush)."""
+        for stream in self._streams:
+            try:
+                await self._redis.xgroup_create(stream, redis_names.DRAIN_GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def read(self, limit: int, block_ms: int) -> list[Entry]:
+        """New entries, waiting up to `block_ms` for the first. Prepares again when a flush took the groups."""
+        wanted: dict[Any, Any] = dict.fromkeys(self._streams, ">")
+        try:
+            found = await self._redis.xreadgroup(
+                redis_names.DRAIN_GROUP, self._consumer, wanted, count=limit, block=block_ms
+            )
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self.prepare()
+            return []
+        batches = found.items() if isinstance(found, dict) else found
+        return [entry for stream, batch in batches for entry in _entries(stream, batch)]
+
+    async def claim_abandoned(self, limit: int) -> list[Entry]:
+        """Entries that another consumer read and never acknowledged."""
+        claimed: list[Entry] = []
+        for stream in self._streams:
+            answer = await self._redis.xautoclaim(
+                stream, redis_names.DRAIN_GROUP, self._consumer, min_idle_time=CLAIM_AFTER_MS, count=limit
+            )
+            claimed += _entries(stream, answer[1])
+        return claimed
+
+    async def store(self, entries: Sequence[Entry]) -> Drained:
+        """Writes events and rollups in one transaction, then acknowledges. Raises what the database raises, and loses nothing."""
+        events: dict[UUID, UsageEvent] = {}
+        rejects: list[tuple[bytes, str]] = []
+        for _, _, raw in entries:
+            try:
+                event = parse_event(raw)
+            except ValueError as error:
+                rejects.append((raw, str(error)))
+            else:
+                events.setdefault(event.event_id, event)
+        async with self._open_session() as session:
+            new = await record(session, list(events.values()))
+            if rejects:
+                await repository.insert_rejects(session, rejects)
+        await self._acknowledge(entries)
+        return Drained(len(new), len(entries) - len(rejects) - len(new), len(rejects), _last_used(new))
+
+    async def backlog(self) -> int:
+        """Entries that are in the streams: not yet read, or read and not yet stored."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for stream in self._streams:
+                pipeline.xlen(stream)
+            return sum(await pipeline.execute())
+
+    async def _acknowledge(self, entries: Sequence[Entry]) -> None:
+        by_stream: dict[str, list[bytes]] = {}
+        for stream, entry_id, _ in entries:
+            by_stream.setdefault(stream, []).append(entry_id)
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for stream, ids in by_stream.items():
+                pipeline.xack(stream, redis_names.DRAIN_GROUP, *ids)
+                pipeline.xdel(stream, *ids)
+            await pipeline.execute()
+
+
+class Counters:
+    """The monthly counters and holds in Redis, as the worker tends them."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._redis = client
+        self._reap = client.register_script(_REAP)
+
+    async def reap(self, limit: int = 200) -> int:
+        """Settles holds whose lease ran out, in every partition; returns how many."""
+        reaped = 0
+        for number in range(redis_names.PARTITIONS):
+            keys = [redis_names.holds_index(number), redis_names.holds_data(number), redis_names.usage_stream(number)]
+            reaped += int(await self._reap(keys=keys, args=[limit]))
+        return reaped
+
+    async def partitions_not_ready(self) -> list[int]:
+        """Partitions whose counters are gone: a new Redis, or one that was flushed."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for number in range(redis_names.PARTITIONS):
+                pipeline.exists(redis_names.counters_ready(number))
+            present = await pipeline.execute()
+        return [number for number, exists in enumerate(present) if not exists]
+
+    async def rebuild(self, session: SystemSession, partitions: Sequence[int], now: datetime) -> None:
+        """Sets this month's counters to what PostgreSQL knows, then opens the partitions."""
+        month = month_start(now)
+        totals = await repository.month_totals(session, month, next_month(now))
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for row in totals:
+                if row["meter"] in COUNTED_METERS and redis_names.partition_of(row["tenant_id"]) in partitions:
+                    key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{month:%Y%m}", row["meter"])
+                    pipeline.set(key, row["quantity"], ex=COUNTER_SECONDS)
+            for number in partitions:
+                pipeline.set(redis_names.counters_ready(number), "1")
+            await pipeline.execute()
+
+
+async def record(session: SystemSession, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+    """Writes events and adds the new ones to the rollups; returns the new ones."""
+    if not events:
+        return []
+    added = await repository.insert_events(session, events)
+    new = [event for event in events if event.event_id in added]
+    totals = roll_up(new)
+    if totals:
+        await repository.add_to_rollups(session, totals)
+    return new
+
+
+async def ensure_partitions(session: SystemSession, now: datetime) -> None:
+    """The partitions of last month (late events), this and the two that follow."""
+    month = month_start(month_start(now) - timedelta(days=1))
+    for _ in range(4):
+        await repository.ensure_partitions(session, month)
+        month = next_month(month)
+
+
+async def seed_meters(session: Session) -> None:
+    """The meters that the platform's own endpoints use."""
+    await repository.insert_missing_meters(session, METERS)
+
+
+async def list_meters(session: Session) -> list[dict[str, str]]:
+    """Every meter: code, name, unit, description."""
+    return [{str(name): str(value) for name, value in row.items()} for row in await repository.all_meters(session)]
+
+
+async def usage_series(session: ReadSession, parameters: dict[str, object]) -> list[UsagePoint]:
+    """Usage by window and group; parameters as in schemas.UsageQuery."""
+    rows = await repository.series(session, parameters)
+    return [UsagePoint(row["start"], row["group"], row["quantity"], row["events"]) for row in rows]
+
+
+async def billable_usage(session: ReadSession, month: datetime) -> list[HourlyUsage]:
+    """A tenant's live usage of a month, by meter and hour, from the rollups."""
+    rows = await repository.billable(session, month_start(month), next_month(month))
+    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"]) for row in rows]
+
+
+async def billable_usage_from_events(session: ReadSession, month: datetime) -> list[HourlyUsage]:
+    """The same counted from the raw events: what the rollups are verified against."""
+    rows = await repository.billable_from_events(session, month_start(month), next_month(month))
+    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"]) for row in rows]
+
+
+async def verify(session: SystemSession) -> list[Difference]:
+    """Rollups that do not equal their events, and events that could not be read."""
+    found = [
+        Difference(
+            "events = rollups",
+            row["tenant_id"],
+            f"{row['meter']} in the hour {row['hour']:%Y-%m-%d %H:%M}",
+            row["from_events"],
+            row["rolled_up"],
+        )
+        for row in await repository.events_against_rollups(session)
+    ]
+    rejects = await repository.count_rejects(session)
+    if rejects:
+        found.append(Difference("every event can be read", None, "rejected usage events", rejects, 0))
+    return found
+
+
+def _entries(stream: bytes | str, batch: object) -> list[Entry]:
+    name = stream.decode() if isinstance(stream, bytes) else stream
+    found: list[Entry] = []
+    for item in _flat(batch):
+        entry_id, fields = item
+        if fields:
+            found.append((name, entry_id, fields.get(b"e", b"")))
+    return found
+
+
+def _flat(batch: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """redis-py answers with [(id, fields)], or with [[(id, fields)]] under RESP3."""
+    rows = batch if isinstance(batch, list) else []
+    if rows and isinstance(rows[0], list) and rows[0] and isinstance(rows[0][0], tuple | list):
+        rows = rows[0]
+    return [(row[0], row[1]) for row in rows]
+
+
+def _last_used(events: Sequence[UsageEvent]) -> dict[tuple[UUID, UUID], datetime]:
+    newest: dict[tuple[UUID, UUID], int] = {}
+    for event in events:
+        key = (event.tenant_id, event.key_id)
+        newest[key] = max(newest.get(key, 0), event.occurred_at_micros)
+    return {key: instant(micros) for key, micros in newest.items()}

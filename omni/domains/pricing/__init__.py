@@ -1,0 +1,1 @@
+"""What a unit of each meter costs, and since when."""

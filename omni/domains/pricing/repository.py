@@ -1,0 +1,31 @@
+"""SQL of pricing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, select
+from sqlalchemy.dialects.postgresql import insert
+
+from omni.domains.pricing.contracts import Price
+from omni.domains.pricing.tables import prices
+from omni.foundation.db.sessions import Session
+
+
+async def all_prices(session: Session, currency: str | None) -> Sequence[RowMapping]:
+    statement = select(prices).order_by(prices.c.meter, prices.c.currency, prices.c.valid_from)
+    if currency is not None:
+        statement = statement.where(prices.c.currency == currency)
+    return await session.all(statement)
+
+
+async def add_price(session: Session, price: Price) -> bool:
+    """False when the meter has a price from that moment on already."""
+    statement = insert(prices).values(
+        meter=price.meter,
+        currency=price.currency,
+        valid_from=price.valid_from,
+        price_nanos=price.price_nanos,
+        per_quantity=price.per_quantity,
+    )
+    return (await session.execute(statement.on_conflict_do_nothing())).rowcount == 1

@@ -1,0 +1,53 @@
+"""Use cases of the price book."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, PAGES, REQUESTS
+from omni.domains.pricing import repository
+from omni.domains.pricing.contracts import Price
+from omni.foundation.db.sessions import Session, SharedSession
+from omni.kit.errors import Conflict, InvalidInput
+from omni.kit.money import CURRENCY_EXPONENTS
+
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULT_CURRENCY = "EUR"
+
+# What the platform charges until the operator sets other prices, in nanos of a euro.
+DEFAULT_PRICES = (
+    Price(REQUESTS, DEFAULT_CURRENCY, FIRST_DAY, 100_000, 1),  # 0.0001 EUR a request
+    Price(INPUT_TOKENS, DEFAULT_CURRENCY, FIRST_DAY, 20_000_000, 1_000_000),  # 0.02 EUR a million tokens
+    Price(COMPUTE_MS, DEFAULT_CURRENCY, FIRST_DAY, 50_000, 1_000),  # 0.00005 EUR a second
+    Price(PAGES, DEFAULT_CURRENCY, FIRST_DAY, 2_000_000, 1),  # 0.002 EUR a page
+)
+
+
+async def list_prices(session: Session, currency: str | None = None) -> list[Price]:
+    """Every price ever set, by meter, currency and start."""
+    return [
+        Price(row["meter"], row["currency"], row["valid_from"], row["price_nanos"], row["per_quantity"])
+        for row in await repository.all_prices(session, currency)
+    ]
+
+
+async def set_price(session: SharedSession, price: Price, now: datetime) -> Price:
+    """Adds a price that begins later. Raises InvalidInput, Conflict."""
+    if price.currency not in CURRENCY_EXPONENTS:
+        known = ", ".join(CURRENCY_EXPONENTS)
+        raise InvalidInput("unknown_currency", f"Currency {price.currency} is not known; known are {known}.")
+    if price.valid_from != price.valid_from.replace(minute=0, second=0, microsecond=0):
+        raise InvalidInput("price_start_not_full_hour", "valid_from must be on a full hour.")
+    if price.valid_from <= now:
+        raise InvalidInput(
+            "price_start_in_the_past", "valid_from must be in the future: what was sold keeps its price."
+        )
+    if not await repository.add_price(session, price):
+        raise Conflict("price_exists", "This meter already has a price from that moment on; choose another start.")
+    return price
+
+
+async def seed_prices(session: Session) -> None:
+    """The default prices, where the price book has none."""
+    for price in DEFAULT_PRICES:
+        await repository.add_price(session, price)

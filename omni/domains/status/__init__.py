@@ -1,0 +1,1 @@
+"""Is it up: probes and their history, in a file of its own."""

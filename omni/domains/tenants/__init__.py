@@ -1,0 +1,1 @@
+"""Who buys: tenants, their projects, members and invitations."""

@@ -1,0 +1,39 @@
+"""What the tenant routes work with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omni.domains.identity.contracts import CurrentUser
+from omni.domains.tenants.guard import TenantGuard
+from omni.foundation.crypto.passwords import Passwords
+from omni.foundation.crypto.secrets import MasterKey
+from omni.foundation.db.sessions import Database
+from omni.foundation.http.unit_of_work import UnitOfWork
+from omni.kit.clock import Clock
+
+if TYPE_CHECKING:
+    from omni.foundation.db.system_session import SystemDatabase
+
+UserDependency = Callable[..., Awaitable[CurrentUser]]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantsDeps:
+    """`current_user` and `operator` are identity's; `system_database` is for the one look-up across tenants."""
+
+    database: Database
+    system_database: SystemDatabase
+    unit_of_work: UnitOfWork
+    passwords: Passwords
+    master_key: MasterKey
+    current_user: UserDependency
+    operator: UserDependency
+    clock: Clock
+
+    @property
+    def guard(self) -> TenantGuard:
+        """Makes the dependency for a permission."""
+        return TenantGuard(self.database, self.clock)

@@ -1,0 +1,139 @@
+"""Bodies of the tenant routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from omni.foundation.authz import Role
+from omni.foundation.http.fields import EmailAddress, Name, PasswordText, RequestModel, TokenText
+
+TenantName = Annotated[Name, Field(examples=["Acme GmbH"])]
+ProjectName = Annotated[Name, Field(examples=["production"])]
+
+
+class SignUpIn(RequestModel):
+    """A person and the tenant they open."""
+
+    email: EmailAddress
+    password: PasswordText
+    tenant_name: TenantName
+
+
+class SignUpOut(BaseModel):
+    """What was made. The address has to be verified before the first login."""
+
+    user_id: UUID
+    tenant_id: UUID
+    project_id: UUID
+
+
+class TenantOut(BaseModel):
+    """A tenant."""
+
+    id: UUID
+    name: str
+    plan_code: str
+    status: Literal["active", "suspended"]
+    created_at: datetime
+
+
+class MembershipOut(BaseModel):
+    """A tenant and your role in it."""
+
+    tenant: TenantOut
+    role: Role
+
+
+class MeOut(BaseModel):
+    """You, and where you are a member."""
+
+    id: UUID
+    email: str
+    is_operator: bool
+    memberships: list[MembershipOut]
+
+
+class TenantPatch(RequestModel):
+    """A new name."""
+
+    name: TenantName
+
+
+class PlanChoiceIn(RequestModel):
+    """The plan to be on."""
+
+    plan_code: Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9-]+$", examples=["pro"])]
+
+
+class ProjectIn(RequestModel):
+    """A project's name."""
+
+    name: ProjectName
+
+
+class ProjectOut(BaseModel):
+    """A project."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+class ProjectsOut(BaseModel):
+    """All projects, oldest first."""
+
+    data: list[ProjectOut]
+
+
+class MemberPatch(RequestModel):
+    """A new role."""
+
+    role: Role
+
+
+class MemberOut(BaseModel):
+    """A member."""
+
+    user_id: UUID
+    email: str
+    role: Role
+    created_at: datetime
+
+
+class MembersOut(BaseModel):
+    """All members, oldest first."""
+
+    data: list[MemberOut]
+
+
+class InvitationIn(RequestModel):
+    """Whom to invite, and as what."""
+
+    email: EmailAddress
+    role: Role
+
+
+class InvitationOut(BaseModel):
+    """An invitation that can still be accepted."""
+
+    id: UUID
+    email: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime
+
+
+class InvitationsOut(BaseModel):
+    """All open invitations, oldest first."""
+
+    data: list[InvitationOut]
+
+
+class AcceptInvitationIn(RequestModel):
+    """The token from the invitation mail."""
+
+    token: TokenText

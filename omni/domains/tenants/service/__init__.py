@@ -1,0 +1,1 @@
+"""Use cases of the tenants domain, a file each."""

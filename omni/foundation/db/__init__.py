@@ -1,0 +1,1 @@
+"""PostgreSQL: roles, engines, sessions scoped to a tenant, row-level security, migrations."""

@@ -1,0 +1,71 @@
+"""Engines: one per role and process, sized and with every timeout set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """Bounds of one connection pool; all times in seconds."""
+
+    size: int = 5
+    overflow: int = 5
+    wait_seconds: float = 5.0
+    """How long a caller waits for a connection before it gets 503."""
+    recycle_seconds: int = 1800
+    statement_timeout_seconds: float = 15.0
+    lock_timeout_seconds: float = 5.0
+    idle_in_transaction_seconds: float = 30.0
+    connect_timeout_seconds: float = 5.0
+
+
+def create_engine(url: URL, name: str, pool: PoolSettings) -> AsyncEngine:
+    """An engine whose connections are checked before use and give up rather than hang.
+
+    `name` shows up in pg_stat_activity. Statement caching stays off behind a transaction-mode pooler when the address
+    says `?prepared_statement_cache_size=0`.
+    """
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool.size,
+        max_overflow=pool.overflow,
+        pool_timeout=pool.wait_seconds,
+        pool_recycle=pool.recycle_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": pool.connect_timeout_seconds,
+            "server_settings": {
+                "application_name": name,
+                "statement_timeout": str(int(pool.statement_timeout_seconds * 1000)),
+                "lock_timeout": str(int(pool.lock_timeout_seconds * 1000)),
+                "idle_in_transaction_session_timeout": str(int(pool.idle_in_transaction_seconds * 1000)),
+            },
+        },
+    )
+    event.listen(engine.sync_engine, "connect", _read_plain_uuids)
+    return engine
+
+
+def _read_plain_uuids(connection: Any, _record: object) -> None:
+    """Reads ids as uuid.UUID itself: asyncpg's own subclass is one that orjson refuses."""
+    connection.run_async(
+        lambda driver: driver.set_type_codec(
+            "uuid", schema="pg_catalog", format="binary", encoder=_uuid_bytes, decoder=_uuid_from_bytes
+        )
+    )
+
+
+def _uuid_bytes(value: UUID | str) -> bytes:
+    return (value if isinstance(value, UUID) else UUID(value)).bytes
+
+
+def _uuid_from_bytes(data: bytes) -> UUID:
+    return UUID(bytes=bytes(data))

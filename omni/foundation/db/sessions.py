@@ -1,0 +1,159 @@
+"""Sessions: one transaction each, and a type that says what it may do.
+
+ReadSession    one tenant, read only
+WriteSession   one tenant
+SharedSession  no tenant: tables that belong to the platform (users, plans); tenant tables look empty
+SystemSession  all tenants; made only by omni.foundation.db.system_session
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Executable, RowMapping, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from omni.kit.errors import Unavailable
+
+_ENTER_TENANT = text("select set_config('app.tenant_id', :tenant_id, true)")
+_ENTER_TENANT_READ_ONLY = text(
+    "select set_config('app.tenant_id', :tenant_id, true), set_config('transaction_read_only', 'on', true)"
+)
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+class Session:
+    """A transaction that is open. It commits when its block ends and rolls back when an exception leaves it."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        return await self.connection.execute(statement, parameters)
+
+    async def all(self, statement: Executable, parameters: Any = None) -> Sequence[RowMapping]:
+        """Every row."""
+        return (await self.connection.execute(statement, parameters)).mappings().all()
+
+    async def first(self, statement: Executable, parameters: Any = None) -> RowMapping | None:
+        """The first row, or None."""
+        return (await self.connection.execute(statement, parameters)).mappings().first()
+
+    async def scalar(self, statement: Executable, parameters: Any = None) -> Any:
+        """The first column of the first row, or None."""
+        return await self.connection.scalar(statement, parameters)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """A part that may fail without losing the rest of the transaction."""
+        async with self.connection.begin_nested():
+            yield
+
+
+class ReadSession(Session):
+    """Reads as one tenant."""
+
+    def __init__(self, connection: AsyncConnection, tenant_id: UUID) -> None:
+        super().__init__(connection)
+        self.tenant_id = tenant_id
+
+
+class WriteSession(ReadSession):
+    """Reads and writes as one tenant."""
+
+
+class SharedSession(Session):
+    """Reads and writes what belongs to no tenant."""
+
+    async def enter_tenant(self, tenant_id: UUID) -> WriteSession:
+        """The same transaction, from here on as one tenant."""
+        await self.connection.execute(_ENTER_TENANT, {"tenant_id": str(tenant_id)})
+        return WriteSession(self.connection, tenant_id)
+
+
+class SystemSession(Session):
+    """Sees every tenant. Its users are a short list that the import contracts hold."""
+
+
+class Database:
+    """Opens sessions as omni_app."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def read(self, tenant_id: UUID) -> AsyncIterator[ReadSession]:
+        """A read-only transaction as `tenant_id`. Raises Unavailable when the database cannot be reached."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(_ENTER_TENANT_READ_ONLY, {"tenant_id": str(tenant_id)})
+            yield ReadSession(connection, tenant_id)
+
+    @asynccontextmanager
+    async def write(self, tenant_id: UUID) -> AsyncIterator[WriteSession]:
+        """A transaction as `tenant_id`. Raises Unavailable when the database cannot be reached."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(_ENTER_TENANT, {"tenant_id": str(tenant_id)})
+            yield WriteSession(connection, tenant_id)
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[SharedSession]:
+        """A transaction without a tenant. Raises Unavailable when the database cannot be reached."""
+        async with transaction(self._engine) as connection:
+            yield SharedSession(connection)
+
+    async def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        async with transaction(self._engine) as connection:
+            await connection.execute(text("select 1"))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction on a pooled connection; trouble with the server itself becomes Unavailable."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except IntegrityError:
+        raise
+    except PoolTimeout as error:
+        raise Unavailable(
+            "database_busy", "All database connections are in use. Try again.", internal=str(error)
+        ) from error
+    except (OperationalError, InterfaceError, ConnectionError, OSError) as error:
+        raise _unavailable(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated or _sqlstate(error) in {"57P01", "57P02", "57P03"}:
+            raise _unavailable(error) from error
+        raise
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Whether a statement gave up waiting for a lock."""
+    return _sqlstate(error) == _LOCK_NOT_AVAILABLE
+
+
+def constraint_name(error: IntegrityError) -> str | None:
+    """The constraint that refused a row."""
+    cause: Any = error.orig.__cause__ if error.orig else None
+    return getattr(cause, "constraint_name", None)
+
+
+def to_dict(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
+    """A row as a plain dictionary with string keys."""
+    return {str(key): value for key, value in row.items()}
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return Unavailable("database_unavailable", "The database cannot be reached now. Try again.", internal=str(error))

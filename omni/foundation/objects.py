@@ -1,0 +1,52 @@
+"""Files: one object store, a folder on this machine or a bucket elsewhere, each tenant under its own prefix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import obstore
+from obstore.store import LocalStore, MemoryStore, from_url
+
+from omni.kit.errors import NotFound
+
+
+class ObjectStore:
+    """Puts, gets and deletes whole objects of a tenant."""
+
+    def __init__(self, url: str) -> None:
+        """`file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory:///`. Raises obstore's errors for a bad URL."""
+        if url.startswith("file://"):
+            folder = Path(url.removeprefix("file://"))
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._store: obstore.store.ObjectStore = LocalStore(folder)
+        elif url.startswith("memory:"):
+            self._store = MemoryStore()
+        else:
+            self._store = from_url(url)
+
+    async def put(self, tenant_id: UUID, name: str, data: bytes) -> None:
+        """Replaces what is there. `name` may have folders (`documents/…`), never `..`."""
+        await obstore.put_async(self._store, _path(tenant_id, name), data)
+
+    async def get(self, tenant_id: UUID, name: str) -> bytes:
+        """Raises NotFound."""
+        try:
+            result = await obstore.get_async(self._store, _path(tenant_id, name))
+        except FileNotFoundError:
+            raise NotFound("object_not_found", "No such file.") from None
+        return bytes(await result.bytes_async())
+
+    async def delete(self, tenant_id: UUID, name: str) -> None:
+        """Removing what is not there is no error."""
+        try:
+            await obstore.delete_async(self._store, _path(tenant_id, name))
+        except FileNotFoundError:
+            return
+
+
+def _path(tenant_id: UUID, name: str) -> str:
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"not an object name: {name!r}")
+    return f"{tenant_id}/{name}"

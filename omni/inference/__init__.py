@@ -1,0 +1,1 @@
+"""The AI endpoints, by family. Knows neither keys nor billing."""

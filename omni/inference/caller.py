@@ -1,0 +1,86 @@
+"""The edge of every AI endpoint: who calls, how much body is read, what the call used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.principal import PRINCIPAL_HEADER, InvalidPrincipal, Principal
+from omni.contracts.usage import MODEL_HEADER, USAGE_HEADER, format_usage
+from omni.inference.runtime.call import Call
+from omni.kit.clock import unix_micros
+from omni.kit.errors import TooLarge, Unauthenticated
+
+CallerDependency = Callable[[Request], Call]
+"""FastAPI dependency that says for whom a request works."""
+
+_BODY_LIMITS = {(endpoint.method, endpoint.template): endpoint.max_body_bytes for endpoint in ENDPOINTS}
+
+
+def caller(secret: bytes, now_micros: Callable[[], int] = unix_micros) -> CallerDependency:
+    """The dependency for principals signed with `secret`. It raises Unauthenticated `principal_invalid`."""
+
+    def call_of(request: Request) -> Call:
+        value = request.headers.get(PRINCIPAL_HEADER)
+        try:
+            if value is None:
+                raise InvalidPrincipal("header is missing")
+            principal = Principal.verify(value, secret, now_micros())
+        except InvalidPrincipal as error:
+            raise Unauthenticated(
+                "principal_invalid", "This service answers only to its gateway. Call the gateway.", internal=str(error)
+            ) from error
+        call = Call(principal, now_micros=now_micros)
+        request.state.call = call
+        return call
+
+    return call_of
+
+
+class MeteredRoute(APIRoute):
+    """A route that reads no more body than its endpoint allows and reports usage on its response.
+
+    Only answers carry usage: what failed is not charged.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        limit = max((_BODY_LIMITS.get((method, self.path), 0) for method in self.methods or ()), default=0)
+
+        async def metered(request: Request) -> Response:
+            if limit:
+                await _read_body(request, limit)
+            response = await handle(request)
+            call = getattr(request.state, "call", None)
+            if isinstance(call, Call):
+                quantities = call.usage.quantities()
+                if quantities:
+                    response.headers[USAGE_HEADER] = format_usage(quantities)
+                if call.usage.model:
+                    response.headers[MODEL_HEADER] = call.usage.model
+            return response
+
+        return metered
+
+
+async def _read_body(request: Request, limit: int) -> None:
+    """Read the body into the request's own cache. Raises TooLarge `body_too_large` as soon as it is over `limit`
+    bytes.
+    """
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    request._body = bytes(body)  # where Request.body(), json() and form() look first
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge("body_too_large", f"The body is larger than this endpoint's {limit} bytes.", max_bytes=limit)

@@ -1,0 +1,1 @@
+"""Retrieval: collections of documents, search in them, answers from them."""

@@ -1,0 +1,29 @@
+"""The refusals of retrieval."""
+
+from __future__ import annotations
+
+from omni.kit.errors import LimitExceeded, NotFound
+
+QUOTA_RETRY_SECONDS = 3_600
+
+
+def collection_not_found() -> NotFound:
+    """Missing, or another tenant's: the two answer alike."""
+    return NotFound("collection_not_found", "There is no such collection. List yours with GET /v1/collections.")
+
+
+def document_not_found() -> NotFound:
+    """Missing, or in another collection or tenant."""
+    return NotFound("document_not_found", "There is no such document in this collection.")
+
+
+def storage_quota_exceeded(limit: int, stored: int, needed: int) -> LimitExceeded:
+    """The document would take the tenant over its plan's storage. All sizes in bytes."""
+    return LimitExceeded(
+        "storage_quota_exceeded",
+        f"The document needs {needed} bytes; {stored} of the plan's {limit} are in use. Delete some or upgrade.",
+        retry_after_seconds=QUOTA_RETRY_SECONDS,
+        limit_bytes=limit,
+        stored_bytes=stored,
+        needed_bytes=needed,
+    )

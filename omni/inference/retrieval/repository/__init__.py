@@ -1,0 +1,1 @@
+"""The SQL of retrieval. Every statement starts from the session's tenant."""

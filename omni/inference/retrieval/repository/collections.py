@@ -1,0 +1,84 @@
+"""Collections: create, list, find, delete, and the totals that they keep."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, update
+
+from omni.foundation.db.sessions import ReadSession, WriteSession
+from omni.inference.retrieval.schemas import Collection
+from omni.inference.retrieval.tables import collections
+from omni.kit.ids import uuid7
+
+_COLUMNS = (
+    collections.c.id,
+    collections.c.name,
+    collections.c.embedding_model,
+    collections.c.document_count,
+    collections.c.chunk_count,
+    collections.c.stored_bytes,
+    collections.c.created_at,
+)
+
+
+async def add(session: WriteSession, name: str, embedding_model: str) -> Collection:
+    """A new, empty collection."""
+    values = {"tenant_id": session.tenant_id, "id": uuid7(), "name": name, "embedding_model": embedding_model}
+    row = await session.first(insert(collections).values(values).returning(*_COLUMNS))
+    return Collection.model_validate(row, from_attributes=True)
+
+
+async def page(session: ReadSession, limit: int, after: UUID | None) -> list[Collection]:
+    """Up to `limit` collections, newest first, of those older than `after`."""
+    statement = select(*_COLUMNS).where(collections.c.tenant_id == session.tenant_id)
+    if after is not None:
+        statement = statement.where(collections.c.id < after)
+    rows = await session.all(statement.order_by(collections.c.id.desc()).limit(limit))
+    return [Collection.model_validate(row, from_attributes=True) for row in rows]
+
+
+async def find(session: ReadSession, collection_id: UUID) -> Collection | None:
+    """The collection, or None when there is none that the tenant may see."""
+    row = await session.first(
+        select(*_COLUMNS).where(collections.c.tenant_id == session.tenant_id, collections.c.id == collection_id)
+    )
+    return None if row is None else Collection.model_validate(row, from_attributes=True)
+
+
+async def remove(session: WriteSession, collection_id: UUID) -> bool:
+    """Delete it with all its documents. False when there was none."""
+    result = await session.execute(
+        delete(collections).where(collections.c.tenant_id == session.tenant_id, collections.c.id == collection_id)
+    )
+    return result.rowcount > 0
+
+
+async def lock_storage(session: WriteSession) -> None:
+    """Let one transaction at a time add to what the tenant stores; held until it ends."""
+    key = f"storage:{session.tenant_id}"
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
+
+async def stored_bytes(session: ReadSession) -> int:
+    """What all collections of the tenant store."""
+    total = await session.scalar(
+        select(func.coalesce(func.sum(collections.c.stored_bytes), 0)).where(
+            collections.c.tenant_id == session.tenant_id
+        )
+    )
+    return int(total)
+
+
+async def count(session: WriteSession, collection_id: UUID, documents: int, chunks: int, size_bytes: int) -> bool:
+    """Add to the totals (negative when something goes) and lock the collection. False when there is none."""
+    result = await session.execute(
+        update(collections)
+        .where(collections.c.tenant_id == session.tenant_id, collections.c.id == collection_id)
+        .values(
+            document_count=collections.c.document_count + documents,
+            chunk_count=collections.c.chunk_count + chunks,
+            stored_bytes=collections.c.stored_bytes + size_bytes,
+        )
+    )
+    return result.rowcount > 0

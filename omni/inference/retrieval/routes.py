@@ -1,0 +1,127 @@
+"""Routes of the retrieval endpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from omni.inference.caller import CallerDependency, MeteredRoute
+from omni.inference.retrieval.schemas import (
+    AnswerRequest,
+    AnswerResponse,
+    Collection,
+    CollectionList,
+    CollectionRequest,
+    Document,
+    DocumentList,
+    DocumentRequest,
+    SearchRequest,
+    SearchResponse,
+)
+from omni.inference.retrieval.service import RetrievalService
+from omni.inference.runtime.call import Call
+from omni.inference.uploads import file_name, media_type, multipart_or_json, read_json, read_upload, unsupported
+
+Limit = Annotated[int, Query(ge=1, le=100, description="Most entries of a page.")]
+Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
+
+
+def router(service: RetrievalService, caller: CallerDependency) -> APIRouter:
+    """Everything below `/v1/collections`."""
+    routes = APIRouter(route_class=MeteredRoute, tags=["Retrieval"], prefix="/v1/collections")
+    _collections(routes, service, caller)
+    _documents(routes, service, caller)
+    _questions(routes, service, caller)
+    return routes
+
+
+def _collections(routes: APIRouter, service: RetrievalService, caller: CallerDependency) -> None:
+    @routes.post("", summary="Create a collection", status_code=201)
+    async def create_collection(body: CollectionRequest, call: Call = Depends(caller)) -> Collection:
+        """A new, empty collection. Names need not be unique."""
+        return await service.create_collection(call, body)
+
+    @routes.get("", summary="List collections")
+    async def list_collections(
+        limit: Limit = 20, cursor: Cursor = None, call: Call = Depends(caller)
+    ) -> CollectionList:
+        """Your collections, newest first, page by page."""
+        return await service.list_collections(call, limit, cursor)
+
+    @routes.get("/{collection_id}", summary="Look up a collection")
+    async def get_collection(collection_id: UUID, call: Call = Depends(caller)) -> Collection:
+        """One collection with its totals."""
+        return await service.get_collection(call, collection_id)
+
+    @routes.delete("/{collection_id}", summary="Delete a collection", status_code=204)
+    async def delete_collection(collection_id: UUID, call: Call = Depends(caller)) -> None:
+        """Delete a collection with all its documents, for good."""
+        await service.delete_collection(call, collection_id)
+
+
+def _documents(routes: APIRouter, service: RetrievalService, caller: CallerDependency) -> None:
+    @routes.post(
+        "/{collection_id}/documents",
+        summary="Add a document",
+        status_code=201,
+        responses={200: {"model": Document, "description": "The collection already has this name with this content."}},
+        openapi_extra=multipart_or_json(DocumentRequest),
+    )
+    async def add_document(
+        collection_id: UUID, request: Request, response: Response, call: Call = Depends(caller)
+    ) -> Document:
+        """Extract, cut, embed and index a txt, md, html or pdf file of at most 20 MiB, 5 MiB of text and 2,000 pages.
+
+        Send the file as multipart form (field `file`) or text as JSON. All or nothing: a request that fails stores
+        nothing.
+        """
+        match media_type(request):
+            case "multipart/form-data":
+                upload = await read_upload(request)
+                name, content_type, data = file_name(upload), upload.content_type, upload.data
+            case "application/json":
+                body = await read_json(request, DocumentRequest)
+                name, content_type, data = body.name, body.content_type, body.text.encode("utf-8")
+            case _:
+                raise unsupported("multipart/form-data or application/json")
+        document, is_new = await service.add_document(call, collection_id, name, content_type, data)
+        response.status_code = 201 if is_new else 200
+        return document
+
+    @routes.get("/{collection_id}/documents", summary="List documents")
+    async def list_documents(
+        collection_id: UUID, limit: Limit = 20, cursor: Cursor = None, call: Call = Depends(caller)
+    ) -> DocumentList:
+        """The documents of a collection, newest first, page by page."""
+        return await service.list_documents(call, collection_id, limit, cursor)
+
+    @routes.get("/{collection_id}/documents/{document_id}", summary="Look up a document")
+    async def get_document(
+        collection_id: UUID,
+        document_id: UUID,
+        include: Annotated[Literal["text"] | None, Query(description="`text`: with the extracted text.")] = None,
+        call: Call = Depends(caller),
+    ) -> Document:
+        """One document, with its text when asked for."""
+        return await service.get_document(call, collection_id, document_id, include == "text")
+
+    @routes.delete("/{collection_id}/documents/{document_id}", summary="Delete a document", status_code=204)
+    async def delete_document(collection_id: UUID, document_id: UUID, call: Call = Depends(caller)) -> None:
+        """Delete a document from every index, for good."""
+        await service.delete_document(call, collection_id, document_id)
+
+
+def _questions(routes: APIRouter, service: RetrievalService, caller: CallerDependency) -> None:
+    @routes.post("/{collection_id}/search", summary="Search a collection")
+    async def search(collection_id: UUID, body: SearchRequest, call: Call = Depends(caller)) -> SearchResponse:
+        """Chunks by meaning, by words, or by both, each with its place in the document and the score of each leg."""
+        return await service.search(call, collection_id, body)
+
+    @routes.post("/{collection_id}/answer", summary="Answer from a collection")
+    async def answer(collection_id: UUID, body: AnswerRequest, call: Call = Depends(caller)) -> AnswerResponse:
+        """Sentences of the documents that answer the question, each cited to the character; `found: false` when none
+        does.
+        """
+        return await service.answer(call, collection_id, body)

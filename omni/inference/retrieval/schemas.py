@@ -1,0 +1,144 @@
+"""Requests and responses of the retrieval endpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
+MAX_TEXT_CHARS = 5 * 1024 * 1024
+MAX_QUERY_CHARS = 2_000
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+Query = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=MAX_QUERY_CHARS, pattern=NO_NUL, description="At most 256 tokens and 2,000 characters."
+    ),
+]
+TextType = Literal["text/plain", "text/markdown", "text/html"]
+Mode = Literal["hybrid", "dense", "lexical"]
+
+
+class CollectionRequest(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "licences"}]})
+
+    name: Name
+
+
+class Collection(BaseModel):
+    id: UUID
+    name: str
+    embedding_model: str
+    document_count: int
+    chunk_count: int
+    stored_bytes: Annotated[
+        int, Field(description="UTF-8 text and vectors (2 bytes per dimension), counted as storage.")
+    ]
+    created_at: datetime
+
+
+class CollectionList(BaseModel):
+    data: Annotated[list[Collection], Field(description="Newest first.")]
+    next_cursor: Annotated[
+        UUID | None, Field(description="Send it as `cursor` for the next page; null = the last page.")
+    ]
+
+
+class DocumentRequest(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "note.md", "text": "# Note\n\nThe key is under the mat."}]}
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)]
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS, pattern=NO_NUL)]
+    content_type: TextType = "text/plain"
+
+
+class Document(BaseModel):
+    id: UUID
+    collection_id: UUID
+    name: str
+    content_type: str
+    content_sha256: Annotated[str, Field(description="Of the file as it was sent, hexadecimal.")]
+    page_count: Annotated[int | None, Field(description="PDF only.")]
+    chunk_count: int
+    stored_bytes: int
+    created_at: datetime
+    text: Annotated[
+        str | None, Field(description="Extracted text, with `include=text`; all offsets count its characters.")
+    ] = None
+
+
+class DocumentList(BaseModel):
+    data: Annotated[list[Document], Field(description="Newest first.")]
+    next_cursor: UUID | None
+
+
+class SearchRequest(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "Who may sublicense?", "top_k": 5}]})
+
+    query: Query
+    top_k: Annotated[int, Field(ge=1, le=50, description="Most results.")] = 10
+    mode: Annotated[
+        Mode,
+        Field(
+            description="dense: by meaning; lexical: by words; hybrid: both, joined by reciprocal-rank fusion (k = 60)."
+        ),
+    ] = "hybrid"
+
+
+class Hit(BaseModel):
+    chunk_id: UUID
+    document_id: UUID
+    document_name: str
+    start: Annotated[int, Field(description="First character of the chunk in the document's text.")]
+    end: Annotated[int, Field(description="One past its last character.")]
+    page: Annotated[int | None, Field(description="PDF only: the page that the chunk starts on, from 1.")]
+    text: str
+    score: Annotated[float, Field(description="What the results are ordered by; comparable within one response only.")]
+    dense_score: Annotated[float | None, Field(description="Cosine to the query; null = not among the nearest.")]
+    lexical_score: Annotated[float | None, Field(description="PostgreSQL's ts_rank_cd; null = no word matched.")]
+
+
+class SearchResponse(BaseModel):
+    results: Annotated[list[Hit], Field(description="Best first.")]
+    mode: Mode
+    embedding_model: Annotated[str | None, Field(description="Null for lexical search.")]
+
+
+class AnswerRequest(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "When does the licence terminate?"}]})
+
+    question: Query
+    max_sentences: Annotated[int, Field(ge=1, le=10)] = 3
+
+
+class Citation(BaseModel):
+    """A sentence of the answer: exactly the characters `start` to `end` of the document's text."""
+
+    sentence: str
+    document_id: UUID
+    document_name: str
+    chunk_id: UUID
+    page: int | None
+    start: int
+    end: int
+    score: Annotated[float, Field(description="0.75 cosine to the question + 0.25 share of its words, 0 to 1.")]
+
+
+class AnswerResponse(BaseModel):
+    found: bool
+    answer: Annotated[
+        str | None, Field(description="The cited sentences; null when nothing in the collection answers.")
+    ]
+    citations: Annotated[list[Citation], Field(description="In the order of the answer, best first.")]
+    reason: Annotated[
+        Literal["collection_empty", "no_relevant_passage"] | None, Field(description="Why there is no answer.")
+    ] = None
+    best_score: Annotated[float | None, Field(description="Of the best sentence, cited or not.")]
+    threshold: Annotated[float, Field(description="What a sentence has to reach.")]
+    embedding_model: str

@@ -1,0 +1,110 @@
+"""What the retrieval endpoints do."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from omni.foundation.db.sessions import Database
+from omni.inference.language.models import EmbeddingModel
+from omni.inference.retrieval.answering import Answering
+from omni.inference.retrieval.errors import collection_not_found, document_not_found
+from omni.inference.retrieval.ingest import Ingest
+from omni.inference.retrieval.repository import collections, documents
+from omni.inference.retrieval.schemas import (
+    AnswerRequest,
+    AnswerResponse,
+    Collection,
+    CollectionList,
+    CollectionRequest,
+    Document,
+    DocumentList,
+    SearchRequest,
+    SearchResponse,
+)
+from omni.inference.retrieval.search import Search
+from omni.inference.runtime.call import Call
+
+
+class RetrievalService:
+    """Collections, documents, search and answers of the calling tenant. What belongs to another tenant is not found."""
+
+    def __init__(
+        self, database: Database, model: EmbeddingModel, ingest: Ingest, search: Search, answering: Answering
+    ) -> None:
+        self._database = database
+        self._model = model
+        self._ingest = ingest
+        self._search = search
+        self._answering = answering
+
+    async def create_collection(self, call: Call, request: CollectionRequest) -> Collection:
+        """A new, empty collection."""
+        async with self._database.write(call.principal.tenant_id) as session:
+            return await collections.add(session, request.name, self._model.name)
+
+    async def list_collections(self, call: Call, limit: int, cursor: UUID | None) -> CollectionList:
+        """One page of collections, newest first."""
+        async with self._database.read(call.principal.tenant_id) as session:
+            found = await collections.page(session, limit + 1, cursor)
+        more = found[limit - 1].id if len(found) > limit else None
+        return CollectionList(data=found[:limit], next_cursor=more)
+
+    async def get_collection(self, call: Call, collection_id: UUID) -> Collection:
+        """Raises NotFound `collection_not_found`."""
+        async with self._database.read(call.principal.tenant_id) as session:
+            found = await collections.find(session, collection_id)
+        if found is None:
+            raise collection_not_found()
+        return found
+
+    async def delete_collection(self, call: Call, collection_id: UUID) -> None:
+        """Delete it with all its documents. Raises NotFound `collection_not_found`."""
+        async with self._database.write(call.principal.tenant_id) as session:
+            if not await collections.remove(session, collection_id):
+                raise collection_not_found()
+
+    async def add_document(
+        self, call: Call, collection_id: UUID, name: str, content_type: str, data: bytes
+    ) -> tuple[Document, bool]:
+        """The document, and whether it is new. Raises what Ingest.add raises."""
+        return await self._ingest.add(call, collection_id, name, content_type, data)
+
+    async def list_documents(self, call: Call, collection_id: UUID, limit: int, cursor: UUID | None) -> DocumentList:
+        """One page of a collection's documents, newest first. Raises NotFound `collection_not_found`."""
+        async with self._database.read(call.principal.tenant_id) as session:
+            if await collections.find(session, collection_id) is None:
+                raise collection_not_found()
+            found = await documents.page(session, collection_id, limit + 1, cursor)
+        more = found[limit - 1].id if len(found) > limit else None
+        return DocumentList(data=found[:limit], next_cursor=more)
+
+    async def get_document(self, call: Call, collection_id: UUID, document_id: UUID, with_text: bool) -> Document:
+        """Raises NotFound `collection_not_found` or `document_not_found`."""
+        async with self._database.read(call.principal.tenant_id) as session:
+            if await collections.find(session, collection_id) is None:
+                raise collection_not_found()
+            found = await documents.find(session, collection_id, document_id, with_text)
+        if found is None:
+            raise document_not_found()
+        return found
+
+    async def delete_document(self, call: Call, collection_id: UUID, document_id: UUID) -> None:
+        """Raises NotFound `collection_not_found` or `document_not_found`."""
+        async with self._database.write(call.principal.tenant_id) as session:
+            if not await collections.count(session, collection_id, 0, 0, 0):
+                raise collection_not_found()
+            found = await documents.find(session, collection_id, document_id, with_text=False)
+            if found is None:
+                raise document_not_found()
+            await documents.remove(session, found)
+            await collections.count(session, collection_id, -1, -found.chunk_count, -found.stored_bytes)
+
+    async def search(self, call: Call, collection_id: UUID, request: SearchRequest) -> SearchResponse:
+        """The best chunks. Raises what Search.find raises."""
+        collection, hits = await self._search.find(call, collection_id, request.query, request.top_k, request.mode)
+        model = None if request.mode == "lexical" else collection.embedding_model
+        return SearchResponse(results=hits, mode=request.mode, embedding_model=model)
+
+    async def answer(self, call: Call, collection_id: UUID, request: AnswerRequest) -> AnswerResponse:
+        """Cited sentences. Raises what Search.find raises."""
+        return await self._answering.answer(call, collection_id, request)

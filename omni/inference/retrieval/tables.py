@@ -1,0 +1,108 @@
+"""Tables of retrieval. All belong to a tenant; vectors and words of a chunk live in its own row."""
+
+from __future__ import annotations
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Computed,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
+
+from omni.foundation.db.base import created_at_column, id_column, metadata, tenant_id_column
+
+DIMENSIONS = 384
+TEXT_SEARCH = "english"
+"""PostgreSQL's text search configuration: how words are stemmed and which are too common to count."""
+
+MATCH_IS_LEAKPROOF = "alter function ts_match_vq(tsvector, tsquery) leakproof"
+"""Lets the planner use the GIN index under row-level security, which otherwise has to be evaluated before `@@` on
+every row of the tenant. Safe: the function's result and errors depend on nothing else. Needs a superuser; without it
+search is slower."""
+
+collections = Table(
+    "collections",
+    metadata,
+    tenant_id_column(),
+    id_column(),
+    Column("name", String(200), nullable=False),
+    Column("embedding_model", String(100), nullable=False),
+    # Kept true by the transactions that add and remove documents; they lock this row first.
+    Column("document_count", Integer, nullable=False, server_default="0"),
+    Column("chunk_count", Integer, nullable=False, server_default="0"),
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
+    created_at_column(),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    tenant_id_column(),
+    id_column(),
+    Column("collection_id", Uuid, nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("content_type", String(100), nullable=False),
+    Column("content_sha256", LargeBinary, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("page_starts", ARRAY(Integer)),
+    Column("chunk_count", Integer, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    created_at_column(),
+    ForeignKeyConstraint(
+        ["tenant_id", "collection_id"], ["collections.tenant_id", "collections.id"], ondelete="CASCADE"
+    ),
+    UniqueConstraint("tenant_id", "collection_id", "name", "content_sha256"),
+)
+
+document_chunks = Table(
+    "document_chunks",
+    metadata,
+    tenant_id_column(),
+    id_column(),
+    Column("collection_id", Uuid, nullable=False),
+    Column("document_id", Uuid, nullable=False),
+    Column("start_offset", Integer, nullable=False),
+    Column("end_offset", Integer, nullable=False),
+    Column("page", Integer),
+    Column("text", Text, nullable=False),
+    Column("embedding", HALFVEC(DIMENSIONS), nullable=False),
+    Column(
+        "words", TSVECTOR, Computed(f"to_tsvector('{TEXT_SEARCH}'::regconfig, text)", persisted=True), nullable=False
+    ),
+    ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
+    Index("ix_document_chunks_tenant_collection", "tenant_id", "collection_id"),
+    Index("ix_document_chunks_tenant_document", "tenant_id", "document_id"),
+    Index(
+        "ix_document_chunks_embedding",
+        "embedding",
+        postgresql_using="hnsw",
+        postgresql_ops={"embedding": "halfvec_cosine_ops"},
+        postgresql_with={"m": 16, "ef_construction": 64},
+    ),
+    Index("ix_document_chunks_words", "words", postgresql_using="gin"),
+    # Whole rows stay in their page: ranking reads thousands of `words`, and each would be fetched and decompressed.
+    postgresql_with={"toast_tuple_target": 8160},
+)
+
+collection_words = Table(
+    "collection_words",
+    metadata,
+    tenant_id_column(),
+    Column("collection_id", Uuid, primary_key=True),
+    Column("word", Text, primary_key=True),
+    Column("chunk_count", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["tenant_id", "collection_id"], ["collections.tenant_id", "collections.id"], ondelete="CASCADE"
+    ),
+)
+"""In how many chunks of a collection a word is: search begins with the rare ones."""

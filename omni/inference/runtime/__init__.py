@@ -1,0 +1,1 @@
+"""What every engine runs on: a bounded pool, a meter, lazy loading."""

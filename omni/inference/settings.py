@@ -1,0 +1,35 @@
+"""What the AI endpoints are told by whoever starts them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSettings:
+    """Settings of the backend's endpoints; the composition root makes them from the environment."""
+
+    model_cache: Path
+    """Folder for graphs that are built once, e.g. the embedding model's; created when missing, survives restarts."""
+    principal_secret: bytes
+    """Key that the gateway signs principals with."""
+    engine_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Threads that do engine work: one per core."""
+    engine_queue_limit: int = 64
+    """Jobs that may wait for a thread before callers get 503."""
+    document_text_bytes: int = 5 * MIB
+    """Most text that one document may hold, UTF-8."""
+    pdf_pages: int = 2_000
+    """Most pages of a PDF document that is ingested."""
+    pdf_memory_bytes: int = 1024 * MIB
+    """Address space of the process that reads one PDF."""
+    pdf_cpu_seconds: int = 30
+    """CPU time of the process that reads one PDF."""
+    ocr_pages: int = 20
+    """Most pages of one file for OCR."""
+    ocr_pixels: int = 40_000_000
+    """Most pixels of one image or page for OCR."""

@@ -1,0 +1,1 @@
+"""Tabular: forecasts and anomalies."""

@@ -1,0 +1,205 @@
+"""Requests and responses of the tabular endpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic.config import JsonDict, JsonValue
+
+MAX_POINTS = 10_000
+MAX_ROWS = 10_000
+MAX_FEATURES = 50
+MAX_CELLS = 200_000
+MAX_MAGNITUDE = 1e15
+MAX_LEVELS = 5
+
+Frequency = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
+ForecastModel = Literal["seasonal_naive", "theta", "ets", "arima"]
+Number = Annotated[float, Strict()]
+Level = Annotated[int, Field(ge=1, le=99)]
+
+AIRLINE: list[JsonValue] = [
+    112,
+    118,
+    132,
+    129,
+    121,
+    135,
+    148,
+    148,
+    136,
+    119,
+    104,
+    118,
+    115,
+    126,
+    141,
+    135,
+    125,
+    149,
+    170,
+    170,
+    158,
+    133,
+]
+AIRLINE_EXAMPLE: JsonDict = {"series": {"values": AIRLINE, "frequency": "monthly", "start": "1949-01-01"}, "horizon": 3}
+
+
+class Series(BaseModel):
+    """A series with equal steps."""
+
+    values: Annotated[
+        list[Number],
+        Field(
+            max_length=MAX_POINTS,
+            description="8 to 10,000 finite numbers of at most 1e15 in size, oldest first, none missing.",
+            json_schema_extra={"minItems": 8},
+        ),
+    ]
+    frequency: Annotated[
+        Frequency,
+        Field(description="Step between values; sets the season: 24 hours, 7 days, 52 weeks, 12 months, 4 quarters."),
+    ]
+    start: Annotated[
+        datetime | None, Field(description="Time of the first value; with it each forecast has its time.")
+    ] = None
+
+
+class ForecastRequest(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [AIRLINE_EXAMPLE]})
+
+    series: Series
+    horizon: Annotated[int, Field(ge=1, le=500, description="Steps to forecast.")]
+    levels: Annotated[
+        list[Level], Field(max_length=MAX_LEVELS, description="Prediction intervals, percent.", examples=[[80, 95]])
+    ] = [80, 95]
+    model: Annotated[
+        Literal["auto"] | ForecastModel, Field(description="`auto` takes the one with the smallest back-test error.")
+    ] = "auto"
+
+
+class Interval(BaseModel):
+    level: Annotated[int, Field(description="Percent of outcomes that should fall inside.")]
+    lower: float
+    upper: float
+
+
+class ForecastPoint(BaseModel):
+    step: Annotated[int, Field(description="1 = the first after the series.")]
+    time: Annotated[datetime | None, Field(description="Only when the request has `start`.")] = None
+    mean: float
+    intervals: list[Interval]
+
+
+class Candidate(BaseModel):
+    """How a model did on the past."""
+
+    model: ForecastModel
+    status: Annotated[
+        Literal["measured", "failed", "not_tried"],
+        Field(description="failed: the model cannot be fitted to this series; not_tried: see `reason`."),
+    ]
+    reason: str | None = None
+    mae: Annotated[float | None, Field(description="Mean absolute error, in the unit of the series.")] = None
+    smape: Annotated[
+        float | None, Field(description="Mean of 200 |forecast - actual| / (|forecast| + |actual|), percent.")
+    ] = None
+    mase: Annotated[
+        float | None,
+        Field(
+            description="MAE over the mean absolute seasonal difference of the training part (Hyndman, Koehler 2006); "
+            "absent where that is 0."
+        ),
+    ] = None
+
+
+class BackTest(BaseModel):
+    """What the errors were measured on: forecasts of parts that the models had not seen."""
+
+    method: Literal["rolling_origin"] = "rolling_origin"
+    windows: Annotated[int, Field(description="How many end parts were forecast, each from all values before it.")]
+    horizon: Annotated[int, Field(description="Steps in each part.")]
+    candidates: list[Candidate]
+
+
+class ForecastResponse(BaseModel):
+    model: ForecastModel
+    engine: Annotated[str, Field(examples=["statsforecast-2.1.1"])]
+    season_length: Annotated[int, Field(description="Steps in the season that was used; 1 = none.")]
+    fitted_points: Annotated[int, Field(description="How many of the latest values the models saw.")]
+    forecast: list[ForecastPoint]
+    backtest: BackTest
+
+
+class AnomalySeries(BaseModel):
+    values: Annotated[
+        list[Number],
+        Field(
+            max_length=MAX_POINTS,
+            description="8 to 10,000 finite numbers of at most 1e15 in size, oldest first.",
+            json_schema_extra={"minItems": 8},
+        ),
+    ]
+    period: Annotated[
+        int | None,
+        Field(ge=2, le=1_000, description="Steps in the season, at most half the values; none = no season."),
+    ] = None
+
+
+class AnomalyRequest(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"series": {"values": [10, 11, 10, 12, 11, 60, 10, 11, 12, 10]}},
+                {"rows": [[1.0, 2.0], [1.1, 2.1], [0.9, 1.9], [9.0, 2.0]], "method": "ecod", "contamination": 0.1},
+            ]
+        }
+    )
+
+    series: Annotated[AnomalySeries | None, Field(description="One of `series` and `rows`.")] = None
+    rows: Annotated[
+        list[Annotated[list[Number], Field(min_length=1, max_length=MAX_FEATURES)]] | None,
+        Field(
+            max_length=MAX_ROWS,
+            description="8 to 10,000 rows of 1 to 50 finite numbers, all of one length; at most 200,000 in all.",
+        ),
+    ] = None
+    method: Annotated[
+        Literal["ecod", "iforest"],
+        Field(
+            description="For rows. `iforest`: isolation forest (Liu et al. 2008), sees how far off a value is. `ecod` "
+            "(Li et al. 2022): by ranks alone, and says what each column adds."
+        ),
+    ] = "iforest"
+    contamination: Annotated[
+        float, Field(gt=0, le=0.5, description="For rows: the share of anomalies to expect; it sets the threshold.")
+    ] = 0.05
+    threshold: Annotated[
+        float, Field(gt=0, le=1_000, description="For a series: the robust z-score from which a value is an anomaly.")
+    ] = 3.5
+
+
+class Contribution(BaseModel):
+    feature: Annotated[int, Field(description="Column of the row, from 0.")]
+    score: Annotated[float, Field(description="Its part of the row's score.")]
+
+
+class Anomaly(BaseModel):
+    index: Annotated[int, Field(description="Place of the value or row, from 0.")]
+    score: float
+    value: Annotated[float | None, Field(description="Series only.")] = None
+    expected: Annotated[float | None, Field(description="Series only: trend and season at this step.")] = None
+    contributions: Annotated[
+        list[Contribution] | None, Field(description="ECOD only: what each column adds to the score, largest first.")
+    ] = None
+
+
+class AnomalyResponse(BaseModel):
+    method: Literal["stl", "lowess", "ecod", "iforest"]
+    engine: Annotated[str, Field(examples=["pyod-3.6.7"])]
+    threshold: Annotated[float, Field(description="Scores above it are anomalies.")]
+    scores: Annotated[list[float], Field(description="One per value or row; higher = stranger.")]
+    flags: list[bool]
+    anomalies: Annotated[list[Anomaly], Field(description="The flagged ones, highest score first.")]

@@ -1,0 +1,88 @@
+"""Files in requests, as multipart forms or inside JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+
+from omni.kit.errors import InvalidInput, UnsupportedType
+
+FILE_FIELD = "file"
+MAX_NAME_CHARS = 255
+Body = TypeVar("Body", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as it was sent. `content_type` is what the sender says, without parameters, lower case; "" when it says
+    nothing.
+    """
+
+    name: str
+    content_type: str
+    data: bytes
+
+
+def media_type(request: Request) -> str:
+    """The request's content type without parameters, lower case."""
+    return _bare(request.headers.get("content-type", ""))
+
+
+async def read_upload(request: Request) -> Upload:
+    """The one file of a multipart form, in the field `file`. Raises InvalidInput `file_missing`."""
+    async with request.form(max_files=1, max_fields=8) as form:
+        file = form.get(FILE_FIELD)
+        if not isinstance(file, UploadFile):
+            raise InvalidInput("file_missing", f"Send the file in the form's field `{FILE_FIELD}`.", param=FILE_FIELD)
+        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read())
+
+
+def file_name(upload: Upload) -> str:
+    """The name without folders. Raises InvalidInput `file_name_missing` or `file_name_invalid`."""
+    name = upload.name.replace("\\", "/").rpartition("/")[2].strip()
+    if not name:
+        raise InvalidInput("file_name_missing", "Give the file a name in the form.", param=FILE_FIELD)
+    if len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise InvalidInput(
+            "file_name_invalid",
+            f"The file's name must have at most {MAX_NAME_CHARS} printable characters.",
+            param=FILE_FIELD,
+        )
+    return name
+
+
+async def read_json(request: Request, model: type[Body]) -> Body:
+    """The JSON body as `model`. Raises RequestValidationError as FastAPI does for its own bodies."""
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+
+
+def unsupported(accepted: str) -> UnsupportedType:
+    """The answer to a content type that is none of `accepted`."""
+    return UnsupportedType("unsupported_media_type", f"Send {accepted}.", accepted=accepted)
+
+
+def multipart_or_json(model: type[BaseModel]) -> dict[str, object]:
+    """OpenAPI's `requestBody` for a route that takes either."""
+    file = {"type": "string", "format": "binary"}
+    form = {"type": "object", "required": [FILE_FIELD], "properties": {FILE_FIELD: file}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form},
+                "application/json": {"schema": model.model_json_schema()},
+            },
+        }
+    }
+
+
+def _bare(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

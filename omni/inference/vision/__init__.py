@@ -1,0 +1,1 @@
+"""Vision: text in images."""

@@ -1,0 +1,1 @@
+"""Leaf library without business nouns."""

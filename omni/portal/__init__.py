@@ -1,0 +1,1 @@
+"""Web pages: routes and templates by area, calling domain facades."""

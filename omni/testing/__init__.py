@@ -1,0 +1,1 @@
+"""Fakes and factories, shipped beside the ports they stand in for."""

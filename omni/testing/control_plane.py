@@ -1,0 +1,130 @@
+"""The control plane in one process: its application without a server, its tasks without a queue, its clock by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx2
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+import omni.domains.identity.routes
+import omni.domains.identity.tasks
+import omni.domains.keys.routes
+import omni.domains.keys.tasks
+import omni.domains.plans.routes
+import omni.domains.plans.tasks
+import omni.domains.tenants.routes
+import omni.domains.tenants.tasks
+from omni.domains.identity.guard import UserGuard
+from omni.domains.identity.routes import IdentityDeps
+from omni.domains.keys.routes import KeysDeps
+from omni.domains.plans.routes import PlansDeps
+from omni.domains.tenants.guard import TenantGuard
+from omni.domains.tenants.routes.deps import TenantsDeps
+from omni.foundation.crypto.passwords import PasswordCost, Passwords
+from omni.foundation.crypto.secrets import MasterKey
+from omni.foundation.db.sessions import Database
+from omni.foundation.http.app import AppSettings, create_app
+from omni.foundation.http.unit_of_work import UnitOfWork
+from omni.foundation.outbox.relay import Message, relay_batch
+from omni.foundation.tasks.task import Delivery, Task
+from omni.kit.clock import ManualClock
+from omni.telemetry.metrics import HttpMetrics
+from omni.telemetry.traces import Tracing
+from omni.testing.mail import MailBox
+
+if TYPE_CHECKING:
+    from omni.foundation.db.system_session import SystemDatabase
+
+CONSOLE_URL = "http://console.test"
+CHEAP_PASSWORDS = PasswordCost(memory_kib=8, passes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """What a test of the control plane works with."""
+
+    app: FastAPI
+    routers: Sequence[APIRouter]
+    database: Database
+    system_database: SystemDatabase
+    redis: Redis
+    master_key: MasterKey
+    passwords: Passwords
+    clock: ManualClock
+    mailbox: MailBox
+    tasks: dict[str, Task]
+
+    def client(self) -> httpx2.AsyncClient:
+        """A client of the application; no socket is opened."""
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url=CONSOLE_URL)
+
+    async def run_tasks(self) -> list[Message]:
+        """Empties the outbox and runs what was in it; returns the messages."""
+        messages: list[Message] = []
+
+        async def keep(batch: Sequence[Message]) -> None:
+            messages.extend(batch)
+
+        async with self.system_database.session() as session:
+            while await relay_batch(session, keep):
+                pass
+        for message in messages:
+            await self.run_one(message)
+        return messages
+
+    async def run_one(self, message: Message) -> None:
+        """Runs a message again, if it is for one of these tasks."""
+        if message.task in self.tasks:
+            await self.tasks[message.task].body(Delivery(message.id, message.args))
+
+
+def build_control_plane(
+    database: Database, system_database: SystemDatabase, redis: Redis, master_key: MasterKey, clock: ManualClock
+) -> ControlPlane:
+    """The routers and tasks of identity, tenants, plans and keys, wired as the console and the worker wire them."""
+    mailbox, unit_of_work = MailBox(), UnitOfWork(master_key)
+    passwords, users = Passwords(CHEAP_PASSWORDS), UserGuard(database, clock)
+    routers = [
+        omni.domains.identity.routes.router(IdentityDeps(database, unit_of_work, passwords, master_key, clock)),
+        omni.domains.plans.routes.router(PlansDeps(database, unit_of_work, users.operator, clock)),
+        omni.domains.tenants.routes.router(
+            TenantsDeps(
+                database=database,
+                system_database=system_database,
+                unit_of_work=unit_of_work,
+                passwords=passwords,
+                master_key=master_key,
+                current_user=users.current_user,
+                operator=users.operator,
+                clock=clock,
+            )
+        ),
+        omni.domains.keys.routes.router(KeysDeps(database, unit_of_work, TenantGuard(database, clock), clock)),
+    ]
+    tasks = [
+        *omni.domains.identity.tasks.tasks(database, mailbox, master_key, CONSOLE_URL, clock),
+        *omni.domains.plans.tasks.tasks(database, redis),
+        *omni.domains.tenants.tasks.tasks(database, redis, mailbox, master_key, CONSOLE_URL, clock),
+        *omni.domains.keys.tasks.tasks(database, redis),
+    ]
+    app = create_app(
+        AppSettings("Omni control plane", "test", 1_000_000, trust_request_id=False),
+        routers,
+        {},
+        Tracing("test", "test", None),
+        HttpMetrics(CollectorRegistry()),
+        _no_lifespan,
+    )
+    by_name = {task.name: task for task in tasks}
+    return ControlPlane(app, routers, database, system_database, redis, master_key, passwords, clock, mailbox, by_name)
+
+
+@asynccontextmanager
+async def _no_lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    yield

@@ -1,0 +1,156 @@
+"""Who may do what in a tenant: a matrix made from the routes and the permission table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from omni.foundation.authz import PERMISSIONS, Permission, Role
+from omni.testing.control_plane import ControlPlane
+from tests.domains.people import People, Person, problem, without_request_id
+
+TENANT_PREFIX = "/api/tenants/{tenant_id}"
+PUBLIC = {
+    ("POST", "/api/signup"),
+    ("POST", "/api/auth/verify-email"),
+    ("POST", "/api/auth/resend-verification"),
+    ("POST", "/api/auth/login"),
+    ("GET", "/api/plans"),
+}
+
+
+def api_routes(plane: ControlPlane, prefix: str = "/api") -> Iterator[tuple[str, APIRoute]]:
+    """Method and route of everything below a prefix."""
+    for router in plane.routers:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            if route.path.startswith(prefix):
+                yield from ((method, route) for method in sorted(route.methods))
+
+
+def permissions_of(dependant: Dependant) -> set[Permission]:
+    found = set().union(*(permissions_of(child) for child in dependant.dependencies))
+    permission = getattr(dependant.call, "permission", None)
+    return found | {permission} if permission else found
+
+
+def filled(path: str, tenant_id: object) -> str:
+    path = path.replace("{tenant_id}", str(tenant_id)).replace("{code}", "free")
+    for name in ("project_id", "user_id", "invitation_id", "key_id"):
+        path = path.replace("{" + name + "}", str(uuid4()))
+    assert "{" not in path
+    return path
+
+
+def body_for(method: str) -> dict[str, str] | None:
+    return {"nothing": "expected"} if method in {"POST", "PUT", "PATCH"} else None
+
+
+def test_every_tenant_route_asks_for_one_permission(plane: ControlPlane) -> None:
+    routes = list(api_routes(plane, TENANT_PREFIX))
+    assert len(routes) >= 20
+    for _, route in routes:
+        assert len(permissions_of(route.dependant)) == 1, route.path
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_a_role_may_do_what_the_table_says(plane: ControlPlane, people: People, role: Role) -> None:
+    owner = await people.owner()
+    person = await people.member(owner, role)
+    for method, route in api_routes(plane, TENANT_PREFIX):
+        if route.path.endswith("/leave"):
+            continue
+        (permission,) = permissions_of(route.dependant)
+        response = await person.call(method, filled(route.path, owner.tenant_id), body_for(method))
+        refused = response.status_code == 403 and response.json()["code"] == "permission_missing"
+        assert refused == (permission not in PERMISSIONS[role]), (role, method, route.path, response.text)
+        assert response.status_code < 500
+
+
+async def test_a_foreign_tenant_answers_like_a_missing_one(plane: ControlPlane, people: People) -> None:
+    stranger, owner = await people.owner(), await people.owner()
+    missing = uuid4()
+    for method, route in api_routes(plane, TENANT_PREFIX):
+        foreign, absent = [
+            without_request_id(await stranger.call(method, filled(route.path, tenant_id), body_for(method)))
+            for tenant_id in (owner.tenant_id, missing)
+        ]
+        assert foreign == absent
+        assert (foreign[0], foreign[1]["code"]) == (404, "tenant_not_found")
+
+
+async def objects_of(owner: Person, people: People) -> dict[str, object]:
+    """One object of each kind in the owner's tenant."""
+    invited = await owner.post("/api/tenants/{t}/invitations", {"email": "x@example.com", "role": "viewer"})
+    key = await owner.post("/api/tenants/{t}/keys", {"project_id": str(owner.project_id), "name": "k"})
+    member = await people.member(owner, Role.VIEWER)
+    return {
+        "project_id": owner.project_id,
+        "user_id": member.user_id,
+        "invitation_id": invited.json()["id"],
+        "key_id": key.json()["id"],
+    }
+
+
+async def test_a_foreign_object_in_the_own_tenant_answers_like_a_missing_one(
+    plane: ControlPlane, people: People
+) -> None:
+    stranger, owner = await people.owner(), await people.owner()
+    theirs = await objects_of(owner, people)
+    bodies: dict[str, dict[str, object]] = {
+        "project_id": {"name": "new"},
+        "user_id": {"role": "viewer"},
+        "key_id": {"name": "new"},
+    }
+    covered = set()
+    for method, route in api_routes(plane, TENANT_PREFIX):
+        name = route.path.rpartition("{")[2].partition("}")[0]
+        if name == "tenant_id":
+            continue
+        covered.add(name)
+        body = {} if route.path.endswith("/rotate") else bodies.get(name) if method == "PATCH" else None
+        path = route.path.replace("{tenant_id}", str(stranger.tenant_id))
+        foreign, absent = [
+            without_request_id(await stranger.call(method, path.replace("{" + name + "}", str(value)), body))
+            for value in (theirs[name], uuid4())
+        ]
+        assert foreign == absent
+        assert foreign[0] == 404, (method, route.path, foreign)
+    assert covered == set(theirs)
+
+    keys = [
+        without_request_id(await stranger.post("/api/tenants/{t}/keys", {"project_id": str(project), "name": "k"}))
+        for project in (owner.project_id, uuid4())
+    ]
+    assert keys[0] == keys[1]
+    assert keys[0][1]["code"] == "project_not_found"
+
+
+async def test_everything_else_needs_a_session(plane: ControlPlane, people: People) -> None:
+    seen = set()
+    for method, route in api_routes(plane):
+        if (method, route.path) in PUBLIC:
+            seen.add((method, route.path))
+            continue
+        response = await people.client.request(method, filled(route.path, uuid4()), json=body_for(method))
+        assert problem(response) == (401, "not_authenticated"), route.path
+    assert seen == PUBLIC
+
+
+async def test_operator_routes_are_for_operators(plane: ControlPlane, people: People) -> None:
+    owner = await people.owner()
+    routes = list(api_routes(plane, "/api/operator"))
+    assert len(routes) == 4
+    for method, route in routes:
+        response = await owner.call(method, filled(route.path, owner.tenant_id), body_for(method))
+        assert problem(response) == (403, "operator_required")
+
+
+async def test_what_is_no_id_is_a_bad_request(people: People) -> None:
+    owner = await people.owner()
+    assert problem(await owner.get("/api/tenants/nonsense")) == (400, "invalid_request")
+    assert problem(await owner.get("/api/tenants/{t}/keys/nonsense")) == (400, "invalid_request")

@@ -1,0 +1,46 @@
+"""One pool and one set of engines for all tests of the AI endpoints: engines take seconds to load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from omni.foundation.db.engine import PoolSettings, create_engine
+from omni.foundation.db.sessions import Database
+from omni.inference.app import build_pool, build_routers
+from omni.inference.runtime.pool import EnginePool
+from omni.inference.settings import InferenceSettings
+from tests.inference.backend import SECRET, Backend, backend
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def inference_settings(tmp_path_factory: pytest.TempPathFactory) -> InferenceSettings:
+    return InferenceSettings(
+        model_cache=tmp_path_factory.mktemp("models"), principal_secret=SECRET, engine_threads=2, pdf_cpu_seconds=5
+    )
+
+
+@pytest.fixture(scope="session")
+def engine_pool(inference_settings: InferenceSettings) -> Iterator[EnginePool]:
+    pool = build_pool(inference_settings)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def engines(inference_settings: InferenceSettings, engine_pool: EnginePool) -> Backend:
+    """A backend whose database is down: enough for the endpoints that need none."""
+    nowhere = make_url("postgresql+asyncpg://nobody@127.0.0.1:1/none")
+    down = Database(create_engine(nowhere, "tests", PoolSettings(connect_timeout_seconds=1)))
+    return backend(build_routers(inference_settings, down, engine_pool))
+
+
+@pytest.fixture(scope="session")
+def stored(inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database) -> Backend:
+    """A backend on a real database, calling as a tenant of its own."""
+    return backend(build_routers(inference_settings, database, engine_pool))

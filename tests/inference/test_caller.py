@@ -1,0 +1,74 @@
+"""Who may call the backend, how much body it reads, and that its routes are the public ones."""
+
+from __future__ import annotations
+
+from fastapi.routing import APIRoute
+
+from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.principal import PRINCIPAL_HEADER
+from tests.inference.backend import Backend, refusal
+
+
+async def test_without_a_principal_nothing_is_served(engines: Backend) -> None:
+    response = await engines.send("GET", "/v1/models", headers={PRINCIPAL_HEADER: ""})
+    assert refusal(response) == (401, "principal_invalid")
+
+
+async def test_a_forged_principal_is_refused(engines: Backend) -> None:
+    body, _, signature = engines.principal().partition(".")
+    response = await engines.send("GET", "/v1/models", headers={PRINCIPAL_HEADER: f"{body}.{signature[::-1]}"})
+    assert refusal(response) == (401, "principal_invalid")
+
+
+async def test_a_principal_past_its_deadline_is_refused(engines: Backend) -> None:
+    response = await engines.send("GET", "/v1/models", headers={PRINCIPAL_HEADER: engines.principal(-1)})
+    assert refusal(response) == (401, "principal_invalid")
+
+
+async def test_a_body_over_the_endpoints_limit_is_refused(engines: Backend) -> None:
+    json_type = {"content-type": "application/json"}
+    response = await engines.send("POST", "/v1/text/sentiment", content=b" " * (1024 * 1024 + 1), headers=json_type)
+    assert refusal(response) == (413, "body_too_large")
+
+
+async def test_a_body_without_a_length_is_counted_as_it_comes(engines: Backend) -> None:
+    async def parts() -> object:
+        for _ in range(40):
+            yield b" " * 65_536
+
+    response = await engines.send(
+        "POST", "/v1/text/sentiment", content=parts(), headers={"content-type": "application/json"}
+    )
+    assert refusal(response) == (413, "body_too_large")
+
+
+async def test_broken_json_is_refused(engines: Backend) -> None:
+    response = await engines.send(
+        "POST", "/v1/forecasts", content=b'{"series":', headers={"content-type": "application/json"}
+    )
+    assert refusal(response) == (400, "invalid_json")
+
+
+async def test_a_database_that_is_down_is_said(engines: Backend) -> None:
+    assert refusal(await engines.send("GET", "/v1/collections")) == (503, "database_unavailable")
+
+
+def test_the_routes_are_the_public_endpoints(engines: Backend) -> None:
+    documented = {
+        (method.upper(), path) for path, operations in engines.app.openapi()["paths"].items() for method in operations
+    }
+    assert documented == {(endpoint.method, endpoint.template) for endpoint in ENDPOINTS}
+
+
+def test_every_operation_says_what_it_does(engines: Backend) -> None:
+    for path, operations in engines.app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"], (method, path)
+            assert operation["description"], (method, path)
+            if method == "post":
+                assert "requestBody" in operation, (method, path)
+
+
+def test_route_class_is_metered_everywhere(engines: Backend) -> None:
+    routes = [route for route in engines.app.routes if isinstance(route, APIRoute)]
+    assert {type(route).__name__ for route in routes if route.path.startswith("/v1")} <= {"MeteredRoute"}

@@ -1,0 +1,80 @@
+"""The house rules that no ready-made linter holds: sizes, where the environment is read, no float near money.
+
+Prints one line a finding and exits 1 when there is any.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("omni", "tests", "bench", "tools")
+FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES = 400, 800, 60
+MONEY = ("omni/kit/money.py", "omni/domains/pricing/", "omni/domains/billing/")
+ENVIRONMENT_READERS = ("omni/apps/", "tests/", "bench/", "tools/")
+GENERATED = ("omni/foundation/db/migrations/versions/",)
+
+
+def findings(path: str, source: str) -> Iterator[str]:
+    """What a file breaks; `path` is relative to the root, with slashes."""
+    tree = ast.parse(source, path)
+    limit = TEST_FILE_LINES if path.startswith("tests/") else FILE_LINES
+    lines = source.count("\n")
+    generated = path.startswith(GENERATED)
+    if lines > limit and not generated:
+        yield f"{path}: {lines} lines; the ceiling is {limit}: split it by use case"
+    if path.startswith("omni/") and not path.endswith("__init__.py") and ast.get_docstring(tree) is None:
+        yield f"{path}: has no docstring that says what it is for"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not generated:
+            yield from _function(path, node)
+        if not path.startswith(ENVIRONMENT_READERS):
+            yield from _environment(path, node)
+        if path.startswith(MONEY):
+            yield from _float(path, node)
+
+
+def _function(path: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+    if lines > FUNCTION_LINES and not _holds_routes(node):
+        yield f"{path}:{node.lineno}: {node.name} has {lines} lines; the ceiling is {FUNCTION_LINES}"
+
+
+def _holds_routes(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A function that only declares route handlers is as long as the handlers; each of them is measured by itself."""
+    nested = [child for child in node.body if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = sum((child.end_lineno or 0) - child.lineno + 1 + len(child.decorator_list) for child in nested)
+    own = (node.end_lineno or node.lineno) - node.lineno + 1 - inside
+    return bool(nested) and own <= FUNCTION_LINES
+
+
+def _environment(path: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
+        yield f"{path}:{node.lineno}: reads the environment; only omni/apps may"
+
+
+def _float(path: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, float):
+        yield f"{path}:{node.lineno}: a float near money"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        yield f"{path}:{node.lineno}: true division makes a float; use kit.money"
+    if isinstance(node, ast.Name) and node.id in ("float", "round"):
+        yield f"{path}:{node.lineno}: {node.id} near money"
+
+
+def main() -> int:
+    found = [
+        finding
+        for folder in FOLDERS
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for finding in findings(file.relative_to(ROOT).as_posix(), file.read_text("utf-8"))
+    ]
+    sys.stdout.writelines(f"{finding}\n" for finding in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
