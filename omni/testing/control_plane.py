@@ -12,28 +12,14 @@ from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-import omni.domains.identity.routes
-import omni.domains.identity.tasks
-import omni.domains.keys.routes
-import omni.domains.keys.tasks
-import omni.domains.plans.routes
-import omni.domains.plans.tasks
-import omni.domains.tenants.routes
-import omni.domains.tenants.tasks
-from omni.domains.identity.guard import UserGuard
-from omni.domains.identity.routes import IdentityDeps
-from omni.domains.keys.routes import KeysDeps
-from omni.domains.plans.routes import PlansDeps
-from omni.domains.tenants.guard import TenantGuard
-from omni.domains.tenants.routes.deps import TenantsDeps
 from omni.foundation.crypto.passwords import PasswordCost, Passwords
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
-from omni.foundation.http.unit_of_work import UnitOfWork
 from omni.foundation.outbox.relay import Message, relay_batch
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import ManualClock
+from omni.portal.control_plane import ControlPlaneDeps, TaskDeps, control_plane_routers, control_plane_tasks
 from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 from omni.testing.mail import MailBox
@@ -87,32 +73,10 @@ class ControlPlane:
 def build_control_plane(
     database: Database, system_database: SystemDatabase, redis: Redis, master_key: MasterKey, clock: ManualClock
 ) -> ControlPlane:
-    """The routers and tasks of identity, tenants, plans and keys, wired as the console and the worker wire them."""
-    mailbox, unit_of_work = MailBox(), UnitOfWork(master_key)
-    passwords, users = Passwords(CHEAP_PASSWORDS), UserGuard(database, clock)
-    routers = [
-        omni.domains.identity.routes.router(IdentityDeps(database, unit_of_work, passwords, master_key, clock)),
-        omni.domains.plans.routes.router(PlansDeps(database, unit_of_work, users.operator, clock)),
-        omni.domains.tenants.routes.router(
-            TenantsDeps(
-                database=database,
-                system_database=system_database,
-                unit_of_work=unit_of_work,
-                passwords=passwords,
-                master_key=master_key,
-                current_user=users.current_user,
-                operator=users.operator,
-                clock=clock,
-            )
-        ),
-        omni.domains.keys.routes.router(KeysDeps(database, unit_of_work, TenantGuard(database, clock), clock)),
-    ]
-    tasks = [
-        *omni.domains.identity.tasks.tasks(database, mailbox, master_key, CONSOLE_URL, clock),
-        *omni.domains.plans.tasks.tasks(database, redis),
-        *omni.domains.tenants.tasks.tasks(database, redis, mailbox, master_key, CONSOLE_URL, clock),
-        *omni.domains.keys.tasks.tasks(database, redis),
-    ]
+    """Wired as the console and the worker wire it."""
+    mailbox, passwords = MailBox(), Passwords(CHEAP_PASSWORDS)
+    routers = control_plane_routers(ControlPlaneDeps(database, system_database, master_key, passwords, clock))
+    tasks = control_plane_tasks(TaskDeps(database, redis, mailbox, master_key, CONSOLE_URL, clock))
     app = create_app(
         AppSettings("Omni control plane", "test", 1_000_000, trust_request_id=False),
         routers,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
+from redis.asyncio import Redis
 
 from omni.domains.identity import facade as identity
 from omni.domains.identity.contracts import NewUser
@@ -100,3 +101,10 @@ def without_request_id(response: httpx2.Response) -> tuple[int, dict[str, Any]]:
     body = response.json()
     body.pop("request_id")
     return response.status_code, body
+
+
+async def stored(redis: Redis, name: str) -> bytes:
+    """What Redis has under a name that must be there."""
+    data = await redis.get(name)
+    assert isinstance(data, bytes), name
+    return data

@@ -13,10 +13,7 @@ from omni.apps.database import database_address
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
 from omni.domains.identity import tasks as identity_tasks
-from omni.domains.keys import tasks as keys_tasks
 from omni.domains.metering import facade as metering
-from omni.domains.plans import tasks as plans_tasks
-from omni.domains.tenants import tasks as tenants_tasks
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -30,6 +27,7 @@ from omni.foundation.outbox.schedule import Schedule
 from omni.foundation.tasks.runtime import Bury
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import SystemClock
+from omni.portal.control_plane import TaskDeps, control_plane_tasks
 
 REDIS_TIMEOUT_SECONDS = 5.0
 
@@ -94,16 +92,15 @@ def create_mailer(settings: Settings) -> Mailer:
 
 def all_tasks(settings: Settings, services: Services) -> list[Task]:
     """Every task that the platform knows."""
-    clock = SystemClock()
-    return [
-        *identity_tasks.tasks(services.database, services.mailer, services.master_key, settings.console_url, clock),
-        *tenants_tasks.tasks(
-            services.database, services.redis, services.mailer, services.master_key, settings.console_url, clock
-        ),
-        *plans_tasks.tasks(services.database, services.redis),
-        *keys_tasks.tasks(services.database, services.redis),
-        *_own_tasks(services),
-    ]
+    deps = TaskDeps(
+        services.database,
+        services.redis,
+        services.mailer,
+        services.master_key,
+        settings.console_url,
+        SystemClock(),
+    )
+    return [*control_plane_tasks(deps), *_own_tasks(services)]
 
 
 @asynccontextmanager

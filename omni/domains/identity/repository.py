@@ -75,6 +75,12 @@ async def set_password(session: SharedSession, user_id: UUID, password_hash: str
     await session.execute(update(users).where(users.c.id == user_id).values(values))
 
 
+async def upgrade_hash(session: SharedSession, user_id: UUID, old_hash: str, new_hash: str) -> None:
+    """Nothing happens when the password was changed meanwhile."""
+    unchanged = update(users).where(users.c.id == user_id, users.c.password_hash == old_hash)
+    await session.execute(unchanged.values(password_hash=new_hash))
+
+
 async def insert_verification(
     session: SharedSession, verification_id: UUID, user_id: UUID, now: datetime, expires_at: datetime
 ) -> None:

@@ -79,8 +79,12 @@ def _session_routes(routes: APIRouter, deps: IdentityDeps) -> None:
         """Opens a session. Five failures lock the address for 15 minutes, more for longer."""
         found = await _check_password(deps, body.email, body.password)
         service.require_verified(found.user)
+        outdated = deps.passwords.is_outdated(found.password_hash)
+        new_hash = await deps.passwords.hash(body.password) if outdated else None
 
         async def action(session: SharedSession) -> LoginOut:
+            if new_hash is not None:
+                await service.upgrade_hash(session, found, new_hash)
             agent = request.headers.get("user-agent", "")
             opened = await service.open_session(session, found.user.user_id, agent, deps.clock.now())
             user = UserOut(id=found.user.user_id, email=found.user.email, is_operator=found.user.is_operator)

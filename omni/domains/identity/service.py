@@ -104,11 +104,16 @@ def require_verified(user: User) -> None:
         raise Forbidden("email_not_verified", "Open the link in the mail we sent you, or ask for a new one.")
 
 
+async def upgrade_hash(session: SharedSession, credentials: Credentials, new_hash: str) -> None:
+    """Stores the same password under today's parameters."""
+    await repository.upgrade_hash(session, credentials.user.user_id, credentials.password_hash, new_hash)
+
+
 async def open_session(session: SharedSession, user_id: UUID, user_agent: str, now: datetime) -> OpenedSession:
-    """Logs a user in."""
+    """Logs a user in; what names the client is cut to printable characters."""
     token = mint_secret(rules.SESSION_PREFIX)
     expires_at = now + rules.SESSION_LIFE
-    agent = user_agent[:USER_AGENT_CHARS]
+    agent = "".join(filter(str.isprintable, user_agent))[:USER_AGENT_CHARS]
     await repository.insert_session(session, rules.digest(token), user_id, agent, now, expires_at)
     return OpenedSession(token, expires_at)
 

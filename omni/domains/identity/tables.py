@@ -16,6 +16,7 @@ users = Table(
     moment_column("email_verified_at"),
     created_at_column(),
     moment_column("updated_at", nullable=False),
+    info={"app_grants": "select, insert, update"},
 )
 
 email_verifications = Table(

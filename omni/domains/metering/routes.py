@@ -36,7 +36,7 @@ class MeteringDeps:
 def router(deps: MeteringDeps) -> APIRouter:
     """The routes of this domain."""
     routes = APIRouter(prefix="/api", tags=["usage"])
-    may_read = Depends(deps.access(Permission.USAGE_READ))
+    may_read, in_period = Depends(deps.access(Permission.USAGE_READ)), Depends(_period(deps.clock))
 
     @routes.get("/meters", response_model=MeterList)
     async def list_meters() -> MeterList:
@@ -46,12 +46,12 @@ def router(deps: MeteringDeps) -> APIRouter:
 
     @routes.get("/tenants/{tenant_id}/usage", response_model=UsageOut)
     async def get_usage(
-        period: Annotated[tuple[datetime, datetime], Depends(_period(deps.clock))],
         window: Annotated[Window, Query(description="Length of one step.")] = "day",
         group_by: Annotated[GroupBy, Query(description="What each figure is of.")] = "meter",
         meter: Annotated[str | None, Query(max_length=64, description="Only this meter; all when left out.")] = None,
         mode: Annotated[Mode, Query(description="Usage of live or of test keys.")] = "live",
         time_zone: Annotated[str, Query(max_length=64, description="Where days and months begin.")] = "UTC",
+        period: tuple[datetime, datetime] = in_period,
         access: TenantAccess = may_read,
     ) -> UsageOut:
         """Usage by window and group. Group by `meter`, or name one: quantities of several meters do not add up."""

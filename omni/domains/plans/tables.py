@@ -25,4 +25,5 @@ plans = Table(
     created_at_column(),
     moment_column("updated_at", nullable=False),
     CheckConstraint("request_burst >= 1", name="burst"),
+    info={"app_grants": "select, insert, update"},
 )

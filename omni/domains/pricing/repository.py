@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.domains.pricing.contracts import Price
@@ -17,6 +17,10 @@ async def all_prices(session: Session, currency: str | None) -> Sequence[RowMapp
     if currency is not None:
         statement = statement.where(prices.c.currency == currency)
     return await session.all(statement)
+
+
+async def meter_exists(session: Session, code: str) -> bool:
+    return bool(await session.scalar(text("select exists (select 1 from meters where code = :code)"), {"code": code}))
 
 
 async def add_price(session: Session, price: Price) -> bool:

@@ -42,6 +42,8 @@ async def set_price(session: SharedSession, price: Price, now: datetime) -> Pric
         raise InvalidInput(
             "price_start_in_the_past", "valid_from must be in the future: what was sold keeps its price."
         )
+    if not await repository.meter_exists(session, price.meter):
+        raise InvalidInput("unknown_meter", "There is no such meter; see GET /api/meters.", param="meter")
     if not await repository.add_price(session, price):
         raise Conflict("price_exists", "This meter already has a price from that moment on; choose another start.")
     return price

@@ -29,6 +29,7 @@ tenants = Table(
     Column("status", String(20), nullable=False, server_default="active"),
     created_at_column(),
     CheckConstraint("status in ('active', 'suspended')", name="status"),
+    info={"app_grants": "select, insert, update"},
 )
 
 projects = Table(

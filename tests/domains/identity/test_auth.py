@@ -9,6 +9,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from omni.domains.identity import facade, repository
+from omni.domains.identity.contracts import NewUser
+from omni.foundation.crypto.passwords import PasswordCost, Passwords
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.tasks.task import Delivery
 from omni.testing.control_plane import ControlPlane
@@ -225,3 +228,45 @@ async def test_ended_things_are_forgotten(plane: ControlPlane, people: People, s
         attempts = await session.scalar(text("select count(*) from login_attempts"))
     assert [row["user_id"] for row in users] == [kept]
     assert attempts == 0
+
+
+async def test_an_old_hash_is_made_anew_at_login(plane: ControlPlane, people: People) -> None:
+    costly = Passwords(PasswordCost(memory_kib=16, passes=2))
+    user = NewUser(new_email(), await costly.hash(PASSWORD), verified=True)
+    async with plane.database.shared() as session:
+        user_id = await facade.register(session, user, plane.clock.now())
+    for _ in range(2):
+        assert (await people.log_in(user.email)).status_code == 200
+        async with plane.database.shared() as session:
+            found = await repository.user_by_id(session, user_id)
+        assert found is not None
+        assert not plane.passwords.is_outdated(found.password_hash)
+
+
+async def test_a_strange_client_can_log_in(people: People) -> None:
+    owner = await people.owner()
+    response = await people.client.post(
+        "/api/auth/login",
+        json={"email": owner.email, "password": PASSWORD},
+        headers={b"user-agent": b"\x01 \xfcn\xefcode " + b"x" * 5000},
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "invalid_request"),
+        (b"{", "invalid_json"),
+        (b"\xff\xfe", "invalid_json"),
+        (b"[]", "invalid_request"),
+        (b"null", "invalid_request"),
+        (b'{"email": "\\ud800@x.de", "password": "\\ud800", "tenant_name": "\\ud800"}', "invalid_request"),
+        (b'{"email": ["a@x.de"], "password": 1, "tenant_name": {}}', "invalid_request"),
+        (b"[" * 10_000, "bad_request"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/signup", "/api/auth/login", "/api/auth/verify-email"])
+async def test_a_broken_body_is_refused(people: People, path: str, content: bytes, code: str) -> None:
+    response = await people.client.post(path, content=content, headers={"content-type": "application/json"})
+    assert problem(response) == (400, code)

@@ -18,7 +18,7 @@ from omni.domains.keys.contracts import NewKey
 from omni.kit.errors import NotFound
 from omni.kit.ids import is_well_formed
 from omni.testing.control_plane import ControlPlane
-from tests.domains.people import People, Person, problem
+from tests.domains.people import People, Person, problem, stored
 
 KEYS = "/api/tenants/{t}/keys"
 
@@ -36,7 +36,7 @@ async def make_key(person: Person, **members: Any) -> dict[str, Any]:
 
 async def snapshot_of(plane: ControlPlane, secret: str) -> KeySnapshot:
     await plane.run_tasks()
-    return KeySnapshot.from_json(await plane.redis.get(key_snapshot(digest_of(secret))))
+    return KeySnapshot.from_json(await stored(plane.redis, key_snapshot(digest_of(secret))))
 
 
 def micros(moment: datetime) -> int:
@@ -241,7 +241,7 @@ async def test_all_snapshots_are_written_page_by_page(
     count = await facade.publish_all(plane.system_database.session, plane.redis)
     assert count == len(await plane.redis.keys("omni:key:*"))
     for key in made:
-        data = await plane.redis.get(key_snapshot(digest_of(key["secret"])))
+        data = await stored(plane.redis, key_snapshot(digest_of(key["secret"])))
         assert KeySnapshot.from_json(data).key_id == UUID(key["id"])
 
 
@@ -252,12 +252,11 @@ async def test_a_snapshot_waits_for_the_change_that_is_under_way(plane: ControlP
     async with plane.database.write(owner.tenant_id) as session:
         await facade.revoke_key(session, UUID(made["id"]), plane.clock.now())
         publishing = asyncio.create_task(plane.run_one(message))
-        async with plane.system_database.session() as watcher:
-            waits = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
-            while not await watcher.scalar(waits):
-                await watcher.execute(text("select pg_stat_clear_snapshot()"))
+        async with asyncio.timeout(4), plane.system_database.session() as watcher:
+            while not await watcher.scalar(text("select count(*) from pg_locks where not granted")):
+                assert not publishing.done(), "it must wait for the row"
     await publishing
-    data = await plane.redis.get(key_snapshot(digest_of(made["secret"])))
+    data = await stored(plane.redis, key_snapshot(digest_of(made["secret"])))
     assert KeySnapshot.from_json(data).revoked
 
 

@@ -9,7 +9,7 @@ from omni.contracts.snapshots import PlanSnapshot
 from omni.domains.plans import facade
 from omni.domains.plans.seeds import FREE, SEEDS, seed
 from omni.testing.control_plane import ControlPlane
-from tests.domains.people import People, problem
+from tests.domains.people import People, problem, stored
 
 FREE_BODY = {
     "name": "Free",
@@ -42,12 +42,12 @@ async def test_an_edit_reaches_the_gateways_and_seeding_keeps_it(plane: ControlP
     async with plane.database.shared() as session:
         await seed(session, plane.clock.now())
     assert await plane.run_tasks() == []
-    stored = PlanSnapshot.from_json(await plane.redis.get(plan_snapshot("free")))
-    assert stored == replace(FREE.limits, requests_per_minute=30, models=frozenset("ab"))
+    published = PlanSnapshot.from_json(await stored(plane.redis, plan_snapshot("free")))
+    assert published == replace(FREE.limits, requests_per_minute=30, models=frozenset("ab"))
 
     await operator.call("PUT", "/api/operator/plans/free", FREE_BODY)
     await plane.run_tasks()
-    assert PlanSnapshot.from_json(await plane.redis.get(plan_snapshot("free"))) == FREE.limits
+    assert PlanSnapshot.from_json(await stored(plane.redis, plan_snapshot("free"))) == FREE.limits
 
 
 async def test_an_edit_that_makes_no_sense_is_refused(people: People) -> None:
@@ -83,4 +83,4 @@ async def test_all_snapshots_are_written(plane: ControlPlane) -> None:
     count = await facade.publish_all(plane.system_database.session, plane.redis)
     assert count == 3
     for plan in SEEDS:
-        assert PlanSnapshot.from_json(await plane.redis.get(plan_snapshot(plan.code))) == plan.limits
+        assert PlanSnapshot.from_json(await stored(plane.redis, plan_snapshot(plan.code))) == plan.limits

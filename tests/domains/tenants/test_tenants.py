@@ -13,13 +13,12 @@ from omni.contracts.snapshots import TenantSnapshot
 from omni.domains.tenants import facade
 from omni.foundation.authz import Role
 from omni.testing.control_plane import ControlPlane
-from tests.domains.people import PASSWORD, People, Person, new_email, problem
+from tests.domains.people import PASSWORD, People, Person, new_email, problem, stored
 
 
-async def snapshot_of(plane: ControlPlane, person: Person) -> TenantSnapshot | None:
+async def snapshot_of(plane: ControlPlane, person: Person) -> TenantSnapshot:
     await plane.run_tasks()
-    data = await plane.redis.get(tenant_snapshot(person.tenant_id))
-    return None if data is None else TenantSnapshot.from_json(data)
+    return TenantSnapshot.from_json(await stored(plane.redis, tenant_snapshot(person.tenant_id)))
 
 
 async def test_sign_up_makes_everything_at_once(plane: ControlPlane, people: People) -> None:
@@ -104,7 +103,7 @@ async def test_all_snapshots_are_written_page_by_page(
     count = await facade.publish_all(plane.system_database.session, plane.redis)
     assert count == len(await plane.redis.keys("omni:tenant:*"))
     for owner in owners:
-        data = await plane.redis.get(tenant_snapshot(owner.tenant_id))
+        data = await stored(plane.redis, tenant_snapshot(owner.tenant_id))
         assert TenantSnapshot.from_json(data) == TenantSnapshot(owner.tenant_id, "free", active=True)
 
 

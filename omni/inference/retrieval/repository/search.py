@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 EXACT_CHUNKS = 5_000  # up to here every vector is compared: as fast as the index, and nothing is missed
 EF_SEARCH = 100  # candidates that the HNSW index keeps (Malkov and Yashunin 2018); recall 0.98 on 50,000 chunks
 MAX_SCAN_TUPLES = 40_000  # where an iterative scan through other tenants' and collections' vectors ends
-RANKED_CHUNKS = 1_500  # most chunks that are ranked by their words
+RANKED_CHUNKS = 800  # most chunks that are ranked by their words
 
 _PREPARE_INDEX = text("""
     select set_config('hnsw.ef_search', :ef_search, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-           set_config('hnsw.max_scan_tuples', :max_scan_tuples, true)
+           set_config('hnsw.max_scan_tuples', :max_scan_tuples, true), set_config('enable_sort', 'off', true)
 """).bindparams(ef_search=str(EF_SEARCH), max_scan_tuples=str(MAX_SCAN_TUPLES))
+"""Without sorting only the vector index gives the order, also right after an ingest, when the planner's statistics
+are old.
+"""
+_LEAVE_INDEX = text("select set_config('enable_sort', 'on', true)")
 _WORDS = text("""
     select query.word, coalesce(counted.chunk_count, 0) as chunks
     from unnest(tsvector_to_array(to_tsvector(cast(:configuration as text)::regconfig, :query))) as query(word)
@@ -76,30 +81,26 @@ async def nearest(
         distance = chunks.embedding.cosine_distance(query).label("distance")
         statement = select(chunks.id, distance).where(*mine).order_by(distance).limit(limit)
     rows = await session.all(statement)
+    if collection.chunk_count > EXACT_CHUNKS:
+        await session.execute(_LEAVE_INDEX)
     return sorted(((row["id"], 1.0 - float(row["distance"])) for row in rows), key=lambda found: -found[1])
 
 
 async def matching(session: ReadSession, collection: Collection, query: str, limit: int) -> list[tuple[UUID, float]]:
-    """Chunk ids with their ts_rank_cd for the words of `query`, best first.
+    """Chunk ids with their ts_rank_cd for all words of `query`, best first.
 
-    Chunks that have one of the rare words are ranked by all words: as many words as together are in RANKED_CHUNKS
-    chunks, and the rarest in any case. A word that is everywhere tells little and would cost a look at every chunk.
+    Only chunks with a rare word are ranked, RANKED_CHUNKS at most: a word that is everywhere tells little and would
+    cost a look at every chunk.
     """
     scope = {"tenant_id": session.tenant_id, "collection_id": collection.id}
     rows = [row for row in await session.all(_WORDS, {**scope, "query": query}) if row["chunks"]]
     if not rows:
         return []
-    selective: list[str] = []
-    budget = RANKED_CHUNKS
-    for row in rows:
-        budget -= row["chunks"]
-        if selective and budget < 0:
-            break
-        selective.append(row["word"])
+    words = [row["word"] for row in rows]
     parameters = {
         **scope,
-        "every": _any_of([row["word"] for row in rows]),
-        "some": _any_of(selective),
+        "every": _any_of(words),
+        "some": _selection(words, [row["chunks"] for row in rows]),
         "ranked": RANKED_CHUNKS,
         "limit": limit,
     }
@@ -134,6 +135,18 @@ async def load(session: ReadSession, chunk_ids: Sequence[UUID]) -> dict[UUID, Fo
         )
         for row in await session.all(statement)
     }
+
+
+def _selection(words: Sequence[str], chunk_counts: Sequence[int]) -> str:
+    """The tsquery for the chunks to rank; `words` come rarest first with the number of chunks that each is in.
+
+    Any of the rare words, as many as fit RANKED_CHUNKS together; when even the rarest does not, it and any other.
+    """
+    if chunk_counts[0] > RANKED_CHUNKS:
+        rarest = _any_of(words[:1])
+        return f"{rarest} & ({_any_of(words[1:])})" if len(words) > 1 else rarest
+    totals = accumulate(chunk_counts)
+    return _any_of([word for word, total in zip(words, totals, strict=True) if total <= RANKED_CHUNKS])
 
 
 def _any_of(words: Sequence[str]) -> str:

@@ -1,0 +1,173 @@
+"""The gateway put together: one process, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from omni.contracts import redis_names
+from omni.contracts.endpoints import ENDPOINTS
+from omni.gateway.auth import Authenticator
+from omni.gateway.config import GatewayConfig
+from omni.gateway.ledger import Ledger
+from omni.gateway.limits import Scripts
+from omni.gateway.logs import Logger
+from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.ops import OpsServer
+from omni.gateway.pipeline import Pipeline
+from omni.gateway.public import PublicPages
+from omni.gateway.redis_client import RedisClient, RedisSubscriber
+from omni.gateway.resp import RedisReplyError, RedisUnavailable
+from omni.gateway.routes import Routes
+from omni.gateway.server import Server, ServerConnection
+from omni.gateway.spool import Spool
+from omni.gateway.upstream import BackendPool
+
+_SWEEP_SECONDS = 0.2
+_START_REDIS_SECONDS = 1.0
+_LAST_FLUSH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the gateway listens."""
+
+    public: int
+    metrics: int
+
+
+class Gateway:
+    """One gateway process. Build it inside a running event loop (uvloop's for speed)."""
+
+    def __init__(self, config: GatewayConfig, registry: CollectorRegistry, logger: Logger) -> None:
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._metrics = GatewayMetrics(registry)
+        scripts = Scripts()
+        self._redis = RedisClient(
+            config.redis_url,
+            scripts.all(),
+            timeout_seconds=config.redis_timeout_seconds,
+            on_flush=self._metrics.redis_round_trips.inc,
+            logger=logger,
+        )
+        self._auth = Authenticator(self._redis, config)
+        self._subscriber = RedisSubscriber(
+            config.redis_url,
+            redis_names.INVALIDATE_CHANNEL,
+            on_message=self._auth.on_invalidation,
+            on_subscribed=self._auth.distrust_all,
+        )
+        self._spool = Spool(config.spool_dir, self._metrics.spool_events, logger)
+        self._ledger = Ledger(self._redis, scripts, self._spool, self._metrics, config, logger)
+        self._redis.on_connected += [self._ledger.on_redis_connected, self._check_snapshots]
+        self._backends = BackendPool(config)
+        routes = Routes(ENDPOINTS)
+        pages = PublicPages(routes, self._backends, self.checks)
+        self._pipeline = Pipeline(config, self._auth, self._ledger, self._backends, pages, self._metrics, logger)
+        self._metrics.open_requests.set_function(lambda: self._pipeline.open_requests)
+        self._server = Server(config, routes, self._pipeline.run)
+        self._ops = OpsServer(registry, self.checks)
+        self._listener: asyncio.Server | None = None
+        self._ports: Ports | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._snapshots_seen = False
+        self._stopped = False
+
+    @property
+    def ports(self) -> Ports:
+        """Known after `start`."""
+        if self._ports is None:
+            raise RuntimeError("the gateway has not started")
+        return self._ports
+
+    def checks(self) -> dict[str, bool]:
+        """What readiness depends on."""
+        return {
+            "redis": self._redis.connected,
+            "snapshots": self._snapshots_seen,
+            "serving": not self._server.draining,
+        }
+
+    async def start(self) -> None:
+        """Connects and listens. Does not wait for Redis longer than a second: it may come later."""
+        await self._spool.open()
+        self._redis.start()
+        self._subscriber.start()
+        await self._redis.wait_connected(_START_REDIS_SECONDS)
+        config = self._config
+        self._listener = await self._loop.create_server(
+            lambda: ServerConnection(self._server),
+            config.host,
+            config.port,
+            backlog=4096,
+            reuse_port=config.reuse_port or None,
+        )
+        metrics_port = await self._ops.start(config.metrics_host, config.metrics_port)
+        self._ports = Ports(int(self._listener.sockets[0].getsockname()[1]), metrics_port)
+        self._tasks = [
+            asyncio.create_task(self._sweep_for_ever(), name="gateway-sweep"),
+            asyncio.create_task(self._renew_for_ever(), name="gateway-renew"),
+            asyncio.create_task(self._ledger.replay_for_ever(), name="gateway-replay"),
+        ]
+
+    async def drain(self, seconds: float) -> None:
+        """Stops without losing a request: not ready, no new connections, what is open may finish within `seconds`."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._server.begin_drain()
+        if self._listener is not None:
+            self._listener.close()
+        await self._pipeline.wait_idle(seconds)
+        self._server.abort()
+        self._backends.close()
+        await self._pipeline.wait_idle(_LAST_FLUSH_SECONDS)
+        await self._ledger.flush(_LAST_FLUSH_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._ops.close()
+        await self._subscriber.close()
+        await self._redis.close()
+        await self._spool.close()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = self._loop.time()
+            self._server.sweep(now)
+            self._backends.sweep(now)
+            if not self._snapshots_seen and self._redis.connected:
+                await self._check_snapshots()
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease_seconds / 6)
+            await self._ledger.renew_leases()
+
+    async def _check_snapshots(self) -> None:
+        with suppress(RedisUnavailable, RedisReplyError):
+            self._snapshots_seen |= bool(await self._redis.execute(b"EXISTS", redis_names.SNAPSHOTS_READY))
+
+
+async def serve(
+    config: GatewayConfig, registry: CollectorRegistry, logger: Logger, *, drain_seconds: float = 30.0
+) -> None:
+    """Runs a gateway until SIGTERM or SIGINT, then drains it."""
+    gateway = Gateway(config, registry, logger)
+    await gateway.start()
+    logger.info("gateway_started", port=gateway.ports.public, metrics_port=gateway.ports.metrics)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    logger.info("gateway_draining")
+    await gateway.drain(drain_seconds)

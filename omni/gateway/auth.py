@@ -1,0 +1,163 @@
+"""Who is calling: the credential, the key behind it, and what the key may do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from uuid import UUID
+
+from omni.contracts import redis_names
+from omni.contracts.snapshots import KEY_PREFIXES, KeySnapshot, PlanSnapshot, TenantSnapshot
+from omni.gateway.config import GatewayConfig
+from omni.gateway.events import EventTemplate
+from omni.gateway.limits import LimitSet
+from omni.gateway.redis_client import RedisClient
+from omni.gateway.routes import Route
+from omni.gateway.snapshots import SnapshotCache, snapshots_unavailable
+from omni.kit.clock import unix_micros
+from omni.kit.errors import Forbidden, Unauthenticated
+from omni.kit.ids import is_well_formed
+
+_OUTAGE_CALLER_SECONDS = 1.0
+"""How long a caller put together from old snapshots is used before Redis is tried again."""
+
+
+def invalid_key() -> Unauthenticated:
+    """One answer for every key that does not open, so that none of the reasons leaks."""
+    return Unauthenticated("invalid_api_key", "The API key is missing, malformed, unknown, expired or revoked.")
+
+
+class Caller:
+    """A key with its tenant and plan, and what is derived from them once."""
+
+    __slots__ = (
+        "_events",
+        "_limits",
+        "allows_all",
+        "fresh_until",
+        "generation",
+        "key",
+        "networks",
+        "plan",
+        "scopes",
+        "tenant",
+    )
+
+    def __init__(self, key: KeySnapshot, tenant: TenantSnapshot, plan: PlanSnapshot) -> None:
+        self.key = key
+        self.tenant = tenant
+        self.plan = plan
+        self.scopes = key.scopes
+        self.allows_all = "*" in key.scopes
+        self.networks = tuple(ip_network(network) for network in key.networks)
+        self.generation = -1
+        self.fresh_until = 0.0
+        self._events: dict[str, EventTemplate] = {}
+        self._limits: LimitSet | None = None
+
+    def events(self, route: Route) -> EventTemplate:
+        template = self._events.get(route.name)
+        if template is None:
+            template = self._events[route.name] = EventTemplate(self.key, route.name)
+        return template
+
+    def limits(self, at_micros: int) -> LimitSet:
+        """The levels to admit at, in the UTC month of `at_micros`."""
+        limits = self._limits
+        if limits is None or not limits.month_start_micros <= at_micros < limits.month_end_micros:
+            limits = self._limits = LimitSet(self.key, self.plan, at_micros)
+        return limits
+
+
+class Authenticator:
+    """Turns a credential into a Caller. A caller whose snapshots are fresh costs a hash and a look-up."""
+
+    def __init__(self, redis: RedisClient, config: GatewayConfig) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._keys = SnapshotCache(redis, KeySnapshot.from_json, config)
+        self._tenants = SnapshotCache(redis, TenantSnapshot.from_json, config)
+        self._plans = SnapshotCache(redis, PlanSnapshot.from_json, config)
+        self._callers: dict[str, Caller] = {}
+        self._callers_limit = config.snapshot_entries_limit
+        self._generation = 0
+
+    def cached(self, credential: bytes) -> Caller | None:
+        """The caller when nothing has to be read, else None."""
+        caller = self._callers.get(hashlib.sha256(credential).hexdigest())
+        if caller is None or caller.generation != self._generation or self._loop.time() >= caller.fresh_until:
+            return None
+        return caller
+
+    async def look_up(self, credential: bytes) -> Caller:
+        """The caller, asking Redis for what is not known.
+
+        Raises Unauthenticated, or Unavailable `snapshots_unavailable`.
+        """
+        check_form(credential)
+        digest = hashlib.sha256(credential).hexdigest()
+        generation = self._generation
+        key_name = redis_names.key_snapshot(digest)
+        key = await self._keys.get(key_name)
+        if key is None:
+            raise invalid_key()
+        tenant_name = redis_names.tenant_snapshot(key.tenant_id)
+        tenant = await self._tenants.get(tenant_name)
+        if tenant is None:
+            raise snapshots_unavailable()
+        plan_name = redis_names.plan_snapshot(tenant.plan_code)
+        plan = await self._plans.get(plan_name)
+        if plan is None:
+            raise snapshots_unavailable()
+        caller = self._callers.pop(digest, None)
+        if caller is None or (caller.key, caller.tenant, caller.plan) != (key, tenant, plan):
+            caller = Caller(key, tenant, plan)
+        peeks = (self._keys.peek(key_name), self._tenants.peek(tenant_name), self._plans.peek(plan_name))
+        freshness = [peek[1] for peek in peeks if peek is not None]
+        caller.fresh_until = min(freshness) if len(freshness) == 3 else self._loop.time() + _OUTAGE_CALLER_SECONDS
+        caller.generation = generation
+        if len(self._callers) >= self._callers_limit:
+            del self._callers[next(iter(self._callers))]
+        self._callers[digest] = caller
+        return caller
+
+    def on_invalidation(self, message: bytes) -> None:
+        """Forgets what a message on the invalidation channel names."""
+        self._generation += 1
+        kind, _, name = message.decode("utf-8", "replace").partition(" ")
+        try:
+            if kind == "key":
+                self._keys.invalidate(redis_names.key_snapshot(name))
+            elif kind == "tenant":
+                self._tenants.invalidate(redis_names.tenant_snapshot(UUID(name)))
+            elif kind == "plan":
+                self._plans.invalidate(redis_names.plan_snapshot(name))
+            else:
+                self.distrust_all()
+        except ValueError:
+            self.distrust_all()
+
+    def distrust_all(self) -> None:
+        """Invalidations may have been missed: everything is asked for again at its next use."""
+        self._generation += 1
+        for cache in (self._keys, self._tenants, self._plans):
+            cache.mark_stale()
+
+
+def check_form(credential: bytes) -> None:
+    """Raises Unauthenticated for what cannot be a key, at no cost to Redis."""
+    if not is_well_formed(credential.decode("ascii", "replace"), KEY_PREFIXES):
+        raise invalid_key()
+
+
+def check_caller(caller: Caller, route: Route, client: IPv4Address | IPv6Address | None) -> None:
+    """Whether this key may do this from there, now. Raises Unauthenticated or Forbidden."""
+    key = caller.key
+    if key.revoked or (key.expires_at_micros is not None and unix_micros() >= key.expires_at_micros):
+        raise invalid_key()
+    if not caller.tenant.active:
+        raise Forbidden("tenant_suspended", "This account is suspended. Ask its owner to settle the account.")
+    if caller.networks and (client is None or not any(client in network for network in caller.networks)):
+        raise Forbidden("address_not_allowed", "This key may not be used from this address.")
+    if not caller.allows_all and route.scope not in caller.scopes:
+        raise Forbidden("scope_missing", f"This key lacks the scope {route.scope}.", scope=route.scope)

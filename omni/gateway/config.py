@@ -1,0 +1,55 @@
+"""Everything that the gateway can be told, as one frozen record. The composition root fills it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omni.contracts.endpoints import KIB, MIB
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Settings of one gateway process. Port 0 takes a free one."""
+
+    host: str
+    port: int
+    metrics_port: int
+    backend_urls: tuple[str, ...]
+    """Base URLs of the backends, `http://host:port` or `https://host:port`; requests go round them."""
+    redis_url: str = field(repr=False)
+    """`redis://[user:password@]host:port/db`, `rediss://…` or `unix:///path?db=0`."""
+    principal_secret: bytes = field(repr=False)
+    spool_dir: Path
+
+    metrics_host: str = "127.0.0.1"
+    reuse_port: bool = False
+    docs_base: str = "/docs"
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks in CIDR form whose `x-forwarded-for` is believed."""
+
+    request_timeout_seconds: float = 120.0
+    header_timeout_seconds: float = 10.0
+    body_idle_timeout_seconds: float = 30.0
+    write_stall_timeout_seconds: float = 60.0
+    keep_alive_seconds: float = 75.0
+    connect_timeout_seconds: float = 2.0
+    header_limit_bytes: int = 16 * KIB
+    buffered_answer_limit_bytes: int = MIB
+    """Answers up to this size leave in one write after settle; longer ones stream."""
+    backend_connections_limit: int = 1024
+
+    redis_timeout_seconds: float = 0.25
+    lease_seconds: float = 30.0
+    snapshot_fresh_seconds: float = 30.0
+    snapshot_stale_seconds: float = 600.0
+    snapshot_entries_limit: int = 50_000
+
+    processes: int = 1
+    """How many gateway processes share the load: while Redis is away each enforces its part of a rate."""
+    outage_allowance_floor: int = 10
+    outage_allowance_per_mille: int = 1
+    """Requests with a quota that one process admits per tenant and outage: max(floor, per mille of the quota)."""
+
+    slow_request_seconds: float = 1.0
+    """Requests that take longer are logged."""

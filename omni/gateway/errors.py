@@ -1,0 +1,76 @@
+"""How an error leaves the gateway: problem+json (RFC 9457), or OpenAI's shape on OpenAI-shaped routes.
+
+Errors of HTTP itself, beside those of omni.kit.errors:
+
+OmniError
+├── MethodNotAllowed  405  the path exists, the method does not; carries `allow`
+├── RequestTimeout    408  the client sends too slowly
+└── HeadersTooLarge   431  over the header limit
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from omni.kit.errors import LimitExceeded, OmniError, Unavailable
+
+PROBLEM_JSON = b"content-type: application/problem+json\r\n"
+JSON = b"content-type: application/json\r\n"
+
+
+class MethodNotAllowed(OmniError):
+    status, title = 405, "Method not allowed"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__("method_not_allowed", f"This path accepts {allow}.")
+        self.allow = allow
+
+
+class RequestTimeout(OmniError):
+    status, title = 408, "Request timeout"
+
+
+class HeadersTooLarge(OmniError):
+    status, title = 431, "Request header fields too large"
+
+
+_OPENAI_TYPE_BY_STATUS = {
+    401: "invalid_request_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+_OPENAI_CODES = {"quota_exceeded": ("insufficient_quota", "insufficient_quota")}
+
+
+def error_headers(error: OmniError) -> bytes:
+    """Header lines that an error brings beside its content type."""
+    if isinstance(error, LimitExceeded | Unavailable):
+        return b"retry-after: %d\r\n" % max(1, error.retry_after_seconds)
+    if isinstance(error, MethodNotAllowed):
+        return b"allow: %s\r\n" % error.allow.encode("ascii")
+    if error.status == 401:
+        return b"www-authenticate: Bearer\r\n"
+    return b""
+
+
+def error_body(error: OmniError, request_id: str, docs_base: str, *, openai_shaped: bool) -> tuple[bytes, bytes]:
+    """The content-type header line and the body of an error's answer."""
+    if openai_shaped:
+        return JSON, _openai_body(error, request_id)
+    document: dict[str, object] = {
+        "type": f"{docs_base}/errors#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "request_id": request_id,
+        "doc_url": f"{docs_base}/errors#{error.code}",
+    }
+    return PROBLEM_JSON, orjson.dumps(document | error.fields)
+
+
+def _openai_body(error: OmniError, request_id: str) -> bytes:
+    fallback_type = "invalid_request_error" if error.status < 500 else "server_error"
+    kind, code = _OPENAI_CODES.get(error.code, (_OPENAI_TYPE_BY_STATUS.get(error.status, fallback_type), error.code))
+    inner = {"message": error.message, "type": kind, "param": error.fields.get("param"), "code": code}
+    return orjson.dumps({"error": inner, "request_id": request_id})

@@ -1,0 +1,137 @@
+"""One request and its answer, as the pipeline sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from omni.gateway.routes import Route
+from omni.gateway.trace import Trace
+from omni.gateway.upstream import BackendConnection, ClientGone
+from omni.kit.errors import OmniError
+from omni.kit.ids import uuid7
+
+if TYPE_CHECKING:
+    from omni.gateway.server import ServerConnection
+
+STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
+}
+
+
+class Exchange:
+    """Filled by the server while the request comes in; answered by the pipeline exactly once."""
+
+    __slots__ = (
+        "_backend", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete", "connection",
+        "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal", "request_id",
+        "request_uuid", "route", "started_at", "status", "target", "trace",
+    )  # fmt: skip
+
+    def __init__(self, connection: ServerConnection, started_at: float) -> None:
+        self.connection = connection
+        self.started_at = started_at
+        self.request_uuid = uuid7()
+        self.request_id = str(self.request_uuid)
+        self.method = b""
+        self.target = b""
+        self.path = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.http_1_0 = False
+        self.keep_alive = True
+        self.expects_continue = False
+        self.body_limit = 0
+        self.body_bytes = 0
+        self.body_parts: list[bytes] = []
+        self.complete = False
+        self.refusal: OmniError | None = None
+        self.route: Route | None = None
+        self.trace: Trace | None = None
+        self.status = 0
+        self.gone = False
+        self._backend: BackendConnection | None = None
+        self._body_waiter: asyncio.Future[None] | None = None
+
+    async def body(self) -> bytes:
+        """The whole body. Raises the error that the server met while reading it, or ClientGone."""
+        if not self.complete and self.refusal is None and not self.gone:
+            if self.expects_continue and not self.body_bytes:
+                self.connection.write_continue()
+            self._body_waiter = asyncio.get_running_loop().create_future()
+            await self._body_waiter
+        if self.refusal is not None:
+            raise self.refusal
+        if self.gone:
+            raise ClientGone
+        parts = self.body_parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def body_progress(self) -> None:
+        """Wakes the pipeline: the body is complete, refused or will never come."""
+        if self._body_waiter is not None and not self._body_waiter.done():
+            self._body_waiter.set_result(None)
+
+    def refuse(self, error: OmniError) -> None:
+        """The request cannot be read on: it is answered with this error and the connection closes."""
+        if self.refusal is None:
+            self.refusal = error
+        self.keep_alive = False
+        self.body_parts.clear()
+        self.body_progress()
+
+    def watch(self, backend: BackendConnection) -> None:
+        """Says which backend connection works for this request, to be aborted when the client leaves."""
+        self._backend = backend
+        if self.gone:
+            backend.abort(ClientGone())
+
+    def client_left(self) -> None:
+        self.gone = True
+        self.body_progress()
+        if self._backend is not None:
+            self._backend.abort(ClientGone())
+
+    def respond(self, status: int, headers: bytes, body: bytes) -> None:
+        """Answers whole, in one write. `headers` are complete lines."""
+        self.status = status
+        if not self.complete:
+            self.keep_alive = False
+        head = self._head(status, headers)
+        if status == 204:
+            self.connection.write(b"%b\r\n" % head)
+        else:
+            self.connection.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+
+    def begin_stream(self, status: int, headers: bytes, content_length: int | None) -> bool:
+        """Starts an answer of unknown or great length; returns whether its pieces are to be framed as chunks."""
+        self.status = status
+        if not self.complete:
+            self.keep_alive = False
+        if content_length is not None:
+            framing, chunked = b"content-length: %d\r\n" % content_length, False
+        elif self.http_1_0:
+            self.keep_alive = False
+            framing, chunked = b"", False
+        else:
+            framing, chunked = b"transfer-encoding: chunked\r\n", True
+        self.connection.write(b"%b%b\r\n" % (self._head(status, headers), framing))
+        return chunked
+
+    def _head(self, status: int, headers: bytes) -> bytes:
+        connection = self.connection
+        if connection.draining:
+            self.keep_alive = False
+        if not self.keep_alive:
+            persistence = b"connection: close\r\n"
+        elif self.http_1_0:
+            persistence = b"connection: keep-alive\r\n"
+        else:
+            persistence = b""
+        return b"%bdate: %b\r\nx-request-id: %b\r\n%b%b" % (
+            STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status,
+            connection.date(),
+            self.request_id.encode("ascii"),
+            persistence,
+            headers,
+        )

@@ -1,0 +1,212 @@
+"""Admit, settle and renew, with Redis or without: the only place that knows where a usage event goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+from omni.contracts import redis_names
+from omni.contracts.usage import UsageEvent
+from omni.gateway.auth import Caller
+from omni.gateway.config import GatewayConfig
+from omni.gateway.events import ONE_REQUEST, EventTemplate, Outcome
+from omni.gateway.limits import LimitSet, Scripts, refused_headers, replay_args
+from omni.gateway.logs import Logger
+from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.outage import OutageLimits
+from omni.gateway.redis_client import RedisClient
+from omni.gateway.resp import Argument, RedisReplyError, RedisUnavailable
+from omni.gateway.spool import Spool, SpoolSendFailed
+from omni.kit.errors import LimitExceeded, OmniError, Unavailable
+
+_RESEND_SECONDS = 5.0
+"""Redis may lose what it acknowledged in the last second before a crash; that much and some more is sent again."""
+_REPLAY_EVERY_SECONDS = 5.0
+
+
+class Ticket:
+    """One admitted request: what is held for it and where its event will go."""
+
+    __slots__ = ("events", "headers", "held", "hex", "id", "limits", "occurred_at_micros", "renewed_at")
+
+    def __init__(self, request_id: str, occurred_at_micros: int, limits: LimitSet, events: EventTemplate) -> None:
+        self.id = request_id.encode("ascii")
+        self.hex = request_id.replace("-", "")
+        self.occurred_at_micros = occurred_at_micros
+        self.limits = limits
+        self.events = events
+        self.headers = b""
+        self.held = False
+        self.renewed_at = 0.0
+
+
+class Refused(Exception):
+    """Admission said no: the error to answer with, and the RateLimit header lines that go with it."""
+
+    def __init__(self, error: OmniError, headers: bytes) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.headers = headers
+
+
+class Ledger:
+    """The record of what is held and what was used."""
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        scripts: Scripts,
+        spool: Spool,
+        metrics: GatewayMetrics,
+        config: GatewayConfig,
+        logger: Logger,
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._spool = spool
+        self._metrics = metrics
+        self._logger = logger
+        self._loop = asyncio.get_running_loop()
+        self._outage = OutageLimits(config)
+        self._lease_seconds = config.lease_seconds
+        self._lease_ms = b"%d" % int(config.lease_seconds * 1000)
+        self._held: dict[str, Ticket] = {}
+        self._recent: deque[tuple[float, tuple[Argument, ...]]] = deque()
+        self._replay_wanted = asyncio.Event()
+
+    async def admit(self, caller: Caller, events: EventTemplate, request_id: str, at_micros: int, model: str) -> Ticket:  # noqa: ARG002
+        """Checks and reserves at every level. Raises Refused.
+
+        `model` is where a plan's list of models will be enforced; it is empty until bodies are read.
+        """
+        limits = caller.limits(at_micros)
+        ticket = Ticket(request_id, at_micros, limits, events)
+        try:
+            reply = await self._redis.eval(
+                self._scripts.admit, *limits.admit_keys, ticket.hex, self._lease_ms,
+                events.held(ticket.id, at_micros), *limits.admit_levels,
+            )  # fmt: skip
+        except (RedisUnavailable, RedisReplyError) as error:
+            if isinstance(error, RedisReplyError):
+                self._logger.error("admit_failed", error=str(error))
+            return self._admit_alone(ticket)
+        if reply[0] == -1:
+            return self._admit_alone(ticket)
+        if self._outage.in_use:
+            self._outage.recovered(limits)
+        ticket.headers = limits.headers(reply)
+        if reply[0] == 0:
+            refusal = limits.refusal(reply)
+            self._metrics.decided(refusal.code)
+            raise Refused(refusal, ticket.headers)
+        ticket.held = True
+        ticket.renewed_at = self._loop.time()
+        self._held[ticket.hex] = ticket
+        self._metrics.decided("admitted")
+        return ticket
+
+    def _admit_alone(self, ticket: Ticket) -> Ticket:
+        try:
+            ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros)
+        except (LimitExceeded, Unavailable) as error:
+            self._metrics.decided(error.code)
+            raise Refused(error, refused_headers(error, ticket.limits)) from None
+        self._metrics.decided("admitted_locally")
+        return ticket
+
+    async def settle(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Returns when the event is in the stream or on disk. Raises OSError when neither takes it."""
+        self._held.pop(ticket.hex, None)
+        event = ticket.events.settled(ticket.id, ticket.occurred_at_micros, outcome)
+        args = ticket.limits.settle_args(ticket.hex, event, outcome.quantities)
+        try:
+            await self._redis.eval(self._scripts.settle, *args)
+        except (RedisUnavailable, RedisReplyError) as error:
+            if isinstance(error, RedisReplyError):
+                self._logger.error("settle_failed", error=str(error))
+            await self._spool.append(event)
+            self._replay_wanted.set()
+            return
+        self._remember(args)
+
+    def _remember(self, args: tuple[Argument, ...]) -> None:
+        now = self._loop.time()
+        recent = self._recent
+        recent.append((now, args))
+        while recent[0][0] < now - _RESEND_SECONDS:
+            recent.popleft()
+
+    async def renew_leases(self) -> None:
+        """Extends every lease of which a third is over."""
+        now = self._loop.time()
+        due_before = now - self._lease_seconds / 3
+        by_partition: dict[int, list[str]] = {}
+        for request_hex, ticket in self._held.items():
+            if ticket.renewed_at <= due_before:
+                by_partition.setdefault(ticket.limits.partition, []).append(request_hex)
+        for partition, ids in by_partition.items():
+            try:
+                await self._redis.eval(
+                    self._scripts.renew, b"1", redis_names.holds_index(partition), self._lease_ms, *ids
+                )
+            except (RedisUnavailable, RedisReplyError):
+                return
+            for request_hex in ids:
+                if request_hex in self._held:
+                    self._held[request_hex].renewed_at = now
+
+    async def on_redis_connected(self) -> None:
+        """Sends again what Redis may have lost, and has the spool replayed."""
+        now = self._loop.time()
+        recent = [args for at, args in self._recent if at >= now - _RESEND_SECONDS]
+        try:
+            for start in range(0, len(recent), 500):
+                await self._send_all(recent[start : start + 500])
+        except (RedisUnavailable, RedisReplyError) as error:
+            self._logger.warning("resend_failed", error=str(error))
+        self._replay_wanted.set()
+
+    async def _send_all(self, settlements: Sequence[tuple[Argument, ...]]) -> None:
+        await asyncio.gather(*(self._redis.eval(self._scripts.settle, *args) for args in settlements))
+
+    async def replay_for_ever(self) -> None:
+        """Empties the spool whenever Redis is back, and takes over files of processes that died."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REPLAY_EVERY_SECONDS):
+                    await self._replay_wanted.wait()
+            if self._redis.connected:
+                self._replay_wanted.clear()
+                try:
+                    if not await self._spool.replay(self._replay_one):
+                        self._logger.warning("spool_replay_interrupted")
+                except OSError as error:
+                    self._logger.error("spool_replay_failed", error=repr(error))
+            else:
+                await asyncio.sleep(0.05)
+
+    async def flush(self, seconds: float) -> None:
+        """Hands Redis what is spooled, as far as time allows; the rest stays on disk for the next process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if self._redis.connected:
+                    await self._spool.replay(self._replay_one)
+
+    async def _replay_one(self, event: UsageEvent, line: bytes) -> None:
+        args = replay_args(event, line)
+        try:
+            await self._redis.eval(self._scripts.settle, *args)
+        except (RedisUnavailable, RedisReplyError) as error:
+            raise SpoolSendFailed(str(error)) from error
+
+
+def give_back(status: int) -> Outcome:
+    """The outcome of a request that is not billed."""
+    return Outcome(status, {})
+
+
+def one_request(status: int) -> Outcome:
+    """The outcome of a request that counts, without more being known of it."""
+    return Outcome(status, ONE_REQUEST)

@@ -1,0 +1,76 @@
+"""Limits while Redis cannot be asked: the rate from local memory, the quota from a small allowance, then no more."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from omni.gateway.config import GatewayConfig
+from omni.gateway.limits import MINUTE_MICROS, RATE_REQUESTS, LimitSet, limit_headers, rate_exceeded
+from omni.kit.errors import Unavailable
+
+_ENTRIES_LIMIT = 50_000
+
+
+class OutageLimits:
+    """What this process admits on its own. State per tenant lasts until Redis admits for the tenant again."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._processes = config.processes
+        self._floor = config.outage_allowance_floor
+        self._per_mille = config.outage_allowance_per_mille
+        self._arrivals: dict[UUID, float] = {}
+        self._allowances: dict[tuple[UUID, str], int] = {}
+
+    @property
+    def in_use(self) -> bool:
+        return bool(self._arrivals or self._allowances)
+
+    def admit(self, limits: LimitSet, now_micros: int) -> bytes:
+        """Admits and returns the RateLimit header lines. Raises LimitExceeded, or Unavailable `limits_unavailable`."""
+        plan = limits.plan
+        headers = b""
+        arrival = float(now_micros)
+        if plan.requests_per_minute is not None:
+            interval = MINUTE_MICROS * self._processes / max(1, plan.requests_per_minute)
+            tolerance = interval * max(1, plan.request_burst // self._processes)
+            arrival = max(self._arrivals.get(limits.tenant_id, 0.0), arrival) + interval
+            late = arrival - tolerance - now_micros
+            if late > 0:
+                raise rate_exceeded(RATE_REQUESTS, int(late))
+            remaining = int((tolerance - (arrival - now_micros)) / interval)
+            headers = limit_headers(plan.requests_per_minute, remaining, int(arrival - now_micros))
+        self._take_allowance(limits)
+        if plan.requests_per_minute is not None:
+            _bounded(self._arrivals)
+            self._arrivals[limits.tenant_id] = arrival
+        return headers
+
+    def recovered(self, limits: LimitSet) -> None:
+        """Redis has admitted for this tenant again: the outage is over for it."""
+        self._arrivals.pop(limits.tenant_id, None)
+        self._allowances.pop((limits.tenant_id, limits.mode), None)
+
+    def _take_allowance(self, limits: LimitSet) -> None:
+        plan = limits.plan
+        quota = plan.requests_per_month
+        if quota is None and plan.compute_ms_per_month is None:
+            return
+        key = (limits.tenant_id, limits.mode)
+        left = self._allowances.get(key)
+        if left is None:
+            left = max(self._floor, (quota or 0) * self._per_mille // 1000)
+            left = left if quota is None else min(left, quota)
+            _bounded(self._allowances)
+        if left <= 0:
+            raise Unavailable(
+                "limits_unavailable",
+                "The plan's limits cannot be checked just now. Try again shortly.",
+                retry_after_seconds=2,
+            )
+        self._allowances[key] = left - 1
+
+
+def _bounded(table: dict[Any, Any]) -> None:
+    if len(table) >= _ENTRIES_LIMIT:
+        del table[next(iter(table))]

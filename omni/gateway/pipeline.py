@@ -1,0 +1,206 @@
+"""The main path: authenticate → admit → route → forward → settle."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from omni.contracts.principal import PRINCIPAL_HEADER, Principal
+from omni.gateway.auth import Authenticator, Caller, check_caller, invalid_key
+from omni.gateway.config import GatewayConfig
+from omni.gateway.errors import error_body, error_headers
+from omni.gateway.exchange import Exchange
+from omni.gateway.ledger import Ledger, Refused, Ticket, give_back, one_request
+from omni.gateway.logs import Logger
+from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.public import PublicPages
+from omni.gateway.relay import outcome_of, passed_headers, relay
+from omni.gateway.routes import Route
+from omni.gateway.trace import Trace
+from omni.gateway.upstream import BackendPool, BackendResponse, ClientGone
+from omni.kit.clock import unix_micros
+from omni.kit.errors import OmniError, Unavailable
+
+_PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
+_FORWARDED = (b"content-type", b"accept", b"idempotency-key")
+_CLIENT_CLOSED_STATUS = 499
+
+
+class Pipeline:
+    """Serves exchanges. One coroutine per request."""
+
+    def __init__(
+        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, backends: BackendPool, pages: PublicPages,
+        metrics: GatewayMetrics, logger: Logger,
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._auth = auth
+        self._ledger = ledger
+        self._backends = backends
+        self._pages = pages
+        self._metrics = metrics
+        self._logger = logger
+        self._loop = asyncio.get_running_loop()
+        self._proxies = tuple(ip_network(network) for network in config.trusted_proxies)
+        self._timeout_micros = int(config.request_timeout_seconds * 1_000_000)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def open_requests(self) -> int:
+        return len(self._tasks)
+
+    def run(self, exchange: Exchange) -> None:
+        """Serves the exchange in a task of its own."""
+        task = self._loop.create_task(self._serve(exchange))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Returns when nothing is being served, or the time is over."""
+        deadline = self._loop.time() + seconds
+        while self._tasks and (left := deadline - self._loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            if exchange.refusal is not None:
+                raise exchange.refusal
+            if exchange.route is None:
+                await self._pages.answer(exchange)
+            else:
+                await self._main_path(exchange, exchange.route)
+        except OmniError as error:
+            self._answer_error(exchange, error, b"")
+        except Refused as refusal:
+            self._answer_error(exchange, refusal.error, refusal.headers)
+        except ClientGone:
+            exchange.status = _CLIENT_CLOSED_STATUS
+        except Exception as error:  # the edge: whatever broke, the client gets an answer and the log a line
+            self._logger.error("request_failed", request_id=exchange.request_id, error=repr(error), exc_info=error)
+            self._answer_error(exchange, OmniError("internal_error", "Something broke on our side."), b"")
+        finally:
+            self._done(exchange)
+
+    async def _main_path(self, exchange: Exchange, route: Route) -> None:
+        caller = await self._authenticate(exchange, route)
+        body = exchange.body_parts[0] if exchange.complete and len(exchange.body_parts) == 1 else await exchange.body()
+        at_micros = unix_micros()
+        ticket = await self._ledger.admit(caller, caller.events(route), exchange.request_id, at_micros, model="")
+        try:
+            answer = await self._forward(exchange, caller, body, at_micros)
+        except OmniError as error:
+            await self._settle_refused(exchange, ticket, error)
+            return
+        except ClientGone:
+            await self._settle_gone(exchange, ticket)
+            return
+        if answer.body is None:
+            await relay(exchange, answer, ticket, self._ledger)
+            return
+        outcome = outcome_of(answer, unix_micros() - at_micros)
+        headers = passed_headers(answer.headers) + ticket.headers
+        try:
+            await self._ledger.settle(ticket, outcome)
+        except OSError:
+            raise _unrecorded() from None
+        exchange.respond(answer.status, headers, answer.body)
+
+    async def _authenticate(self, exchange: Exchange, route: Route) -> Caller:
+        headers = exchange.headers
+        credential = headers.get(b"authorization")
+        if credential is not None:
+            if credential[:7].lower() != b"bearer ":
+                raise invalid_key()
+            credential = credential[7:].strip()
+        else:
+            credential = headers.get(b"x-api-key")
+            if credential is None:
+                raise invalid_key()
+        caller = self._auth.cached(credential) or await self._auth.look_up(credential)
+        check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
+        return caller
+
+    def _client_address(self, exchange: Exchange) -> IPv4Address | IPv6Address | None:
+        address = exchange.connection.peer
+        for hop in reversed(exchange.headers.get(b"x-forwarded-for", b"").split(b",")):
+            if address is None or not any(address in network for network in self._proxies):
+                break
+            try:
+                address = ip_address(hop.strip().decode("ascii", "replace"))
+            except ValueError:
+                return None
+        return address
+
+    async def _forward(self, exchange: Exchange, caller: Caller, body: bytes, at_micros: int) -> BackendResponse:
+        deadline_micros = at_micros + self._timeout_micros
+        headers = exchange.headers
+        trace = exchange.trace = Trace(headers.get(b"traceparent"))
+        key = caller.key
+        principal = Principal(
+            exchange.request_uuid, key.tenant_id, key.project_id, key.mode, caller.plan.storage_bytes, deadline_micros
+        ).sign(self._config.principal_secret)
+        passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in _FORWARDED if name in headers])
+        if body or exchange.method == b"POST":
+            passed += b"content-length: %d\r\n" % len(body)
+
+        def build(authority: bytes) -> bytes:
+            return (
+                b"%b %b HTTP/1.1\r\nhost: %b\r\n%b: %b\r\nomni-deadline-micros: %d\r\nx-request-id: %b\r\n"
+                b"traceparent: %b\r\n%b\r\n%b"
+            ) % (
+                exchange.method, exchange.target, authority, _PRINCIPAL_LINE, principal.encode("ascii"),
+                deadline_micros, exchange.request_id.encode("ascii"), trace.header(), passed, body,
+            )  # fmt: skip
+
+        if exchange.gone:
+            raise ClientGone
+        return await self._backends.send(
+            build, self._loop.time() + self._config.request_timeout_seconds, exchange.watch
+        )
+
+    async def _settle_refused(self, exchange: Exchange, ticket: Ticket, error: OmniError) -> None:
+        """The backend gave no answer: nothing is billed."""
+        try:
+            await self._ledger.settle(ticket, give_back(error.status))
+        except OSError:
+            error = _unrecorded()
+        self._answer_error(exchange, error, ticket.headers)
+
+    async def _settle_gone(self, exchange: Exchange, ticket: Ticket) -> None:
+        """The client left before an answer: the backend worked for it, so the request counts."""
+        exchange.status = _CLIENT_CLOSED_STATUS
+        try:
+            await self._ledger.settle(ticket, one_request(_CLIENT_CLOSED_STATUS))
+        except OSError as error:
+            self._logger.error("usage_not_recorded", request_id=exchange.request_id, error=repr(error))
+
+    def _answer_error(self, exchange: Exchange, error: OmniError, headers: bytes) -> None:
+        if exchange.status or exchange.gone:
+            exchange.connection.abort()  # a part of an answer is out: only cutting it says that it failed
+            return
+        shaped = exchange.route is not None and exchange.route.openai_shaped
+        content_type, body = error_body(error, exchange.request_id, self._config.docs_base, openai_shaped=shaped)
+        exchange.respond(error.status, content_type + error_headers(error) + headers, body)
+
+    def _done(self, exchange: Exchange) -> None:
+        seconds = self._loop.time() - exchange.started_at
+        route_name = exchange.route.name if exchange.route is not None else ""
+        self._metrics.request_done(route_name, exchange.status, seconds)
+        if exchange.status >= 500 or seconds > self._config.slow_request_seconds:
+            trace = exchange.trace
+            self._logger.info(
+                "request",
+                request_id=exchange.request_id,
+                route=route_name,
+                status=exchange.status,
+                duration_ms=round(seconds * 1000, 3),
+                trace_id=trace.trace_id.decode("ascii") if trace else None,
+                span_id=trace.span_id.decode("ascii") if trace else None,
+            )
+        exchange.connection.finished(exchange)
+
+
+def _unrecorded() -> Unavailable:
+    return Unavailable(
+        "limits_unavailable", "Usage cannot be recorded just now. Try again shortly.", retry_after_seconds=2
+    )

@@ -1,0 +1,89 @@
+"""What the public port answers without a key: liveness, readiness and the API description."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import orjson
+
+from omni.gateway.errors import JSON, MethodNotAllowed
+from omni.gateway.exchange import Exchange
+from omni.gateway.routes import Routes
+from omni.gateway.upstream import BackendPool
+from omni.kit.errors import OmniError, Unavailable
+
+_OPENAPI_SECONDS = 30.0
+_OPENAPI_TIMEOUT_SECONDS = 5.0
+_OPENAPI_LIMIT_BYTES = 8 * 1024 * 1024
+
+Checks = Callable[[], dict[str, bool]]
+
+
+def readiness(checks: dict[str, bool]) -> tuple[int, bytes]:
+    """Status and JSON body of `/readyz`."""
+    ready = all(checks.values())
+    return (200 if ready else 503), orjson.dumps({"status": "ready" if ready else "not_ready", "checks": checks})
+
+
+LIVE_BODY = b'{"status":"live"}'
+
+
+class PublicPages:
+    """Answers every path that is not an API route."""
+
+    def __init__(self, routes: Routes, backends: BackendPool, checks: Checks) -> None:
+        self._routes = routes
+        self._backends = backends
+        self._checks = checks
+        self._loop = asyncio.get_running_loop()
+        self._openapi = b""
+        self._openapi_until = 0.0
+        self._openapi_read = asyncio.Lock()
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Raises NotFound or MethodNotAllowed for what is no page either."""
+        path = exchange.path
+        if path not in (b"/livez", b"/readyz", b"/openapi.json"):
+            self._routes.match(exchange.method, path)
+            return
+        if exchange.method != b"GET":
+            raise MethodNotAllowed("GET")
+        if path == b"/livez":
+            exchange.respond(200, JSON, LIVE_BODY)
+        elif path == b"/readyz":
+            status, body = readiness(self._checks())
+            exchange.respond(status, JSON, body)
+        else:
+            exchange.respond(200, JSON + b"cache-control: max-age=30\r\n", await self._read_openapi())
+
+    async def _read_openapi(self) -> bytes:
+        async with self._openapi_read:
+            if self._loop.time() >= self._openapi_until:
+                self._openapi = await self._fetch_openapi()
+                self._openapi_until = self._loop.time() + _OPENAPI_SECONDS
+            return self._openapi
+
+    async def _fetch_openapi(self) -> bytes:
+        unavailable = Unavailable("openapi_unavailable", "The API description cannot be read just now.")
+        try:
+            answer = await self._backends.send(
+                lambda authority: (
+                    b"GET /openapi.json HTTP/1.1\r\nhost: %b\r\naccept: application/json\r\n\r\n" % authority
+                ),
+                self._loop.time() + _OPENAPI_TIMEOUT_SECONDS,
+                lambda _: None,
+            )
+            body = answer.body
+            if body is None:
+                parts = bytearray()
+                while data := await answer.read():
+                    parts += data
+                    if len(parts) > _OPENAPI_LIMIT_BYTES:
+                        raise unavailable
+                body = bytes(parts)
+        except OmniError:
+            raise unavailable from None
+        if answer.status != 200:
+            raise unavailable
+        return body

@@ -1,0 +1,224 @@
+"""The gateway's Redis client: auto-pipelined commands and scripts on one connection, pub/sub on a second."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from typing import Any
+
+from omni.gateway.logs import Logger
+from omni.gateway.resp import (
+    Argument,
+    RedisAddress,
+    RedisConnection,
+    RedisReplyError,
+    RedisUnavailable,
+    connect,
+)
+
+_CONNECT_TIMEOUT_SECONDS = 1.0
+_BACKOFF_FIRST_SECONDS = 0.05
+_BACKOFF_LAST_SECONDS = 1.0
+_RECHECK_SECONDS = 0.005
+_PUBSUB_PING_SECONDS = 1.0
+_PUBSUB_SILENCE_LIMIT_SECONDS = 3.0
+
+
+class Script:
+    """A Lua script of this package, run by its digest."""
+
+    def __init__(self, file_name: str) -> None:
+        self.source = files("omni.gateway").joinpath(file_name).read_bytes()
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode("ascii")
+
+
+class RedisClient:
+    """Commands and scripts. While Redis is away or stalled every call raises RedisUnavailable at once.
+
+    A command without reply within the timeout cuts the connection: what is queued behind it would only wait as long.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        scripts: Sequence[Script],
+        *,
+        timeout_seconds: float,
+        on_flush: Callable[[], None],
+        logger: Logger,
+    ) -> None:
+        self._address = RedisAddress.from_url(url)
+        self._scripts = scripts
+        self._timeout_seconds = timeout_seconds
+        self._on_flush = on_flush
+        self._logger = logger
+        self._connection: RedisConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._up = asyncio.Event()
+        self.on_connected: list[Callable[[], Awaitable[None] | None]] = []
+        """Called after each successful connect."""
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    def start(self) -> None:
+        """Begins to connect, and to reconnect for ever."""
+        self._task = asyncio.create_task(self._keep_connected(), name="gateway-redis")
+
+    async def wait_connected(self, timeout_seconds: float) -> bool:
+        """Whether Redis answered within the time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._up.wait()
+        return self.connected
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+    def execute(self, *command: Argument) -> asyncio.Future[Any]:
+        """The reply to be: it may raise RedisUnavailable (also raised here, when not connected) or RedisReplyError."""
+        if self._connection is None:
+            raise RedisUnavailable("not connected")
+        return self._connection.send(command)
+
+    async def eval(self, script: Script, *keys_and_args: Argument) -> Any:
+        """Runs a script: number of keys, keys, arguments. One round trip when Redis knows it, else two."""
+        if self._connection is None:
+            raise RedisUnavailable("not connected")
+        try:
+            return await self._connection.send((b"EVALSHA", script.sha, *keys_and_args))
+        except RedisReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        return await self.execute(b"EVAL", script.source, *keys_and_args)
+
+    async def _keep_connected(self) -> None:
+        backoff_seconds = _BACKOFF_FIRST_SECONDS
+        while True:
+            try:
+                connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS)
+                async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
+                    for script in self._scripts:
+                        await connection.send((b"SCRIPT", b"LOAD", script.source))
+            except (OSError, TimeoutError, RedisUnavailable, RedisReplyError) as error:
+                self._logger.warning("redis_connect_failed", error=repr(error))
+                await asyncio.sleep(backoff_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                backoff_seconds = min(backoff_seconds * 2, _BACKOFF_LAST_SECONDS)
+                continue
+            backoff_seconds = _BACKOFF_FIRST_SECONDS
+            self._lost.clear()
+            self._connection = connection
+            self._up.set()
+            for callback in self.on_connected:
+                result = callback()
+                if result is not None:
+                    await result
+            await self._watch(connection)
+
+    async def _watch(self, connection: RedisConnection) -> None:
+        """Returns when the connection is lost; cuts it when a reply is overdue."""
+        loop = asyncio.get_running_loop()
+        while not self._lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_seconds / 4):
+                    await self._lost.wait()
+            if self._is_overdue(connection, loop.time()):
+                # Replies may sit unread in the socket after a long turn of the loop: look again after one read.
+                await asyncio.sleep(_RECHECK_SECONDS)
+                if self._is_overdue(connection, loop.time()):
+                    self._logger.warning("redis_stalled")
+                    self._drop(connection)
+                    connection.abort()
+
+    def _is_overdue(self, connection: RedisConnection, now: float) -> bool:
+        sent_at = connection.oldest_sent_at()
+        return sent_at is not None and now - sent_at > self._timeout_seconds
+
+    def _new_connection(self) -> RedisConnection:
+        return RedisConnection(self._drop, self._on_flush)
+
+    def _drop(self, connection: RedisConnection) -> None:
+        if connection is self._connection:
+            self._connection = None
+            self._up.clear()
+            self._lost.set()
+            self._logger.warning("redis_lost")
+
+
+class RedisSubscriber:
+    """Listens to one channel on a connection of its own and says when it may have missed something."""
+
+    def __init__(
+        self,
+        url: str,
+        channel: str,
+        *,
+        on_message: Callable[[bytes], None],
+        on_subscribed: Callable[[], None],
+    ) -> None:
+        self._address = RedisAddress.from_url(url)
+        self._channel = channel
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed
+        self._task: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._heard_at = 0.0
+        self.subscribed = False
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep_subscribed(), name="gateway-pubsub")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep_subscribed(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._lost.clear()
+            try:
+                connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS)
+            except (OSError, TimeoutError, RedisUnavailable, RedisReplyError):
+                await asyncio.sleep(random.uniform(0.2, 0.4))  # noqa: S311 - jitter
+                continue
+            connection.on_push = self._on_push
+            self._heard_at = loop.time()
+            try:
+                connection.write((b"SUBSCRIBE", self._channel))
+                await self._listen(connection)
+            finally:
+                self.subscribed = False
+                connection.abort()
+
+    async def _listen(self, connection: RedisConnection) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._lost.is_set() and loop.time() - self._heard_at < _PUBSUB_SILENCE_LIMIT_SECONDS:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PUBSUB_PING_SECONDS):
+                    await self._lost.wait()
+            connection.write((b"PING",))
+
+    def _on_push(self, reply: list[Any]) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        if reply[0] == b"message":
+            self._on_message(reply[2])
+        elif reply[0] == b"subscribe":
+            self.subscribed = True
+            self._on_subscribed()
+
+    def _new_connection(self) -> RedisConnection:
+        return RedisConnection(lambda _: self._lost.set())

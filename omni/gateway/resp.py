@@ -1,0 +1,158 @@
+"""The Redis protocol on a raw connection: addresses, pipelined requests and replies (hiredis parses and packs)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+
+Argument = bytes | str | int
+
+
+class RedisUnavailable(Exception):
+    """Redis cannot be asked now: not connected, cut off, or too slow."""
+
+
+class RedisReplyError(Exception):
+    """Redis answered with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """Where Redis is and how to get in."""
+
+    host: str
+    port: int
+    unix_path: str | None
+    tls: bool
+    username: str | None
+    password: str | None = field(repr=False)
+    database: int = 0
+
+    @classmethod
+    def from_url(cls, url: str) -> RedisAddress:
+        """Reads `redis://`, `rediss://` and `unix://` URLs. Raises ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(f"not a Redis URL: scheme {parts.scheme!r}")
+        unix_path = unquote(parts.path) if parts.scheme == "unix" else None
+        database = parse_qs(parts.query).get("db", ["0"])[0] if unix_path else parts.path.strip("/") or "0"
+        return cls(
+            host=parts.hostname or "localhost",
+            port=parts.port or 6379,
+            unix_path=unix_path,
+            tls=parts.scheme == "rediss",
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            database=int(database),
+        )
+
+    def handshake(self) -> list[tuple[Argument, ...]]:
+        """The commands to send first."""
+        commands: list[tuple[Argument, ...]] = []
+        if self.password is not None:
+            commands.append(("AUTH", self.username, self.password) if self.username else ("AUTH", self.password))
+        if self.database:
+            commands.append(("SELECT", self.database))
+        return commands
+
+
+class RedisConnection(asyncio.Protocol):
+    """One connection. Commands issued in one turn of the event loop leave in one write."""
+
+    def __init__(self, on_lost: Callable[[RedisConnection], None], on_flush: Callable[[], None] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_lost = on_lost
+        self._on_flush = on_flush
+        self._reader = hiredis.Reader()
+        self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self.on_push: Callable[[list[Any]], None] | None = None
+        """When set, replies are pub/sub messages and belong to no command."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None
+        pending, self._pending = self._pending, deque()
+        for future, _ in pending:
+            if not future.done():
+                future.set_exception(RedisUnavailable("connection lost"))
+        self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not False:
+                if self.on_push is not None:
+                    self.on_push(reply)
+                    continue
+                future, _ = self._pending.popleft()
+                if not future.done():
+                    if isinstance(reply, hiredis.ReplyError):
+                        future.set_exception(RedisReplyError(str(reply)))
+                    else:
+                        future.set_result(reply)
+        except (hiredis.ProtocolError, IndexError):
+            self.abort()
+
+    def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
+        """Queues a command and returns its reply to be. Raises RedisUnavailable when the connection is gone."""
+        if self._transport is None:
+            raise RedisUnavailable("not connected")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._pending.append((future, self._loop.time()))
+        self.write(command)
+        return future
+
+    def write(self, command: tuple[Argument, ...]) -> None:
+        """Queues a command without waiting for a reply to it."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub knows 1-tuples only
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+            if self._on_flush is not None:
+                self._on_flush()
+
+    def oldest_sent_at(self) -> float | None:
+        """Loop time at which the oldest command without reply was issued."""
+        return self._pending[0][1] if self._pending else None
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def connect(
+    address: RedisAddress, protocol_factory: Callable[[], RedisConnection], timeout_seconds: float
+) -> RedisConnection:
+    """Opens a connection and logs in. Raises OSError, TimeoutError, RedisUnavailable or RedisReplyError."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_seconds):
+        if address.unix_path is not None:
+            _, connection = await loop.create_unix_connection(protocol_factory, address.unix_path)
+        else:
+            context = ssl.create_default_context() if address.tls else None
+            _, connection = await loop.create_connection(protocol_factory, address.host, address.port, ssl=context)
+        try:
+            for command in address.handshake():
+                await connection.send(command)
+            await connection.send(("PING",))
+        except BaseException:
+            connection.abort()
+            raise
+    return connection

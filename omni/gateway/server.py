@@ -1,0 +1,348 @@
+"""The public door: HTTP/1.1 on a raw transport, strict about what it reads, answers in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from email.utils import formatdate
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+import httptools
+
+from omni.gateway.config import GatewayConfig
+from omni.gateway.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
+from omni.gateway.exchange import Exchange
+from omni.gateway.routes import Route, Routes
+from omni.gateway.upstream import ClientGone
+from omni.kit.errors import InvalidInput, OmniError, TooLarge
+
+_WANTED_HEADERS = frozenset((
+    b"accept", b"authorization", b"content-length", b"content-type", b"expect", b"host", b"idempotency-key",
+    b"traceparent", b"transfer-encoding", b"x-api-key", b"x-forwarded-for",
+))  # fmt: skip
+_SINGLE_HEADERS = frozenset((b"authorization", b"content-type", b"expect", b"host", b"transfer-encoding", b"x-api-key"))
+_LINGER_SECONDS = 2.0
+_PIPELINE_LIMIT = 16
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Server:
+    """What all connections share: settings, routes, the pipeline's entry, and the clock of the date header."""
+
+    def __init__(self, config: GatewayConfig, routes: Routes, run: Callable[[Exchange], None]) -> None:
+        self.config = config
+        self.routes = routes
+        self.run = run
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[ServerConnection] = set()
+        self.draining = False
+        self.date = formatdate(usegmt=True).encode("ascii")
+
+    def sweep(self, now: float) -> None:
+        """Ends what takes too long; called a few times a second."""
+        self.date = formatdate(usegmt=True).encode("ascii")
+        for connection in list(self.connections):
+            connection.sweep(now)
+
+    def begin_drain(self) -> None:
+        """From now on each answer is the last of its connection; idle connections close."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+
+    def abort(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+
+
+def malformed(detail: str) -> InvalidInput:
+    """The answer to what is not HTTP as the gateway reads it."""
+    return InvalidInput("malformed_request", "The request is not well-formed HTTP/1.1.", internal=detail)
+
+
+class ServerConnection(asyncio.Protocol):
+    """One client connection. Requests are parsed ahead and answered one after the other."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._config = server.config
+        self._loop = server.loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._reading: Exchange | None = None
+        self._active: Exchange | None = None
+        self._queue: deque[Exchange] = deque()
+        self._since = self._loop.time()
+        self._in_head = False
+        self._head_bytes = 0
+        self._lingering = False
+        self._read_paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._stalled_since = 0.0
+        self._write_paused = False
+        self.peer: IPv4Address | IPv6Address | None = None
+
+    @property
+    def draining(self) -> bool:
+        return self._server.draining
+
+    def date(self) -> bytes:
+        return self._server.date
+
+    # --- transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        if peer:
+            address = ip_address(peer[0].partition("%")[0])
+            self.peer = getattr(address, "ipv4_mapped", None) or address
+        self._server.connections.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None
+        self._server.connections.discard(self)
+        self._wake_writer()
+        active, self._active = self._active, None
+        self._queue.clear()
+        if active is not None:
+            active.client_left()
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        self._since_if_idle()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse_reading(MethodNotAllowed("GET, POST, DELETE"))
+        except httptools.HttpParserUpgrade:
+            self._refuse_reading(malformed("upgrade"))
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse_reading(cause if isinstance(cause, OmniError) else malformed(str(error)))
+        if self._in_head:
+            self._head_bytes += len(data)  # an endless header never reaches on_header
+            if self._head_bytes > 2 * self._config.header_limit_bytes:
+                self._refuse_reading(_head_too_large())
+        self._advance()
+        if len(self._queue) >= _PIPELINE_LIMIT:
+            self._pause_reading()
+
+    def _since_if_idle(self) -> None:
+        # The head has to be complete within its time from the first byte; a body only has to keep moving.
+        if not self._in_head:
+            self._since = self._loop.time()
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        self._stalled_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    # --- parser ---
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._since = self._loop.time()
+        self._reading = Exchange(self, self._since)
+
+    def on_url(self, url: bytes) -> None:
+        assert self._reading is not None
+        self._count_head(len(url))
+        self._reading.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + 4)
+        exchange = self._reading
+        if exchange is None or not self._in_head:
+            return  # trailers
+        name = name.lower()
+        if name in _WANTED_HEADERS:
+            if name in exchange.headers:
+                if name in _SINGLE_HEADERS:
+                    raise malformed(f"repeated {name!r}")
+                value = exchange.headers[name] + b", " + value
+            exchange.headers[name] = value
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._config.header_limit_bytes:
+            raise _head_too_large()
+
+    def on_headers_complete(self) -> None:
+        exchange = self._reading
+        assert exchange is not None
+        self._in_head = False
+        self._head_bytes = 0
+        headers = exchange.headers
+        exchange.method = self._parser.get_method()
+        exchange.keep_alive = self._parser.should_keep_alive()
+        exchange.http_1_0 = self._parser.get_http_version() == "1.0"
+        _check_head(exchange)
+        exchange.path = exchange.target.partition(b"?")[0]
+        exchange.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue" and not exchange.http_1_0
+        try:
+            exchange.route = self._server.routes.match(exchange.method, exchange.path)
+            exchange.body_limit = exchange.route.max_body_bytes
+        except OmniError:
+            exchange.route = None  # the pipeline answers; a body is skipped up to nothing
+        if int(headers.get(b"content-length", b"0")) > exchange.body_limit:
+            exchange.refuse(_body_too_large(exchange.route))
+        self._queue.append(exchange)
+
+    def on_body(self, data: bytes) -> None:
+        exchange = self._reading
+        assert exchange is not None
+        if exchange.refusal is not None:
+            return
+        exchange.body_bytes += len(data)
+        if exchange.body_bytes > exchange.body_limit:
+            exchange.refuse(_body_too_large(exchange.route))
+        else:
+            exchange.body_parts.append(data)
+
+    def on_message_complete(self) -> None:
+        exchange, self._reading = self._reading, None
+        assert exchange is not None
+        exchange.complete = True
+        exchange.body_progress()
+
+    def _refuse_reading(self, error: OmniError) -> None:
+        """Nothing after this point of the connection can be understood."""
+        exchange = self._reading or Exchange(self, self._loop.time())
+        self._reading = None
+        self._in_head = False
+        self._lingering = True
+        self._since = self._loop.time()
+        if exchange is not self._active and exchange not in self._queue:
+            self._queue.append(exchange)
+        exchange.refuse(error)
+
+    # --- one after the other ---
+
+    def _advance(self) -> None:
+        if self._active is None and self._queue and self._transport is not None:
+            self._active = self._queue.popleft()
+            self._server.run(self._active)
+
+    def finished(self, exchange: Exchange) -> None:
+        """The pipeline is done with the active exchange."""
+        if exchange is not self._active:
+            return
+        self._active = None
+        if not exchange.keep_alive:
+            self._end(already_all_read=exchange.complete)
+            return
+        self._since = self._loop.time()
+        if self._read_paused and len(self._queue) < _PIPELINE_LIMIT // 2 and self._transport is not None:
+            self._read_paused = False
+            self._transport.resume_reading()
+        self._advance()
+
+    def _end(self, *, already_all_read: bool) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        self._queue.clear()
+        if already_all_read or not transport.can_write_eof():
+            transport.close()
+            return
+        # Closing with unread input would reset the connection and take the answer with it.
+        self._lingering = True
+        self._since = self._loop.time()
+        transport.write_eof()
+        if self._read_paused:
+            transport.resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    # --- writing ---
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def write_continue(self) -> None:
+        self.write(_CONTINUE)
+
+    async def drain_writes(self) -> None:
+        """Returns when the client has taken enough of what was written. Raises ClientGone."""
+        if self._write_paused and self._transport is not None:
+            self._drained = self._loop.create_future()
+            await self._drained
+        if self._transport is None:
+            raise ClientGone
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close_if_idle(self) -> None:
+        if self._active is None and not self._queue and self._transport is not None:
+            self._transport.close()
+
+    # --- time ---
+
+    def sweep(self, now: float) -> None:
+        """Ends the connection, or the request that comes in too slowly, when its time is over."""
+        config = self._config
+        waited = now - self._since
+        if self._write_paused and now - self._stalled_since > config.write_stall_timeout_seconds:
+            self.abort()
+        elif self._lingering:
+            if self._active is None and waited > _LINGER_SECONDS:
+                self.abort()
+        elif self._in_head:
+            if waited > config.header_timeout_seconds:
+                self._refuse_reading(RequestTimeout("header_timeout", "The request's head took too long to arrive."))
+                self._advance()
+        elif self._reading is not None:
+            if waited > config.body_idle_timeout_seconds:
+                self._refuse_reading(RequestTimeout("body_timeout", "The request's body stopped arriving."))
+                self._advance()
+        elif waited > config.keep_alive_seconds:
+            self.close_if_idle()
+
+
+def _head_too_large() -> HeadersTooLarge:
+    return HeadersTooLarge("headers_too_large", "The request's target and headers are too large.")
+
+
+def _body_too_large(route: Route | None) -> TooLarge:
+    limit = route.max_body_bytes if route is not None else 0
+    return TooLarge(
+        "body_too_large", f"The body is larger than the {limit} bytes that this route reads.", limit_bytes=limit
+    )
+
+
+def _check_head(exchange: Exchange) -> None:
+    """Raises InvalidInput for what two readers could understand differently."""
+    headers = exchange.headers
+    encoding = headers.get(b"transfer-encoding")
+    if encoding is not None and (encoding.lower() != b"chunked" or exchange.http_1_0):
+        raise malformed("transfer-encoding")
+    if b"host" not in headers and not exchange.http_1_0:
+        raise malformed("no host")
+    target = exchange.target
+    if not target.startswith(b"/"):
+        parts = urlsplit(target.decode("latin-1"))
+        if parts.scheme not in ("http", "https") or not parts.path.startswith("/"):
+            raise malformed("target")
+        target = (parts.path + ("?" + parts.query if parts.query else "")).encode("latin-1")
+        exchange.target = target
+    if not target.isascii() or b"#" in target:
+        raise malformed("target")

@@ -1,0 +1,95 @@
+"""The control plane put together from its domains: the same routers and tasks for the processes and for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+from redis.asyncio import Redis
+
+from omni.domains.billing import routes as billing
+from omni.domains.identity import routes as identity
+from omni.domains.identity import tasks as identity_tasks
+from omni.domains.identity.guard import UserGuard
+from omni.domains.keys import routes as keys
+from omni.domains.keys import tasks as keys_tasks
+from omni.domains.metering import routes as metering
+from omni.domains.plans import routes as plans
+from omni.domains.plans import tasks as plans_tasks
+from omni.domains.pricing import routes as pricing
+from omni.domains.tenants import routes as tenants
+from omni.domains.tenants import tasks as tenants_tasks
+from omni.domains.tenants.guard import TenantGuard
+from omni.domains.tenants.routes.deps import TenantsDeps
+from omni.foundation.crypto.passwords import Passwords
+from omni.foundation.crypto.secrets import MasterKey
+from omni.foundation.db.sessions import Database
+from omni.foundation.http.unit_of_work import UnitOfWork
+from omni.foundation.mail import Mailer
+from omni.foundation.tasks.task import Task
+from omni.kit.clock import Clock
+
+if TYPE_CHECKING:
+    from omni.foundation.db.system_session import SystemDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlaneDeps:
+    """What the routes work with."""
+
+    database: Database
+    system_database: SystemDatabase
+    """For the one look-up across tenants: which ones a user is a member of."""
+    master_key: MasterKey
+    passwords: Passwords
+    clock: Clock
+
+
+def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
+    """Every router of `/api`."""
+    database, clock = deps.database, deps.clock
+    unit_of_work = UnitOfWork(deps.master_key)
+    users, access = UserGuard(database, clock), TenantGuard(database, clock)
+    tenants_deps = TenantsDeps(
+        database=database,
+        system_database=deps.system_database,
+        unit_of_work=unit_of_work,
+        passwords=deps.passwords,
+        master_key=deps.master_key,
+        current_user=users.current_user,
+        operator=users.operator,
+        clock=clock,
+    )
+    return [
+        identity.router(identity.IdentityDeps(database, unit_of_work, deps.passwords, deps.master_key, clock)),
+        tenants.router(tenants_deps),
+        plans.router(plans.PlansDeps(database, unit_of_work, users.operator, clock)),
+        keys.router(keys.KeysDeps(database, unit_of_work, access, clock)),
+        metering.router(metering.MeteringDeps(database, access, clock)),
+        pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
+        billing.router(billing.BillingDeps(database, access, clock)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDeps:
+    """What the tasks work with."""
+
+    database: Database
+    redis: Redis
+    mailer: Mailer
+    master_key: MasterKey
+    console_url: str
+    clock: Clock
+
+
+def control_plane_tasks(deps: TaskDeps) -> list[Task]:
+    """Every task of the domains."""
+    database, redis, clock = deps.database, deps.redis, deps.clock
+    return [
+        *identity_tasks.tasks(database, deps.mailer, deps.master_key, deps.console_url, clock),
+        *tenants_tasks.tasks(database, redis, deps.mailer, deps.master_key, deps.console_url, clock),
+        *plans_tasks.tasks(database, redis),
+        *keys_tasks.tasks(database, redis),
+    ]
