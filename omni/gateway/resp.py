@@ -7,7 +7,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
@@ -78,13 +78,12 @@ class RedisConnection(asyncio.Protocol):
         """When set, replies are pub/sub messages and belong to no command."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         pending, self._pending = self._pending, deque()
-        for future, _ in pending:
+        for future, _sent_at in pending:
             if not future.done():
                 future.set_exception(RedisUnavailable("connection lost"))
         self._on_lost(self)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -94,8 +95,7 @@ class ServerConnection(asyncio.Protocol):
     # --- transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit
         peer = transport.get_extra_info("peername")
         if peer:
             address = ip_address(peer[0].partition("%")[0])

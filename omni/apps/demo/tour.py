@@ -90,7 +90,7 @@ class Tour:
             "horizon": HELD_OUT,
         }
         forecast = (await self.doors.api("POST", "/v1/forecasts", self._key, json=body)).json()
-        points = [point["value"] for point in forecast["points"]]
+        points = [point["mean"] for point in forecast["forecast"]]
         actual = values[-HELD_OUT:]
         error = sum(2 * abs(p - a) / (abs(p) + abs(a)) for p, a in zip(points, actual, strict=True)) / HELD_OUT
         self.figures["Forecast"] = f"sMAPE {error:.1%} on the {HELD_OUT} months held out, by {forecast['model']}"

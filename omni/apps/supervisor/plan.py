@@ -81,6 +81,7 @@ def child_environment(settings: Settings, ports: Ports, database_url: str, redis
         "OMNI_REDIS_URL": redis_url,
         "OMNI_GATEWAY_HOST": settings.gateway_host,
         "OMNI_GATEWAY_PORT": str(ports.gateway),
+        "OMNI_GATEWAY_WORKERS": str(settings.gateway_workers),
         "OMNI_CONSOLE_HOST": settings.console_host,
         "OMNI_CONSOLE_PORT": str(ports.console),
         "OMNI_BACKEND_PORT": str(ports.backend),

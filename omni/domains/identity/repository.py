@@ -56,21 +56,25 @@ async def insert_user(session: SharedSession, user_id: UUID, user: NewUser, now:
 
 
 async def user_by_email(session: Session, email: str) -> Credentials | None:
+    """By normalised address."""
     row = await session.first(select(users).where(users.c.email == email))
     return None if row is None else Credentials(_from_row_user(row), row["password_hash"])
 
 
 async def user_by_id(session: Session, user_id: UUID) -> Credentials | None:
+    """With the password hash."""
     row = await session.first(select(users).where(users.c.id == user_id))
     return None if row is None else Credentials(_from_row_user(row), row["password_hash"])
 
 
 async def users_by_ids(session: Session, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    """By id; unknown ids are left out."""
     rows = await session.all(select(users).where(users.c.id.in_(user_ids)))
     return {row["id"]: _from_row_user(row) for row in rows}
 
 
 async def set_password(session: SharedSession, user_id: UUID, password_hash: str, now: datetime) -> None:
+    """Replaces the hash."""
     values = {"password_hash": password_hash, "updated_at": now}
     await session.execute(update(users).where(users.c.id == user_id).values(values))
 
@@ -84,6 +88,7 @@ async def upgrade_hash(session: SharedSession, user_id: UUID, old_hash: str, new
 async def insert_verification(
     session: SharedSession, verification_id: UUID, user_id: UUID, now: datetime, expires_at: datetime
 ) -> None:
+    """A verification that is open until `expires_at`."""
     row = {"id": verification_id, "user_id": user_id, "created_at": now, "expires_at": expires_at}
     await session.execute(email_verifications.insert().values(row))
 
@@ -122,6 +127,7 @@ async def use_verification(session: SharedSession, verification_id: UUID, now: d
 
 
 async def mark_verified(session: SharedSession, user_id: UUID, now: datetime) -> None:
+    """Keeps the first moment when it was verified before."""
     values = {"email_verified_at": now, "updated_at": now}
     await session.execute(
         update(users).where(users.c.id == user_id, users.c.email_verified_at.is_(None)).values(values)
@@ -140,17 +146,20 @@ async def lock_attempts(session: SharedSession, email_sha256: bytes, now: dateti
 
 
 async def save_attempts(session: SharedSession, email_sha256: bytes, attempts: Attempts) -> None:
+    """Of an address whose row is locked."""
     values = {"attempts": attempts.attempts, "last_at": attempts.last_at, "locked_until": attempts.locked_until}
     await session.execute(update(login_attempts).where(login_attempts.c.email_sha256 == email_sha256).values(values))
 
 
 async def forget_attempts(session: SharedSession, email_sha256: bytes) -> None:
+    """Takes the lock away, too."""
     await session.execute(delete(login_attempts).where(login_attempts.c.email_sha256 == email_sha256))
 
 
 async def insert_session(
     session: SharedSession, token_sha256: bytes, user_id: UUID, user_agent: str, now: datetime, expires_at: datetime
 ) -> None:
+    """A session, last used now."""
     row = {
         "token_sha256": token_sha256,
         "user_id": user_id,
@@ -165,6 +174,7 @@ async def insert_session(
 async def live_session(
     session: Session, token_sha256: bytes, now: datetime, seen_after: datetime
 ) -> LiveSession | None:
+    """The session, unless it is revoked, over or was last used before `seen_after`."""
     table = login_sessions.c
     found = (
         select(users.c.id, users.c.email, users.c.is_operator, table.last_seen_at)
@@ -179,16 +189,19 @@ async def live_session(
 
 
 async def touch_session(session: Session, token_sha256: bytes, now: datetime) -> None:
+    """Records a use."""
     statement = update(login_sessions).where(login_sessions.c.token_sha256 == token_sha256).values(last_seen_at=now)
     await session.execute(statement)
 
 
 async def revoke_session(session: SharedSession, token_sha256: bytes, now: datetime) -> None:
+    """Ends it for good."""
     statement = update(login_sessions).where(login_sessions.c.token_sha256 == token_sha256).values(revoked_at=now)
     await session.execute(statement)
 
 
 async def revoke_other_sessions(session: SharedSession, user_id: UUID, kept: bytes, now: datetime) -> None:
+    """Ends all of a user's sessions but the kept one."""
     table = login_sessions.c
     others = update(login_sessions).where(
         table.user_id == user_id, table.token_sha256 != kept, table.revoked_at.is_(None)

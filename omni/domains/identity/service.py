@@ -35,6 +35,7 @@ def verification_secret(master_key: MasterKey) -> bytes:
 
 
 def verification_token(secret: bytes, verification_id: UUID) -> str:
+    """The token that a verification mail carries."""
     return mint_token(secret, rules.VERIFY_PREFIX, verification_id)
 
 

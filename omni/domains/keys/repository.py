@@ -53,6 +53,7 @@ async def insert_key(session: WriteSession, key: Key, sha256: bytes) -> bool:
 
 
 async def key(session: ReadSession, key_id: UUID) -> Key | None:
+    """None when it is missing or another tenant's."""
     row = await session.first(_scoped(session).where(api_keys.c.id == key_id))
     return None if row is None else _from_row_key(row)
 
@@ -72,6 +73,7 @@ async def page(session: ReadSession, after: UUID | None, limit: int) -> list[Key
 
 
 async def update_key(session: WriteSession, key_id: UUID, **values: object) -> Key | None:
+    """The key after the change; None when it is missing or another tenant's."""
     table = api_keys.c
     statement = update(api_keys).where(table.tenant_id == session.tenant_id, table.id == key_id).values(**values)
     row = await session.first(statement.returning(api_keys))

@@ -21,4 +21,5 @@ class Plan:
 
     @property
     def code(self) -> str:
+        """What tenants refer to; it never changes."""
         return self.limits.code

@@ -16,11 +16,13 @@ from omni.foundation.db.sessions import Session
 
 
 async def all_plans(session: Session) -> list[Plan]:
+    """In their order."""
     rows = await session.all(select(plans).order_by(plans.c.position, plans.c.code))
     return [_from_row_plan(row) for row in rows]
 
 
 async def plan_by_code(session: Session, code: str) -> Plan | None:
+    """Also one that is not public."""
     row = await session.first(select(plans).where(plans.c.code == code))
     return None if row is None else _from_row_plan(row)
 

@@ -16,10 +16,10 @@ DEFAULT_CURRENCY = "EUR"
 
 # What the platform charges until the operator sets other prices, in nanos of a euro.
 DEFAULT_PRICES = (
-    Price(REQUESTS, DEFAULT_CURRENCY, FIRST_DAY, 100_000, 1),  # 0.0001 EUR a request
-    Price(INPUT_TOKENS, DEFAULT_CURRENCY, FIRST_DAY, 20_000_000, 1_000_000),  # 0.02 EUR a million tokens
-    Price(COMPUTE_MS, DEFAULT_CURRENCY, FIRST_DAY, 50_000, 1_000),  # 0.00005 EUR a second
-    Price(PAGES, DEFAULT_CURRENCY, FIRST_DAY, 2_000_000, 1),  # 0.002 EUR a page
+    Price(REQUESTS, DEFAULT_CURRENCY, FIRST_DAY, 500_000, 1),  # 0.0005 EUR a request
+    Price(INPUT_TOKENS, DEFAULT_CURRENCY, FIRST_DAY, 100_000_000, 1_000_000),  # 0.10 EUR a million tokens
+    Price(COMPUTE_MS, DEFAULT_CURRENCY, FIRST_DAY, 2_000_000, 1_000),  # 0.002 EUR a second
+    Price(PAGES, DEFAULT_CURRENCY, FIRST_DAY, 10_000_000, 1),  # 0.01 EUR a page
 )
 
 

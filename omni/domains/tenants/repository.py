@@ -19,11 +19,13 @@ from omni.foundation.db.system_session import SystemDatabase
 
 
 async def insert_tenant(session: WriteSession, name: str, plan_code: str, now: datetime) -> None:
+    """The session's own tenant."""
     row = {"tenant_id": session.tenant_id, "name": name, "plan_code": plan_code, "status": "active", "created_at": now}
     await session.execute(tenants.insert().values(row))
 
 
 async def tenant(session: ReadSession) -> Tenant | None:
+    """The session's own tenant."""
     row = await session.first(select(tenants).where(tenants.c.tenant_id == session.tenant_id))
     return None if row is None else _from_row_tenant(row)
 
@@ -35,6 +37,7 @@ async def lock_tenant(session: WriteSession) -> None:
 
 
 async def update_tenant(session: WriteSession, **values: str) -> Tenant | None:
+    """The tenant after the change; None when there is none."""
     statement = update(tenants).where(tenants.c.tenant_id == session.tenant_id).values(**values).returning(tenants)
     row = await session.first(statement)
     return None if row is None else _from_row_tenant(row)
@@ -87,12 +90,14 @@ async def insert_project(session: WriteSession, project: Project) -> bool:
 
 
 async def all_projects(session: ReadSession) -> list[Project]:
+    """Oldest first."""
     table = projects.c
     statement = select(projects).where(table.tenant_id == session.tenant_id).order_by(table.created_at, table.id)
     return [_from_row_project(row) for row in await session.all(statement)]
 
 
 async def project(session: ReadSession, project_id: UUID) -> Project | None:
+    """None when it is missing or another tenant's."""
     table = projects.c
     row = await session.first(select(projects).where(table.tenant_id == session.tenant_id, table.id == project_id))
     return None if row is None else _from_row_project(row)
@@ -123,6 +128,7 @@ async def delete_project(session: WriteSession, project_id: UUID) -> bool:
 
 
 async def count_projects(session: ReadSession) -> int:
+    """Of the session's tenant."""
     statement = select(func.count()).select_from(projects).where(projects.c.tenant_id == session.tenant_id)
     return int(await session.scalar(statement))
 
@@ -134,35 +140,41 @@ async def insert_member(session: WriteSession, user_id: UUID, role: Role, now: d
 
 
 async def member(session: ReadSession, user_id: UUID) -> Member | None:
+    """None when the user is not one."""
     table = members.c
     row = await session.first(select(members).where(table.tenant_id == session.tenant_id, table.user_id == user_id))
     return None if row is None else _from_row_member(row)
 
 
 async def all_members(session: ReadSession) -> list[Member]:
+    """Oldest first."""
     table = members.c
     statement = select(members).where(table.tenant_id == session.tenant_id).order_by(table.created_at, table.user_id)
     return [_from_row_member(row) for row in await session.all(statement)]
 
 
 async def count_owners(session: ReadSession) -> int:
+    """Of the session's tenant."""
     table = members.c
     statement = select(func.count()).where(table.tenant_id == session.tenant_id, table.role == Role.OWNER)
     return int(await session.scalar(statement))
 
 
 async def set_role(session: WriteSession, user_id: UUID, role: Role) -> None:
+    """Of a member whose tenant is locked."""
     table = members.c
     statement = update(members).where(table.tenant_id == session.tenant_id, table.user_id == user_id)
     await session.execute(statement.values(role=role))
 
 
 async def delete_member(session: WriteSession, user_id: UUID) -> None:
+    """Of a tenant that is locked."""
     table = members.c
     await session.execute(delete(members).where(table.tenant_id == session.tenant_id, table.user_id == user_id))
 
 
 async def insert_invitation(session: WriteSession, invitation: Invitation, invited_by: UUID) -> None:
+    """An open one."""
     row = {
         "tenant_id": session.tenant_id,
         "id": invitation.invitation_id,
@@ -176,11 +188,13 @@ async def insert_invitation(session: WriteSession, invitation: Invitation, invit
 
 
 async def pending_invitations(session: ReadSession, now: datetime) -> list[Invitation]:
+    """Those that can still be accepted, oldest first."""
     statement = _pending(session, now).order_by(invitations.c.created_at, invitations.c.id)
     return [_from_row_invitation(row) for row in await session.all(statement)]
 
 
 async def pending_invitation(session: ReadSession, invitation_id: UUID, now: datetime) -> Invitation | None:
+    """None when it cannot be accepted any more."""
     row = await session.first(_pending(session, now).where(invitations.c.id == invitation_id))
     return None if row is None else _from_row_invitation(row)
 

@@ -197,7 +197,7 @@ class Anomaly(BaseModel):
 
 
 class AnomalyResponse(BaseModel):
-    method: Literal["stl", "lowess", "ecod", "iforest"]
+    method: Literal["pair_median", "seasonal_median", "ecod", "iforest"]
     engine: Annotated[str, Field(examples=["pyod-3.6.7"])]
     threshold: Annotated[float, Field(description="Scores above it are anomalies.")]
     scores: Annotated[list[float], Field(description="One per value or row; higher = stranger.")]

@@ -23,8 +23,10 @@ MODELS = {
     "Rec.model_path": "PP-OCRv6_rec_small.onnx",
     "Cls.model_path": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
 }
-SMALLEST_SIDE = 32  # pixels: the detector's grid
-LONGEST_RATIO = 30  # of the sides: a longer strip would vanish when it is scaled to the detector's 2,000 pixels
+# The detector enlarges an image until its shorter side has 736 pixels: white around small and narrow ones keeps letters from
+# falling apart and a strip from becoming a wall.
+SMALLEST_SIDE = 400
+LONGEST_RATIO = 3
 
 
 class Recogniser:

@@ -97,8 +97,8 @@ async def test_the_draft_equals_the_events_and_test_usage_is_free(
         await metering.record(session, [*live, usage_event(person.tenant_id, now, "test", pages=500)])
     draft = (await person.get("/api/tenants/{t}/invoices/draft")).json()
     lines = {line["meter"]: (line["quantity"], line["amount_minor"], line["events"]) for line in draft["lines"]}
-    assert lines == {"requests": (7, 0, 7), "pages": (21, 4, 7)}
-    assert (draft["total_minor"], draft["total"], draft["unpriced"]) == (4, "0.04 EUR", [])
+    assert lines == {"requests": (7, 0, 7), "pages": (21, 21, 7)}
+    assert (draft["total_minor"], draft["total"], draft["unpriced"]) == (21, "0.21 EUR", [])
 
 
 async def test_verify_finds_a_planted_difference(

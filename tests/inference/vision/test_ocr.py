@@ -50,12 +50,15 @@ async def test_nothing_is_downloaded(engines: Backend, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("file_format", ["TIFF", "PDF"])
 async def test_each_page_counts(engines: Backend, file_format: str) -> None:
-    pages = [text_image([f"Page number {number}"], (600, 120)) for number in (1, 2)]
+    pages = [text_image([f"{number} of two pages"], (600, 120)) for number in ("First", "Second")]
     data = image_file(pages[0], file_format, save_all=True, append_images=pages[1:])
     response = await send(engines, data)
     found = response.json()
-    assert [(page["page"], page["text"]) for page in found["pages"]] == [(1, "Page number 1"), (2, "Page number 2")]
-    assert found["text"] == "Page number 1\n\nPage number 2"
+    assert [(page["page"], page["text"]) for page in found["pages"]] == [
+        (1, "First of two pages"),
+        (2, "Second of two pages"),
+    ]
+    assert found["text"] == "First of two pages\n\nSecond of two pages"
     assert usage(response)["pages"] == 2
 
 

@@ -26,6 +26,7 @@ def invitation_secret(master_key: MasterKey) -> bytes:
 
 
 def invitation_token(secret: bytes, tenant_id: UUID, invitation_id: UUID) -> str:
+    """The token that an invitation mail carries."""
     return mint_token(secret, rules.INVITE_PREFIX, tenant_id, invitation_id)
 
 
