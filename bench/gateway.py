@@ -1,7 +1,7 @@
 """The gateway alone on core 0, with everything on: key check, admit and settle in Redis, usage event, metrics.
 
-wrk, a mock backend (nginx) and Redis run on core 1. `rps_per_core` is requests/s by CPU used, so that a busy second core does
-not hide the gateway's own cost. Run it with `python -m bench.gateway`; needs wrk, nginx and taskset.
+wrk, a mock backend (nginx) and Redis run on core 1. `rps_per_core` is requests/s by CPU used, so that a busy second
+core does not hide the gateway's own cost. Run it with `python -m bench.gateway`; needs wrk, nginx and taskset.
 """
 
 from __future__ import annotations

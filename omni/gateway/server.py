@@ -119,8 +119,6 @@ class ServerConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserInvalidMethodError:
             self._refuse_reading(MethodNotAllowed("GET, POST, DELETE"))
-        except httptools.HttpParserUpgrade:
-            self._refuse_reading(malformed("upgrade"))
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse_reading(cause if isinstance(cause, OmniError) else malformed(str(error)))
@@ -186,6 +184,8 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self._head_bytes = 0
         headers = exchange.headers
+        if self._parser.should_upgrade():  # the parser would take the body for what follows the upgrade
+            raise InvalidInput("upgrade_not_supported", "This server does not switch protocols: leave out Upgrade.")
         exchange.method = self._parser.get_method()
         exchange.keep_alive = self._parser.should_keep_alive()
         exchange.http_1_0 = self._parser.get_http_version() == "1.0"

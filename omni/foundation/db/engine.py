@@ -27,7 +27,7 @@ class PoolSettings:
 
 
 def create_engine(url: URL, name: str, pool: PoolSettings) -> AsyncEngine:
-    """An engine whose connections are checked before use and give up rather than hang.
+    """An engine whose connections are checked before use and give up rather than hang; errors do not repeat values.
 
     `name` shows up in pg_stat_activity. Statement caching stays off behind a transaction-mode pooler when the address
     says `?prepared_statement_cache_size=0`.
@@ -40,6 +40,7 @@ def create_engine(url: URL, name: str, pool: PoolSettings) -> AsyncEngine:
         pool_timeout=pool.wait_seconds,
         pool_recycle=pool.recycle_seconds,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "timeout": pool.connect_timeout_seconds,
             "server_settings": {

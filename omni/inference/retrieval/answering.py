@@ -165,10 +165,19 @@ def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
         for sentence in sentences(hit.text):
             text = hit.text[sentence.start : sentence.end]
             key = _SPACES.sub(" ", text).casefold()
-            if sentence.is_heading or key in found or len(_WORD.findall(text)) < 3:
+            if sentence.is_heading or key in found or _says_nothing(text):
                 continue
             found[key] = _Candidate(hit, hit.start + sentence.start, hit.start + sentence.end, text)
     return list(found.values())[:SENTENCES]
+
+
+def _says_nothing(text: str) -> bool:
+    """Less than three words, or a clause's title: a number, then only capitalised and short words (`3. Grant of
+    Rights.`).
+    """
+    words = _WORD.findall(text)
+    is_title = len(words) <= 8 and words[0].isdigit() and all(word[0].isupper() or len(word) <= 3 for word in words[1:])
+    return len(words) < 3 or is_title
 
 
 def _citation(found: _Candidate, score: float) -> Citation:

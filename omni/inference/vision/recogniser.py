@@ -23,8 +23,8 @@ MODELS = {
     "Rec.model_path": "PP-OCRv6_rec_small.onnx",
     "Cls.model_path": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
 }
-# The detector enlarges an image until its shorter side has 736 pixels: white around small and narrow ones keeps letters from
-# falling apart and a strip from becoming a wall.
+# The detector enlarges an image until its shorter side has 736 pixels: white beside small and narrow ones keeps letters
+# from falling apart and a strip from becoming a wall.
 SMALLEST_SIDE = 400
 LONGEST_RATIO = 3
 
@@ -38,7 +38,7 @@ class Recogniser:
         paths = {option: folder / name for option, name in MODELS.items()}
         missing = [path.name for path in paths.values() if not path.is_file()]
         if missing:
-            raise NotConfigured("model_unusable", f"OCR models are missing on the server: {', '.join(missing)}.")
+            raise NotConfigured("model_unusable", f"OCR models are missing: {', '.join(missing)}.")
         cv2.setNumThreads(threads)
         self.name = f"rapidocr-{version('rapidocr')}/PP-OCRv6-small"
         self._engine = rapidocr.RapidOCR(
@@ -67,9 +67,7 @@ class Recogniser:
 
 
 def _padded(image: Image.Image) -> Image.Image:
-    """The image with white added at the right or below when a side is too short for the detector; places stay the
-    same.
-    """
+    """The image with white added at the right or below when a side is too short; places stay the same."""
     least = max(SMALLEST_SIDE, max(image.size) // LONGEST_RATIO)
     if min(image.size) >= least:
         return image

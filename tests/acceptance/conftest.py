@@ -1,0 +1,20 @@
+"""One platform for all acceptance tests, in a home whose path is as awkward as it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.platform import Platform
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Its home has spaces and is longer than a Unix socket's path may be."""
+    home = tmp_path_factory.mktemp("a home") / ("with a very long name " * 5) / ("and deep " * 5)
+    home.mkdir(parents=True)
+    started = Platform(home)
+    started.start()
+    yield started
+    assert started.stop() == 0

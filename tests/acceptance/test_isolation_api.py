@@ -1,0 +1,161 @@
+"""Every operation that OpenAPI names × a foreign tenant's object: 404, to the letter like what does not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from omni.contracts.endpoints import ENDPOINTS
+from tests.acceptance.platform import Platform, until
+
+# What fills a path parameter, and the body of those operations that need one to get as far as looking for the object.
+BODIES: dict[str, Any] = {
+    "POST /v1/collections/{collection_id}/documents": {"name": "a", "text": "Some text."},
+    "POST /v1/collections/{collection_id}/search": {"query": "x"},
+    "POST /v1/collections/{collection_id}/answer": {"question": "x"},
+    "PATCH /api/tenants/{tenant_id}": {"name": "x"},
+    "PUT /api/tenants/{tenant_id}/plan": {"plan_code": "pro"},
+    "POST /api/tenants/{tenant_id}/projects": {"name": "x"},
+    "PATCH /api/tenants/{tenant_id}/projects/{project_id}": {"name": "x"},
+    "PATCH /api/tenants/{tenant_id}/members/{user_id}": {"role": "viewer"},
+    "POST /api/tenants/{tenant_id}/invitations": {"email": "x@example.com", "role": "viewer"},
+    "POST /api/tenants/{tenant_id}/keys": {"project_id": str(uuid4()), "name": "x"},
+    "PATCH /api/tenants/{tenant_id}/keys/{key_id}": {"name": "x"},
+    "POST /api/tenants/{tenant_id}/keys/{key_id}/rotate": {},
+}
+# Not an object of a tenant: public names, and what only operators may touch (they see every tenant).
+NOT_TENANT_OBJECTS = {"model", "code"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    method: str
+    path: str
+
+    @property
+    def parameters(self) -> list[str]:
+        return re.findall(r"{(\w+)}", self.path)
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A tenant with one of everything, as strangers would name it."""
+
+    ids: dict[str, str]
+    key: str
+    session: str
+
+
+@pytest.fixture(scope="module")
+def stranger(platform: Platform) -> Iterator[Neighbour]:
+    """Someone with an own tenant and key, who is a member of nothing else."""
+    yield sign_up(platform)
+
+
+@pytest.fixture(scope="module")
+def victim(platform: Platform) -> Iterator[Neighbour]:
+    found = sign_up(platform)
+    with platform.api(found.key) as api, session(platform, found.session) as control:
+        collection = api.post("/v1/collections", json={"name": "private"}).json()["id"]
+        document = api.post(
+            f"/v1/collections/{collection}/documents", json={"name": "a", "text": "A secret sentence stands here."}
+        ).json()["id"]
+        tenant = found.ids["tenant_id"]
+        body = {"email": "guest@example.com", "role": "viewer"}
+        invitation = control.post(f"/api/tenants/{tenant}/invitations", json=body).json()["id"]
+    found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation)
+    yield found
+
+
+def sign_up(platform: Platform) -> Neighbour:
+    email, password = f"{uuid4().hex}@example.com", uuid4().hex
+    with httpx2.Client(base_url=platform.console, timeout=30, trust_env=False) as client:
+        body = {"email": email, "password": password, "tenant_name": "Neighbour"}
+        made = client.post("/api/signup", json=body).json()
+        token = until(lambda: mailed_token(platform, email), 20, "the verification mail")
+        assert client.post("/api/auth/verify-email", json={"token": token}).status_code == 204
+        login = client.post("/api/auth/login", json={"email": email, "password": password}).json()
+        client.headers["Authorization"] = f"Bearer {login['session_token']}"
+        body = {"project_id": made["project_id"], "name": "key"}
+        key = client.post(f"/api/tenants/{made['tenant_id']}/keys", json=body).json()
+    with platform.api(key["secret"]) as api:
+        until(lambda: api.get("/v1/models").status_code == 200, 5, "the new key works")
+    ids = {"tenant_id": made["tenant_id"], "project_id": made["project_id"], "user_id": made["user_id"]}
+    return Neighbour({**ids, "key_id": key["id"]}, key["secret"], login["session_token"])
+
+
+def mailed_token(platform: Platform, email: str) -> str | None:
+    for file in (platform.home / "mail").glob("*.eml"):
+        text = file.read_text()
+        if email in text:
+            return re.search(r"^omni_verify_\w+", text, re.MULTILINE)[0]  # type: ignore[index]
+    return None
+
+
+def session(platform: Platform, token: str) -> httpx2.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx2.Client(base_url=platform.console, headers=headers, timeout=30, trust_env=False)
+
+
+def operations(base_url: str, prefix: str) -> list[Operation]:
+    document = httpx2.get(f"{base_url}/openapi.json", timeout=30, trust_env=False).json()
+    found = [
+        Operation(method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith(prefix)
+    ]
+    return [op for op in found if set(op.parameters) - NOT_TENANT_OBJECTS and "/operator/" not in op.path]
+
+
+def answer(client: httpx2.Client, operation: Operation, ids: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    path = re.sub(r"{(\w+)}", lambda found: ids[found[1]], operation.path)
+    response = client.request(operation.method, path, json=BODIES.get(operation.name))
+    return response.status_code, {**response.json(), "request_id": ""}
+
+
+def test_every_operation_of_the_gateway(platform: Platform, stranger: Neighbour, victim: Neighbour) -> None:
+    found = operations(platform.gateway, "/v1/")
+    assert len(found) >= 8
+    with platform.api(stranger.key) as client:
+        for operation in found:
+            hidden = answer(client, operation, victim.ids)
+            missing = answer(client, operation, {name: str(uuid4()) for name in victim.ids})
+            assert hidden[0] == 404, f"{operation.name}: {hidden}"
+            assert hidden == missing, operation.name
+    with platform.api(victim.key) as client:
+        assert client.get(f"/v1/collections/{victim.ids['collection_id']}").json()["document_count"] == 1
+
+
+def test_every_operation_of_the_console(platform: Platform, stranger: Neighbour, victim: Neighbour) -> None:
+    found = operations(platform.console, "/api/tenants/")
+    assert len(found) >= 20
+    with session(platform, stranger.session) as client:
+        for operation in found:
+            hidden = answer(client, operation, victim.ids)
+            missing = answer(client, operation, {name: str(uuid4()) for name in victim.ids})
+            assert hidden[0] == 404, f"{operation.name}: {hidden}"
+            assert hidden == missing, operation.name
+            inner = set(operation.parameters) - {"tenant_id"}
+            if inner:  # my own tenant, with an object of the other one
+                mixed = answer(client, operation, {**victim.ids, "tenant_id": stranger.ids["tenant_id"]})
+                assert mixed[0] == 404, f"{operation.name}: {mixed}"
+    with session(platform, victim.session) as client:
+        keys = client.get(f"/api/tenants/{victim.ids['tenant_id']}/keys").json()["data"]
+        assert [key["status"] for key in keys] == ["active"]
+
+
+def test_the_gateway_serves_what_the_contract_names(platform: Platform) -> None:
+    document = httpx2.get(f"{platform.gateway}/openapi.json", timeout=30, trust_env=False).json()
+    published = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert published == {endpoint.name for endpoint in ENDPOINTS}
