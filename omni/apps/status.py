@@ -50,7 +50,7 @@ def probe_urls(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, separator, url = part.partition("=")
-        if not separator or not url.startswith(("http://", "https://")):
+        if not separator or not name.strip() or not url.startswith(("http://", "https://")):
             raise ValueError(f"OMNI_PROBE_URLS: {part!r} is not name=http://…")
         found[name.strip()] = url.strip()
     return found

@@ -149,7 +149,7 @@ class Gateway:
 
     async def _renew_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._config.lease_seconds / 6)
+            await asyncio.sleep(min(self._config.lease_seconds / 6, 5.0))
             await self._ledger.renew_leases()
 
     async def _check_snapshots(self) -> None:

@@ -24,9 +24,9 @@ class Exchange:
     """Filled by the server while the request comes in; answered by the pipeline exactly once."""
 
     __slots__ = (
-        "_backend", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete", "connection",
-        "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal", "request_id",
-        "request_uuid", "route", "started_at", "status", "target", "trace",
+        "_backend", "_backend_serial", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
+        "connection", "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal",
+        "request_id", "request_uuid", "route", "started_at", "status", "target", "trace",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, started_at: float) -> None:
@@ -51,6 +51,7 @@ class Exchange:
         self.status = 0
         self.gone = False
         self._backend: BackendConnection | None = None
+        self._backend_serial = 0
         self._body_waiter: asyncio.Future[None] | None = None
 
     async def body(self) -> bytes:
@@ -83,14 +84,15 @@ class Exchange:
     def watch(self, backend: BackendConnection) -> None:
         """Says which backend connection works for this request, to be aborted when the client leaves."""
         self._backend = backend
+        self._backend_serial = backend.serial
         if self.gone:
-            backend.abort(ClientGone())
+            backend.abort_request(backend.serial, ClientGone())
 
     def client_left(self) -> None:
         self.gone = True
         self.body_progress()
         if self._backend is not None:
-            self._backend.abort(ClientGone())
+            self._backend.abort_request(self._backend_serial, ClientGone())
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         """Answers whole, in one write. `headers` are complete lines."""

@@ -131,16 +131,24 @@ class Ledger:
             return
         self._remember(args)
 
+    def abandon(self, ticket: Ticket) -> None:
+        """Lets the lease run out, where nothing was settled; nothing to do after `settle`."""
+        self._held.pop(ticket.hex, None)
+
     def _remember(self, args: tuple[Argument, ...]) -> None:
         now = self._loop.time()
+        self._recent.append((now, args))
+        self._forget_older(now)
+
+    def _forget_older(self, now: float) -> None:
         recent = self._recent
-        recent.append((now, args))
-        while recent[0][0] < now - _RESEND_SECONDS:
+        while recent and recent[0][0] < now - _RESEND_SECONDS:
             recent.popleft()
 
     async def renew_leases(self) -> None:
         """Extends every lease of which a third is over."""
         now = self._loop.time()
+        self._forget_older(now)
         due_before = now - self._lease_seconds / 3
         by_partition: dict[int, list[str]] = {}
         for request_hex, ticket in self._held.items():

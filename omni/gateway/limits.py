@@ -115,7 +115,7 @@ class LimitSet:
                 return limit_headers(self.plan.requests_per_minute, reply[1], reply[2])
             refused_by_rate = self.rates[reply[1]] == RATE_REQUESTS if reply[1] < len(self.rates) else False
             if refused_by_rate:
-                return limit_headers(self.plan.requests_per_minute, 0, reply[2])
+                return limit_headers(self.plan.requests_per_minute, 0, reply[3])
         if self.plan.requests_per_month is not None:
             used = reply[1 + 2 * len(self.rates)] if admitted else self.plan.requests_per_month
             reset_micros = self.month_end_micros - unix_micros()

@@ -87,7 +87,13 @@ class Pipeline:
         at_micros = unix_micros()
         ticket = await self._ledger.admit(caller, caller.events(route), exchange.request_id, at_micros, model="")
         try:
-            answer = await self._forward(exchange, caller, body, at_micros)
+            await self._forward_and_settle(exchange, caller, body, ticket)
+        finally:
+            self._ledger.abandon(ticket)
+
+    async def _forward_and_settle(self, exchange: Exchange, caller: Caller, body: bytes, ticket: Ticket) -> None:
+        try:
+            answer = await self._forward(exchange, caller, body, ticket.occurred_at_micros)
         except OmniError as error:
             await self._settle_refused(exchange, ticket, error)
             return
@@ -97,7 +103,7 @@ class Pipeline:
         if answer.body is None:
             await relay(exchange, answer, ticket, self._ledger)
             return
-        outcome = outcome_of(answer, unix_micros() - at_micros)
+        outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros)
         headers = passed_headers(answer.headers) + ticket.headers
         try:
             await self._ledger.settle(ticket, outcome)

@@ -60,7 +60,7 @@ class RedisClient:
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
         self._up = asyncio.Event()
-        self.on_connected: list[Callable[[], Awaitable[None] | None]] = []
+        self.on_connected: list[Callable[[], Awaitable[None]]] = []
         """Called after each successful connect."""
 
     @property
@@ -106,12 +106,10 @@ class RedisClient:
 
     async def _keep_connected(self) -> None:
         backoff_seconds = _BACKOFF_FIRST_SECONDS
+        load = [(b"SCRIPT", b"LOAD", script.source) for script in self._scripts]
         while True:
             try:
-                connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS)
-                async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
-                    for script in self._scripts:
-                        await connection.send((b"SCRIPT", b"LOAD", script.source))
+                connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS, load)
             except (OSError, TimeoutError, RedisUnavailable, RedisReplyError) as error:
                 self._logger.warning("redis_connect_failed", error=repr(error))
                 await asyncio.sleep(backoff_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -121,11 +119,13 @@ class RedisClient:
             self._lost.clear()
             self._connection = connection
             self._up.set()
-            for callback in self.on_connected:
-                result = callback()
-                if result is not None:
-                    await result
+            announcing = asyncio.create_task(self._announce(), name="gateway-redis-connected")
             await self._watch(connection)
+            await announcing
+
+    async def _announce(self) -> None:
+        for callback in self.on_connected:
+            await callback()
 
     async def _watch(self, connection: RedisConnection) -> None:
         """Returns when the connection is lost; cuts it when a reply is overdue."""

@@ -73,8 +73,10 @@ async def relay(exchange: Exchange, answer: BackendResponse, ticket: Ticket, led
         failure = error
     outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros)
     if isinstance(failure, ClientGone):
-        exchange.client_left()
         outcome.status = exchange.status = _CLIENT_CLOSED_STATUS
+    elif failure is not None:
+        exchange.status = failure.status
+        outcome = Outcome(failure.status, {}, outcome.model, outcome.duration_micros)
     await ledger.settle(ticket, outcome)
     if failure is not None:
         raise failure

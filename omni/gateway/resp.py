@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -137,9 +137,15 @@ class RedisConnection(asyncio.Protocol):
 
 
 async def connect(
-    address: RedisAddress, protocol_factory: Callable[[], RedisConnection], timeout_seconds: float
+    address: RedisAddress,
+    protocol_factory: Callable[[], RedisConnection],
+    timeout_seconds: float,
+    prepare: Sequence[tuple[Argument, ...]] = (),
 ) -> RedisConnection:
-    """Opens a connection and logs in. Raises OSError, TimeoutError, RedisUnavailable or RedisReplyError."""
+    """Opens a connection, logs in and sends `prepare`.
+
+    Raises OSError, TimeoutError, RedisUnavailable or RedisReplyError.
+    """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_seconds):
         if address.unix_path is not None:
@@ -148,7 +154,7 @@ async def connect(
             context = ssl.create_default_context() if address.tls else None
             _, connection = await loop.create_connection(protocol_factory, address.host, address.port, ssl=context)
         try:
-            for command in address.handshake():
+            for command in (*address.handshake(), *prepare):
                 await connection.send(command)
             await connection.send(("PING",))
         except BaseException:

@@ -196,15 +196,15 @@ class ServerConnection(asyncio.Protocol):
             exchange.route = self._server.routes.match(exchange.method, exchange.path)
             exchange.body_limit = exchange.route.max_body_bytes
         except OmniError:
-            exchange.route = None  # the pipeline answers; a body is skipped up to nothing
-        if int(headers.get(b"content-length", b"0")) > exchange.body_limit:
+            pass  # the pipeline answers, without the body
+        if exchange.route is not None and int(headers.get(b"content-length", b"0")) > exchange.body_limit:
             exchange.refuse(_body_too_large(exchange.route))
         self._queue.append(exchange)
 
     def on_body(self, data: bytes) -> None:
         exchange = self._reading
         assert exchange is not None
-        if exchange.refusal is not None:
+        if exchange.refusal is not None or exchange.route is None:
             return
         exchange.body_bytes += len(data)
         if exchange.body_bytes > exchange.body_limit:
@@ -306,6 +306,8 @@ class ServerConnection(asyncio.Protocol):
         elif self._lingering:
             if self._active is None and waited > _LINGER_SECONDS:
                 self.abort()
+        elif self._read_paused:
+            pass  # it is us who do not read
         elif self._in_head:
             if waited > config.header_timeout_seconds:
                 self._refuse_reading(RequestTimeout("header_timeout", "The request's head took too long to arrive."))

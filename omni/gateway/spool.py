@@ -101,19 +101,31 @@ class Spool:
 
     def _write(self, lines: bytes) -> None:
         if self._file is None:
+            self._path, self._file = self._create()
+        size = os.fstat(self._file).st_size
+        try:
+            view = memoryview(lines)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, size)  # half a line would spoil the next one
+            raise
+
+    def _create(self) -> tuple[Path, int]:
+        while True:
             path = self._folder / f"{os.getpid()}-{uuid.uuid4().hex}{_SUFFIX}"
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._path = path
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        view = memoryview(lines)
-        while view:
-            view = view[os.write(self._file, view) :]
-        os.fdatasync(self._file)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                break
+            os.close(descriptor)  # another process took the empty file for a dead one's before it was locked
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return path, descriptor
 
     def _rotate(self) -> None:
         if self._file is not None and self._path is not None:
@@ -158,13 +170,18 @@ class Spool:
             event = UsageEvent.from_json(line)
         except (ValueError, KeyError, TypeError):
             self._logger.error("spool_line_rejected", file=path.name, line=line[:500])
-            (path.with_suffix(".rejected")).open("ab").write(line + b"\n")
+            await asyncio.to_thread(_reject, path.with_suffix(".rejected"), line)
             return True
         try:
             await send(event, line)
         except SpoolSendFailed:
             return False
         return True
+
+
+def _reject(path: Path, line: bytes) -> None:
+    with path.open("ab") as rejected:
+        rejected.write(line + b"\n")
 
 
 class SpoolSendFailed(Exception):

@@ -72,6 +72,8 @@ class BackendConnection(asyncio.Protocol):
         self._answer: asyncio.Future[BackendResponse] | None = None
         self._reader: asyncio.Future[None] | None = None
         self.deadline = 0.0
+        self.serial = 0
+        """Which request of the connection is being served, counted from 1."""
         self.idle_since = 0.0
         self.busy = False
         self.reused = False
@@ -105,6 +107,7 @@ class BackendConnection(asyncio.Protocol):
         assert self._transport is not None
         self.deadline = deadline
         self.busy = True
+        self.serial += 1
         self._answer = self._loop.create_future()
         self._transport.write(request)
         return self._answer
@@ -130,6 +133,11 @@ class BackendConnection(asyncio.Protocol):
         self._fail(error)
         if self._transport is not None:
             self._transport.abort()
+
+    def abort_request(self, serial: int, error: Exception) -> None:
+        """Aborts only while that request is being served: the connection may serve another one by now."""
+        if self.busy and self.serial == serial:
+            self.abort(error)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -329,21 +337,23 @@ class BackendPool:
     ) -> BackendResponse:
         """Sends `build(authority)` to a backend and returns its answer.
 
-        `watch` is told the connection in use, so that it can be aborted. Raises Unavailable, UpstreamFailed,
+        `watch` is told the connection in use, so that its request can be aborted. Raises Unavailable, UpstreamFailed,
         DeadlineExceeded, or what the connection was aborted with.
         """
         backend = self._next()
         request = build(backend.authority)
         connection = backend.reuse()
         if connection is not None:
+            answer = connection.send(request, deadline)
             watch(connection)
             try:
-                return await connection.send(request, deadline)
+                return await answer
             except _DiedIdle:
                 pass
         connection = await self._open(backend)
+        answer = connection.send(request, deadline)
         watch(connection)
-        return await connection.send(request, deadline)
+        return await answer
 
     async def _open(self, backend: Backend) -> BackendConnection:
         try:

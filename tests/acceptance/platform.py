@@ -41,8 +41,6 @@ class Platform:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
-    prefix: tuple[str, ...] = ()
-    """A command that runs ours, e.g. as another user."""
     process: subprocess.Popen[bytes] | None = None
     gateway_port: int = field(default_factory=free_port)
     console_port: int = field(default_factory=free_port)
@@ -65,7 +63,7 @@ class Platform:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         arguments = [
-            *self.prefix, *COMMAND, "up", "--home", str(self.home),
+            *COMMAND, "up", "--home", str(self.home),
             "--gateway-port", str(self.gateway_port), "--console-port", str(self.console_port),
         ]  # fmt: skip
         return subprocess.Popen(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -57,13 +56,13 @@ class Neighbour:
 
 
 @pytest.fixture(scope="module")
-def stranger(platform: Platform) -> Iterator[Neighbour]:
+def stranger(platform: Platform) -> Neighbour:
     """Someone with an own tenant and key, who is a member of nothing else."""
-    yield sign_up(platform)
+    return sign_up(platform)
 
 
 @pytest.fixture(scope="module")
-def victim(platform: Platform) -> Iterator[Neighbour]:
+def victim(platform: Platform) -> Neighbour:
     found = sign_up(platform)
     with platform.api(found.key) as api, session(platform, found.session) as control:
         collection = api.post("/v1/collections", json={"name": "private"}).json()["id"]
@@ -74,7 +73,7 @@ def victim(platform: Platform) -> Iterator[Neighbour]:
         body = {"email": "guest@example.com", "role": "viewer"}
         invitation = control.post(f"/api/tenants/{tenant}/invitations", json=body).json()["id"]
     found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation)
-    yield found
+    return found
 
 
 def sign_up(platform: Platform) -> Neighbour:

@@ -67,16 +67,16 @@ async def own_control(own_redis: RedisServer) -> AsyncIterator[ControlPlane]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def _backend() -> AsyncIterator[tuple[FakeBackend, str]]:
+async def backend_server() -> AsyncIterator[tuple[FakeBackend, str]]:
     server = FakeBackend()
     yield server, await server.start()
     await server.stop()
 
 
 @pytest.fixture
-def backend(_backend: tuple[FakeBackend, str]) -> FakeBackend:
-    _backend[0].reset()
-    return _backend[0]
+def backend(backend_server: tuple[FakeBackend, str]) -> FakeBackend:
+    backend_server[0].reset()
+    return backend_server[0]
 
 
 @pytest.fixture
@@ -100,13 +100,13 @@ def make_config(redis_url: str, backend_url: str, spool_dir: Path, **changes: An
 
 @pytest_asyncio.fixture
 async def start_gateway(
-    _backend: tuple[FakeBackend, str], tmp_path: Path, logger: RecordingLogger
+    backend_server: tuple[FakeBackend, str], tmp_path: Path, logger: RecordingLogger
 ) -> AsyncIterator[StartGateway]:
     """Starts gateways with changed settings, and drains them after the test."""
     started: list[Gateway] = []
 
     async def start(redis_url: str, **changes: Any) -> Gateway:
-        config = make_config(redis_url, _backend[1], changes.pop("spool_dir", tmp_path / "spool"), **changes)
+        config = make_config(redis_url, backend_server[1], changes.pop("spool_dir", tmp_path / "spool"), **changes)
         gateway = Gateway(config, CollectorRegistry(), logger)
         await gateway.start()
         started.append(gateway)
@@ -121,11 +121,11 @@ async def start_gateway(
 async def _shared_gateway(
     shared_redis: RedisServer,
     control: ControlPlane,
-    _backend: tuple[FakeBackend, str],
+    backend_server: tuple[FakeBackend, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Gateway]:
     assert control
-    config = make_config(shared_redis.url, _backend[1], tmp_path_factory.mktemp("spool"))
+    config = make_config(shared_redis.url, backend_server[1], tmp_path_factory.mktemp("spool"))
     gateway = Gateway(config, CollectorRegistry(), RecordingLogger())
     await gateway.start()
     yield gateway

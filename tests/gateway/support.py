@@ -1,4 +1,4 @@
-"""What the gateway's tests stand on: a Redis of their own, a scripted backend, a raw HTTP client, published snapshots."""
+"""What the gateway's tests stand on: a Redis of their own, a scripted backend, a raw client, published snapshots."""
 
 from __future__ import annotations
 
@@ -183,8 +183,9 @@ USAGE = "input_tokens=12, compute_ms=34"
 
 def answer(status: int = 200, body: bytes = b'{"ok":true}', **headers: str) -> bytes:
     """A whole HTTP answer; underscores in header names become dashes."""
-    lines = {"content-type": "application/json", "omni-usage": USAGE, "omni-model": "mini", **headers}
-    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
+    lines = {"content-type": "application/json", "omni-usage": USAGE, "omni-model": "mini"}
+    lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"HTTP/1.1 {status} X\r\n{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -24,6 +24,9 @@ _ROLE_ATTRIBUTES = {
     Role.APP: "login nosuperuser nobypassrls nocreatedb nocreaterole",
     Role.SYSTEM: "login nosuperuser bypassrls nocreatedb nocreaterole",
 }
+TEXT_MATCH_IS_LEAKPROOF = "alter function ts_match_vq(tsvector, tsquery) leakproof"
+"""Lets the planner use a GIN index under row-level security. Safe: the function's result and errors depend on its
+arguments alone and repeat none of them. Without a superuser it is left out, and text search is slower."""
 _ONE_AT_A_TIME = 0x0111_0111  # advisory lock: two migrations never run together
 
 
@@ -101,6 +104,8 @@ async def _prepare_server(connection: AsyncConnection, address: DatabaseAddress)
         f"grant temporary on database {database} to {Role.SYSTEM}",
     ):
         await connection.execute(text(statement))
+    if await connection.scalar(text("select rolsuper from pg_roles where rolname = current_user")):
+        await connection.execute(text(TEXT_MATCH_IS_LEAKPROOF))
 
 
 def _upgrade(connection: Connection, metadata: MetaData) -> None:

@@ -8,13 +8,14 @@ SystemSession  all tenants; made only by omni.foundation.db.system_session
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CursorResult, Executable, RowMapping, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,6 +26,7 @@ _ENTER_TENANT_READ_ONLY = text(
     "select set_config('app.tenant_id', :tenant_id, true), set_config('transaction_read_only', 'on', true)"
 )
 _LOCK_NOT_AVAILABLE = "55P03"
+_GOING_AWAY = {"57P01", "57P02", "57P03"}  # shut down by an administrator, crash, starting up
 
 
 class Session:
@@ -119,20 +121,22 @@ class Database:
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A transaction on a pooled connection; trouble with the server itself becomes Unavailable."""
     try:
-        async with engine.begin() as connection:
-            yield connection
-    except IntegrityError:
-        raise
+        connection = await engine.connect()
     except PoolTimeout as error:
         raise Unavailable(
             "database_busy", "All database connections are in use. Try again.", internal=str(error)
         ) from error
-    except (OperationalError, InterfaceError, ConnectionError, OSError) as error:
+    except (DBAPIError, OSError) as error:
         raise _unavailable(error) from error
+    try:
+        async with connection.begin():
+            yield connection
     except DBAPIError as error:
-        if error.connection_invalidated or _sqlstate(error) in {"57P01", "57P02", "57P03"}:
+        if _server_is_gone(error):
             raise _unavailable(error) from error
         raise
+    finally:
+        await asyncio.shield(connection.close())
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:
@@ -153,6 +157,10 @@ def to_dict(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
 
 def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
+
+
+def _server_is_gone(error: DBAPIError) -> bool:
+    return error.connection_invalidated or _sqlstate(error) in _GOING_AWAY or isinstance(error, InterfaceError)
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -176,8 +176,9 @@ def _says_nothing(text: str) -> bool:
     Rights.`).
     """
     words = _WORD.findall(text)
-    is_title = len(words) <= 8 and words[0].isdigit() and all(word[0].isupper() or len(word) <= 3 for word in words[1:])
-    return len(words) < 3 or is_title
+    if len(words) < 3:
+        return True
+    return len(words) <= 8 and words[0].isdigit() and all(word[0].isupper() or len(word) <= 3 for word in words[1:])
 
 
 def _citation(found: _Candidate, score: float) -> Citation:

@@ -25,11 +25,6 @@ DIMENSIONS = 384
 TEXT_SEARCH = "english"
 """PostgreSQL's text search configuration: how words are stemmed and which are too common to count."""
 
-MATCH_IS_LEAKPROOF = "alter function ts_match_vq(tsvector, tsquery) leakproof"
-"""Lets the planner use the GIN index under row-level security, which otherwise has to be evaluated before `@@` on
-every row of the tenant. Safe: the function's result and errors depend on nothing else. Needs a superuser; without it
-search is slower."""
-
 collections = Table(
     "collections",
     metadata,

@@ -59,6 +59,14 @@ async def test_an_empty_collection_says_so(tenant: Backend) -> None:
     assert (answer["found"], answer["reason"], answer["best_score"]) == (False, "collection_empty", None)
 
 
+async def test_signs_and_titles_answer_nothing(tenant: Backend) -> None:
+    path = await new_collection(tenant)
+    text = "1. Price of Tickets.\n*** --- ***\n\n...\n\n2. Tickets. The price of tickets is nine euros."
+    await tenant.post(f"{path}/documents", {"name": "a.txt", "text": text})
+    answer = await ask(tenant, path, "What is the price of tickets?", max_sentences=10)
+    assert [citation["sentence"] for citation in answer["citations"]] == ["The price of tickets is nine euros."]
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"question": ""}, {"question": "x", "max_sentences": 0}, {"question": "x", "max_sentences": 11}]
 )
