@@ -26,7 +26,7 @@ def partition_of(tenant_id: UUID) -> int:
 
 def tag(partition: int) -> str:
     """The hash tag of a partition, e.g. `{u07}`."""
-    return "{u%02d}" % partition
+    return f"{{u{partition:02d}}}"
 
 
 def usage_stream(partition: int) -> str:
@@ -50,7 +50,7 @@ def counters_ready(partition: int) -> str:
 
 
 def rate_key(tenant_id: UUID, limit: str) -> str:
-    """GCRA state of one rate limit of a tenant (`limit` is e.g. `rpm`): the theoretical arrival time in microseconds."""
+    """GCRA state of one rate limit of a tenant (`limit`: e.g. `rpm`): the theoretical arrival time in microseconds."""
     return f"{tag(partition_of(tenant_id))}:gcra:{tenant_id.hex}:{limit}"
 
 

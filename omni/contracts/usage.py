@@ -86,7 +86,7 @@ def format_usage(quantities: dict[str, int]) -> str:
 
 
 def parse_usage(value: str) -> dict[str, int]:
-    """The quantities of a usage header. Raises ValueError when it is not `meter=integer` pairs or a quantity is negative."""
+    """The quantities of a usage header. Raises ValueError when it is not pairs of `meter=non-negative integer`."""
     quantities: dict[str, int] = {}
     for part in value.split(","):
         if not part.strip():

@@ -15,7 +15,7 @@ class ObjectStore:
     """Puts, gets and deletes whole objects of a tenant."""
 
     def __init__(self, url: str) -> None:
-        """`file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory:///`. Raises obstore's errors for a bad URL."""
+        """`file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory:///`. Raises obstore's errors."""
         if url.startswith("file://"):
             folder = Path(url.removeprefix("file://"))
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -15,7 +15,10 @@ CHECKSUM_CHARS = 6  # a CRC-32 fits into six base62 digits
 
 
 def uuid7() -> UUID:
-    """A time-ordered UUID: 48 bits of Unix milliseconds, 12 bits of sub-millisecond time, 62 random bits (RFC 9562 §6.2, method 3)."""
+    """A time-ordered UUID: 48 bits of Unix milliseconds, 12 of sub-millisecond time, 62 random ones.
+
+    RFC 9562 §6.2, method 3.
+    """
     nanos = time.time_ns()
     millis, rest = divmod(nanos, 1_000_000)
     fraction = (rest << 12) // 1_000_000
@@ -57,7 +60,7 @@ def checksum(body: str) -> str:
 
 
 def is_well_formed(secret: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether `secret` has one of the prefixes, the right length and a matching checksum. Proves nothing but saves the look-up."""
+    """Whether prefix, length and checksum are right. Proves nothing, but saves the look-up of junk."""
     if not secret.isascii() or not secret.startswith(prefixes):
         return False
     prefix = next(p for p in prefixes if secret.startswith(p))

@@ -1,7 +1,7 @@
 """Money as integers. One unit is 10⁹ nanos; a float never comes near it.
 
-Prices and running costs are nanos of the currency's unit (int). Amounts on documents are minor units (cents), reached by
-rounding once, half-even, to the currency's ISO 4217 exponent.
+Prices and running costs are nanos of the currency's unit (int). Amounts on documents are minor units (cents), reached
+by rounding once, half-even, to the currency's ISO 4217 exponent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def currency_exponent(currency: str) -> int:
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
-    """`numerator / denominator` to the nearest integer, ties to the even one (IEEE 754 roundTiesToEven). Exact for any size."""
+    """The quotient as the nearest integer, ties to the even one (IEEE 754 roundTiesToEven). Exact for any size."""
     if denominator <= 0:
         raise ValueError("denominator must be positive")
     quotient, remainder = divmod(numerator, denominator)

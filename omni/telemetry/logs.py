@@ -11,7 +11,17 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_QUIET_LOGGERS = ("uvicorn.error", "uvicorn.access", "httpx2", "httpcore2", "amqp", "kombu", "celery.redirected")
+_QUIET_LOGGERS = (
+    "uvicorn.error",
+    "uvicorn.access",
+    "httpx2",
+    "httpcore2",
+    "amqp",
+    "kombu",
+    "celery.redirected",
+    "celery.app.trace",
+    "celery.worker.strategy",
+)
 
 
 def configure_logs(process: str, level: str = "INFO") -> None:

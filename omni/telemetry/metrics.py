@@ -1,6 +1,6 @@
 """Every metric of the processes other than the gateway's hot path, on one page.
 
-Names and buckets follow the OpenTelemetry HTTP conventions. No label ever carries a tenant, a key, a user or a raw path.
+Names and buckets follow the OpenTelemetry HTTP conventions. No label carries a tenant, a key, a user or a raw path.
 """
 
 from __future__ import annotations

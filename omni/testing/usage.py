@@ -14,7 +14,7 @@ _PROJECT, _KEY = UUID(int=1), UUID(int=2)
 
 
 def usage_event(tenant_id: UUID, moment: datetime | None = None, mode: Mode = "live", **quantities: int) -> UsageEvent:
-    """An event of an embedding request, with the given quantities or one request, seven tokens and three milliseconds."""
+    """An event of an embedding request, with the given quantities or 1 request, 7 tokens and 3 milliseconds."""
     at = moment or datetime.now(UTC)
     return UsageEvent(
         event_id=uuid7(),

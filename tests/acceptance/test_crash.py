@@ -38,6 +38,11 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def go_on(self, when: str) -> None:
+        """Returns after twenty more answers."""
+        goal = len(self.answered) + 20
+        until(lambda: len(self.answered) > goal, 30, f"load {when}")
+
     def _call(self) -> None:
         with self._platform.api() as client:
             client.timeout = httpx2.Timeout(10)
@@ -85,11 +90,9 @@ def no_differences(platform: Platform) -> None:
 def test_nothing_answered_is_lost_and_nothing_counted_twice(own_platform: Platform) -> None:
     with Load(own_platform) as load:
         for victim in VICTIMS:
-            before = len(load.answered)
-            until(lambda before=before: len(load.answered) > before + 20, 30, f"load before killing {victim}")
+            load.go_on(f"before killing {victim}")
             own_platform.kill(victim)
-        before = len(load.answered)
-        until(lambda: len(load.answered) > before + 20, 30, "load at the end")
+        load.go_on("at the end")
     until(lambda: load.answered <= recorded(own_platform), 45, "every answered request is recorded")
     no_differences(own_platform)
 

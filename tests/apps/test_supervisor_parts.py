@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from omni.apps.cli.doctor import setting_rows
-from omni.apps.embedded import launch
 from omni.apps.embedded.launch import StartupError, free_port, port_is_free
 from omni.apps.embedded.redis import find_binary
 from omni.apps.settings import SettingMissing, Settings
@@ -53,7 +53,7 @@ def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 def test_a_taken_port_says_so() -> None:
     port = free_port()
-    with launch.socket.socket() as taken:
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         assert not port_is_free("127.0.0.1", port)

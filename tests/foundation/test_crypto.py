@@ -27,8 +27,11 @@ def test_a_value_opens_only_where_it_belongs(master: MasterKey) -> None:
     assert envelope.decrypt(key, sealed, place) == b"hunter2"
     assert b"hunter2" not in sealed
     for other in (
-        replace(place, tenant_id=uuid4()), replace(place, table="x"), replace(place, column="x"), replace(place, row="8"),
-    ):  # fmt: skip
+        replace(place, tenant_id=uuid4()),
+        replace(place, table="x"),
+        replace(place, column="x"),
+        replace(place, row="8"),
+    ):
         with pytest.raises(DecryptionFailed):
             envelope.decrypt(key, sealed, other)
     with pytest.raises(DecryptionFailed):

@@ -54,10 +54,13 @@ async def test_a_message_leaves_with_the_commit_and_once(database: Database, sys
 
 
 async def test_a_rollback_takes_the_message_along(database: Database, system_database: SystemDatabase) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with database.shared() as session:
             await enqueue(session, "a.never")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
     assert await relayed(system_database) == []
 
 
@@ -68,11 +71,14 @@ async def test_a_broken_queue_keeps_the_messages(database: Database, system_data
     async def broken(_batch: Sequence[Message]) -> None:
         raise ConnectionError
 
-    with pytest.raises(ConnectionError):
+    async def relay() -> None:
         async with system_database.session() as session:
             await relay_batch(session, broken)
-    async with system_database.session() as session:
-        assert await oldest_age_seconds(session) > 0
+
+    with pytest.raises(ConnectionError):
+        await relay()
+    async with system_database.session() as system:
+        assert await oldest_age_seconds(system) > 0
     assert [message.task for message in await relayed(system_database)] == ["a.waits"]
 
 

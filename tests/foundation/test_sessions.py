@@ -104,4 +104,5 @@ async def _look(crowd: Database, tenant: UUID, luck: float) -> int:
         rows = await session.all(text("select tenant_id from collections"))
         if luck < 0.3:
             await session.execute(text("select 1/0"))
-        return sum(row["tenant_id"] != tenant for row in rows) + (len(rows) != 1)
+        foreign = sum(bool(row["tenant_id"] != tenant) for row in rows)
+        return foreign + (len(rows) != 1)

@@ -14,12 +14,17 @@ from omni.foundation.db.roles import DatabaseAddress
 
 CATALOG = files("omni.foundation.db").joinpath("rls_catalog.sql").read_text()
 
+POLICY = (
+    "create policy p on public.hole"
+    "  using (tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid))"
+    "  with check (tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid))"
+)
+
 HOLES = {
     "no row-level security": "create table public.hole (tenant_id uuid primary key)",
     "not forced": (
         "create table public.hole (tenant_id uuid primary key); alter table public.hole enable row level security;"
-        "create policy p on public.hole using (tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid))"
-        "  with check (tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid))"
+        + POLICY
     ),
     "a policy that lets null in": (
         "create table public.hole (tenant_id uuid primary key); alter table public.hole enable row level security;"
@@ -28,9 +33,7 @@ HOLES = {
     ),
     "an index that does not lead": (
         "create table public.hole (id uuid primary key, tenant_id uuid not null);"
-        "alter table public.hole enable row level security; alter table public.hole force row level security;"
-        "create policy p on public.hole using (tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid))"
-        "  with check (tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid))"
+        "alter table public.hole enable row level security; alter table public.hole force row level security;" + POLICY
     ),
     "a view with its owner's rights": "create view public.hole as select * from public.tenants",
     "a role that bypasses": "alter role omni_app bypassrls",

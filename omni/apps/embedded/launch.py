@@ -56,7 +56,8 @@ def as_unprivileged(arguments: tuple[str, ...], user: str, stop: signal.Signals)
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StartupError(
-            "PostgreSQL does not run as root and `setpriv` is missing: install util-linux or start omni as a normal user."
+            "PostgreSQL does not run as root and `setpriv` is missing: "
+            "install util-linux, or start omni as a normal user."
         )
     account = pwd.getpwnam(user)
     return (
@@ -74,7 +75,7 @@ def as_unprivileged(arguments: tuple[str, ...], user: str, stop: signal.Signals)
 
 
 def unprivileged_user(folder: Path) -> str:
-    """Whom PostgreSQL runs as when we are root: the owner of its data, else `postgres` when there is one, else `nobody`."""
+    """Whom PostgreSQL runs as when we are root: its data's owner, else `postgres` if there is one, else `nobody`."""
     if folder.exists() and (owner := folder.stat().st_uid) != 0:
         return pwd.getpwuid(owner).pw_name
     known = {account.pw_name for account in pwd.getpwall()}

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL 18 with pgvector. TCP on the loopback with a password, so the length of the home path is no matter."""
+"""The embedded PostgreSQL 18 with pgvector: TCP on the loopback with a password, so that any home path will do."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class EmbeddedPostgres:
         fresh.rename(self._data)
 
     def _clear_leftovers(self) -> None:
-        """Ends servers that outlived their supervisor; removes a lock file whose process is gone or is another program."""
+        """Ends servers that outlived their supervisor and removes the lock file that a killed one left."""
         leftovers = [process for process in psutil.process_iter(["name", "cwd"]) if self._is_ours(process)]
         for process in leftovers:
             with_children_of_its_own = process.name() == "postgres"
@@ -164,5 +164,6 @@ def find_binaries() -> Path:
         if (folder / "postgres").exists():
             return folder
     raise StartupError(
-        "The embedded PostgreSQL is not installed: run `make setup`, or set OMNI_DATABASE_URL to a running PostgreSQL >= 15."
+        "The embedded PostgreSQL is not installed: run `make setup`, "
+        "or set OMNI_DATABASE_URL to a running PostgreSQL >= 15."
     )

@@ -40,7 +40,7 @@ class Loop:
                 if await self._work():
                     pause = 0.0
                 failures = 0
-            except Exception as error:  # the edge of a loop: the next round tries again
+            except Exception as error:  # noqa: BLE001 - the edge of a loop: the next round tries again
                 failures += 1
                 self._metrics.loop_failures.labels(self._name).inc()
                 pause = min(self._pause_seconds * 2**failures, LONGEST_PAUSE_SECONDS)

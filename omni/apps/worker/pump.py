@@ -112,7 +112,7 @@ class Pump:
         return False
 
     async def _reconcile_round(self) -> bool:
-        """Puts back what a flushed or new Redis lacks; publishes every snapshot anew once a minute."""
+        """Puts back what a flushed or new Redis lacks; once a minute publishes every snapshot and mends counters."""
         missing = await self._counters.partitions_not_ready()
         if missing:
             async with self._services.system.session() as session:
@@ -123,6 +123,8 @@ class Pump:
         published = await self._services.redis.exists(SNAPSHOTS_READY)
         if not published or loop_time - self._published_at > REPUBLISH_SECONDS:
             await self._publish_snapshots()
+            async with self._services.system.session() as session:
+                await self._counters.raise_to_truth(session, self._clock.now())
             self._published_at = loop_time
         return False
 

@@ -21,8 +21,8 @@ _INSERT_EVENTS = text("""
                               duration_micros, quantities)
     select * from unnest(
         cast(:tenant_ids as uuid[]), cast(:event_ids as uuid[]), cast(:project_ids as uuid[]), cast(:key_ids as uuid[]),
-        cast(:modes as text[]), cast(:occurred_at as timestamptz[]), cast(:endpoints as text[]), cast(:models as text[]),
-        cast(:statuses as int[]), cast(:durations as bigint[]), cast(:quantities as jsonb[]))
+        cast(:modes as text[]), cast(:occurred_at as timestamptz[]), cast(:endpoints as text[]),
+        cast(:models as text[]), cast(:statuses as int[]), cast(:durations as bigint[]), cast(:quantities as jsonb[]))
     on conflict do nothing
     returning event_id
 """)
@@ -40,6 +40,8 @@ _ADD_TO_ROLLUPS = text("""
 _MONTH_TOTALS = text("""
     select tenant_id, mode, meter, sum(quantity)::bigint as quantity
     from usage_hourly where hour >= :start and hour < :end
+      and (cast(:active_since as timestamptz) is null
+           or tenant_id in (select tenant_id from usage_hourly where hour >= :active_since))
     group by tenant_id, mode, meter
 """)
 
@@ -74,7 +76,8 @@ _EVENTS_AGAINST_ROLLUPS = text("""
         from usage_events e cross join lateral jsonb_each_text(e.quantities) q
         group by 1, 2, 3, 4, 5, 6, 7, 8)
     select coalesce(c.tenant_id, r.tenant_id) as tenant_id, coalesce(c.meter, r.meter) as meter,
-           coalesce(c.hour, r.hour) as hour, coalesce(c.quantity, 0) as from_events, coalesce(r.quantity, 0) as rolled_up
+           coalesce(c.hour, r.hour) as hour, coalesce(c.quantity, 0) as from_events,
+           coalesce(r.quantity, 0) as rolled_up
     from counted c full join usage_hourly r
       on (c.tenant_id, c.hour, c.mode, c.meter, c.project_id, c.key_id, c.endpoint, c.model)
        = (r.tenant_id, r.hour, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model)
@@ -142,9 +145,11 @@ async def all_meters(session: Session) -> Sequence[RowMapping]:
     return await session.all(select(meters).order_by(meters.c.code))
 
 
-async def month_totals(session: SystemSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
-    """Every tenant's use of each meter between two instants."""
-    return await session.all(_MONTH_TOTALS, {"start": start, "end": end})
+async def month_totals(
+    session: SystemSession, start: datetime, end: datetime, active_since: datetime | None = None
+) -> Sequence[RowMapping]:
+    """Use of each meter between two instants, of every tenant or of those that used anything since `active_since`."""
+    return await session.all(_MONTH_TOTALS, {"start": start, "end": end, "active_since": active_since})
 
 
 async def series(session: ReadSession, parameters: dict[str, object]) -> Sequence[RowMapping]:

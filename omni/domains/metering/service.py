@@ -23,6 +23,7 @@ from omni.kit.clock import month_start, next_month
 COUNTER_SECONDS = 40 * 24 * 3600
 COUNTED_METERS = (REQUESTS, COMPUTE_MS)
 CLAIM_AFTER_MS = 30_000
+RECENTLY_ACTIVE = timedelta(hours=2)
 
 METERS = (
     {"code": REQUESTS, "name": "Requests", "unit": "request", "description": "Requests that reached an engine."},
@@ -32,6 +33,7 @@ METERS = (
 )
 
 _REAP = files("omni.domains.metering").joinpath("reap.lua").read_text()
+_RAISE = files("omni.domains.metering").joinpath("raise_counter.lua").read_text()
 
 
 class OpenSystemSession(Protocol):
@@ -88,7 +90,7 @@ class Drain:
         return claimed
 
     async def store(self, entries: Sequence[Entry]) -> Drained:
-        """Writes events and rollups in one transaction, then acknowledges. Raises what the database raises, and loses nothing."""
+        """Writes events and rollups in one transaction, then acknowledges; if the database raises, nothing is lost."""
         events: dict[UUID, UsageEvent] = {}
         rejects: list[tuple[bytes, str]] = []
         for _, _, raw in entries:
@@ -129,6 +131,7 @@ class Counters:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis = client
         self._reap = client.register_script(_REAP)
+        self._raise = client.register_script(_RAISE)
 
     async def reap(self, limit: int = 200) -> int:
         """Settles holds whose lease ran out, in every partition; returns how many."""
@@ -145,6 +148,20 @@ class Counters:
                 pipeline.exists(redis_names.counters_ready(number))
             present = await pipeline.execute()
         return [number for number, exists in enumerate(present) if not exists]
+
+    async def raise_to_truth(self, session: SystemSession, now: datetime) -> None:
+        """Raises counters of recently active tenants to what PostgreSQL knows, if they are below it.
+
+        A counter runs ahead of the database (requests in flight, events under way), so one that is behind has missed
+        something: requests admitted while Redis was away, or writes that it lost.
+        """
+        totals = await repository.month_totals(
+            session, month_start(now), next_month(now), active_since=now - RECENTLY_ACTIVE
+        )
+        for row in totals:
+            if row["meter"] in COUNTED_METERS:
+                key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{now:%Y%m}", row["meter"])
+                await self._raise(keys=[key], args=[row["quantity"], COUNTER_SECONDS])
 
     async def rebuild(self, session: SystemSession, partitions: Sequence[int], now: datetime) -> None:
         """Sets this month's counters to what PostgreSQL knows, then opens the partitions."""

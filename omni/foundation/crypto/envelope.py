@@ -1,8 +1,8 @@
 """Envelope encryption: values under a data key, the data key wrapped under a key-encryption key.
 
-AES-256-GCM. The associated data name the place that a value belongs to (tenant, table, column, row), so a ciphertext that
-is moved elsewhere does not open. A wrapped data key names the key that wraps it: rotating that one re-wraps data keys and
-rewrites no value.
+AES-256-GCM. The associated data name the place that a value belongs to (tenant, table, column, row), so a ciphertext
+that is moved elsewhere does not open. A wrapped data key names the key that wraps it: rotating that one re-wraps data
+keys and rewrites no value.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from omni.foundation.db.roles import Role
 TENANT_COLUMN = "tenant_id"
 POLICY = "tenant_isolation"
 CURRENT_TENANT = "(select nullif(current_setting('app.tenant_id', true), '')::uuid)"
-"""A scalar sub-select: evaluated once a statement, not once a row. '' is what a local setting leaves behind: it must not match."""
+"""A scalar sub-select is evaluated once a statement, not once a row. A local setting leaves '' behind, which must not
+match anything."""
 
 
 def is_tenant_table(table: Table) -> bool:
@@ -27,7 +28,7 @@ def isolate(table_name: str) -> Iterator[str]:
 
 
 def grants(table: Table) -> Iterator[str]:
-    """What the two working roles may do with a table; `info` of the table may narrow it (`app_grants`, `system_grants`)."""
+    """What the two working roles may do with a table; its `info` may narrow it (`app_grants`, `system_grants`)."""
     everything = "select, insert, update, delete"
     for role, key in ((Role.APP, "app_grants"), (Role.SYSTEM, "system_grants")):
         allowed = table.info.get(key, everything)

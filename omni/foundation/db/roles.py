@@ -28,7 +28,7 @@ class DatabaseAddress:
     """Where the database is, and the master key that the roles' passwords come from."""
 
     admin_url: str
-    """`postgresql://user:password@host:port/database`; the user creates the roles in `omni migrate` and is used for nothing else."""
+    """`postgresql://user:password@host:port/database`; this user only creates the roles, in `omni migrate`."""
     master_key: MasterKey
 
     def password(self, role: Role) -> str:

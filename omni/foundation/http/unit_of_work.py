@@ -1,8 +1,8 @@
 """The write side of a request: one transaction, committed here and nowhere else, done once per Idempotency-Key.
 
-The key's row is inserted first and the answer stored last, in the transaction that has the effect. A second request with
-the same key waits on the row, then finds either nothing (the first failed: it runs itself) or the answer. A process that
-dies in between leaves neither effect nor key. (draft-ietf-httpapi-idempotency-key-header-07)
+The key's row is inserted first and the answer stored last, in the transaction that has the effect. A second request
+with the same key waits on the row, then finds either nothing (the first failed: it runs itself) or the answer. A
+process that dies in between leaves neither effect nor key. (draft-ietf-httpapi-idempotency-key-header-07)
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ class TaskRuntime:
         with self._tracing.task_span(name, traceparent), structlog.contextvars.bound_contextvars(task=name):
             try:
                 self._runner.run(self._bodies[name].body(Delivery(UUID(message_id), args)))
-            except Exception as error:  # the edge of a task: whatever it was, the message must not be lost
+                log.info("task_done", message_id=message_id, seconds=round(time.perf_counter() - started, 4))
+            except Exception as error:  # noqa: BLE001 - the edge of a task: the message must not be lost
                 outcome = "failed"
                 self._failed(celery_task, Message(UUID(message_id), name, args, traceparent, datetime.now(UTC)), error)
             finally:

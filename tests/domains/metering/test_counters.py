@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -35,10 +36,27 @@ async def test_an_expired_hold_is_settled_once_and_a_live_one_stays(
     await hold(redis_client, alive, 2**45)
     counters = service.Counters(redis_client)
     assert [await counters.reap(), await counters.reap()] == [1, 0]
-    entries = await redis_client.xrange(redis_names.usage_stream(number))
+    entries: Any = await redis_client.xrange(redis_names.usage_stream(number))
     assert [UsageEvent.from_json(fields[b"e"]) for _, fields in entries] == [expired]
     assert await redis_client.hkeys(redis_names.holds_data(number)) == [alive.event_id.hex.encode()]
     assert await redis_client.zcard(redis_names.holds_index(number)) == 1
+
+
+async def test_a_counter_that_fell_behind_is_raised_and_one_ahead_stays(
+    redis_client: redis.asyncio.Redis, system_database: SystemDatabase, tenant_id: UUID
+) -> None:
+    now = datetime.now(UTC)
+    requests, compute = (
+        redis_names.quota_key(tenant_id, "live", f"{now:%Y%m}", meter) for meter in ("requests", "compute_ms")
+    )
+    await redis_client.set(requests, 2)
+    await redis_client.set(compute, 999)
+    async with system_database.session() as session:
+        await service.ensure_partitions(session, now)
+        await service.record(session, [usage_event(tenant_id, now, requests=1, compute_ms=40) for _ in range(5)])
+        await service.Counters(redis_client).raise_to_truth(session, now)
+    assert await redis_client.mget(requests, compute) == [b"5", b"999"]
+    assert await redis_client.ttl(requests) > 30 * 86_400
 
 
 async def test_counters_are_rebuilt_from_the_database(

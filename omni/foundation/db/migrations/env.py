@@ -1,4 +1,4 @@
-"""Alembic's environment: one connection as omni_owner, handed in by the caller with the metadata of the whole schema."""
+"""Alembic's environment: a connection as omni_owner, handed in by the caller with the metadata of the schema."""
 
 from __future__ import annotations
 
