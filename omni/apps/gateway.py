@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import structlog
 import uvloop
 
@@ -9,13 +11,14 @@ from omni.apps.serving import begin
 from omni.apps.settings import Settings
 from omni.gateway.app import serve
 from omni.gateway.config import GatewayConfig
+from omni.gateway.logs import Logger
 
 
 def main() -> None:
     """Runs until SIGTERM, then drains."""
     settings = Settings()
     registry = begin("gateway", settings)
-    logger = structlog.stdlib.get_logger("omni.gateway")
+    logger = cast(Logger, structlog.stdlib.get_logger("omni.gateway"))  # its `event` may also be given by name
     uvloop.run(serve(gateway_config(settings), registry, logger, drain_seconds=settings.drain_seconds))
 
 
