@@ -30,9 +30,11 @@ format: .venv/.dev ## Put the code into its format.
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.dev ## Run all benchmarks; each writes bench/results/NAME.json and fails below its bars.
+	@tools/debian_packages.sh wrk:wrk nginx:nginx
 	$(BIN)/python -m bench
 
 bench-%: .venv/.dev
+	@tools/debian_packages.sh wrk:wrk nginx:nginx
 	$(BIN)/python -m bench $*
 
 soak: .venv/.dev ## The long tests.

@@ -1,0 +1,1 @@
+"""Benchmarks: what the platform reaches on this machine, against the bars that it has to meet."""

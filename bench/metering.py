@@ -1,0 +1,92 @@
+"""How fast the worker moves usage events from Redis into PostgreSQL: events, rollups, acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import redis.asyncio
+
+from bench.services import running
+from omni.apps.embedded.launch import free_port
+from omni.apps.embedded.postgres import EmbeddedPostgres
+from omni.apps.embedded.redis import EmbeddedRedis
+from omni.apps.schema import whole_schema
+from omni.apps.system import open_system_database
+from omni.contracts import redis_names
+from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, REQUESTS, UsageEvent
+from omni.domains.metering import facade as metering
+from omni.foundation.crypto.secrets import MasterKey
+from omni.foundation.db.engine import PoolSettings
+from omni.foundation.db.migrate import migrate
+from omni.foundation.db.roles import DatabaseAddress
+from omni.kit.clock import unix_micros
+from omni.kit.ids import uuid7
+
+EVENTS, TENANTS = 60_000, 500
+BATCH = 2_000
+DRAIN_BAR = 5_000
+
+
+def run() -> list[dict[str, Any]]:
+    key = MasterKey(os.urandom(32))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        postgres = EmbeddedPostgres(folder / "postgres", free_port(), key)
+        redis_server = EmbeddedRedis(folder / "redis", free_port(), key)
+        with running(postgres, folder) as database_url, running(redis_server, folder) as redis_url:
+            per_second = asyncio.run(_measure(DatabaseAddress(database_url, key), redis_url))
+    return [
+        {
+            "name": "usage drain, Redis stream to PostgreSQL",
+            "value": round(per_second),
+            "unit": "events/s",
+            "bar": DRAIN_BAR,
+            "met": per_second >= DRAIN_BAR,
+        }
+    ]
+
+
+async def _measure(address: DatabaseAddress, redis_url: str) -> float:
+    await migrate(address, whole_schema())
+    system = open_system_database(address, "bench", PoolSettings(size=1))
+    client = redis.asyncio.Redis.from_url(redis_url)
+    async with system.session() as session:
+        await metering.ensure_partitions(session, datetime.now(UTC))
+    drain = metering.Drain(client, system.session, "bench")
+    await drain.prepare()
+    await _fill(client)
+    new, started = 0, time.perf_counter()
+    while entries := await drain.read(BATCH, 1):
+        new += (await drain.store(entries)).new
+    seconds = time.perf_counter() - started
+    if new != EVENTS or await drain.backlog():
+        raise RuntimeError(f"{new} of {EVENTS} events arrived")
+    await client.aclose()
+    await system.close()
+    return new / seconds
+
+
+async def _fill(client: redis.asyncio.Redis) -> None:
+    tenants = [(uuid4(), uuid4(), uuid4()) for _ in range(TENANTS)]
+    for start in range(0, EVENTS, BATCH):
+        async with client.pipeline(transaction=False) as pipeline:
+            for number in range(start, start + BATCH):
+                event = _event(*tenants[number % TENANTS])
+                stream = redis_names.usage_stream(redis_names.partition_of(event.tenant_id))
+                pipeline.xadd(stream, {"e": event.to_json()})
+            await pipeline.execute()
+
+
+def _event(tenant_id: UUID, project_id: UUID, key_id: UUID) -> UsageEvent:
+    return UsageEvent(
+        uuid7(), tenant_id, project_id, key_id, "live", unix_micros(), "POST /v1/embeddings", "all-MiniLM-L6-v2",
+        200, 4_200, {REQUESTS: 1, INPUT_TOKENS: 12, COMPUTE_MS: 3},
+    )  # fmt: skip
