@@ -52,7 +52,11 @@ def ending_with_parent(arguments: tuple[str, ...], stop: signal.Signals) -> tupl
 
 
 def as_unprivileged(arguments: tuple[str, ...], user: str, stop: signal.Signals) -> tuple[str, ...]:
-    """The command as `user`, still allowed to pass the folders above its data (which may belong to root alone)."""
+    """The command as `user`, still allowed to pass the folders above its data and programs, which may be root's alone.
+
+    The one capability that it keeps would not count in access(2), by which PostgreSQL looks for its programs, unless
+    `no_setuid_fixup` is set as well.
+    """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StartupError(
@@ -67,6 +71,7 @@ def as_unprivileged(arguments: tuple[str, ...], user: str, stop: signal.Signals)
         "--clear-groups",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
+        "--securebits=+no_setuid_fixup",
         "--pdeathsig",
         stop.name.removeprefix("SIG"),
         "--",
