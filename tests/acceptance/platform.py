@@ -147,8 +147,7 @@ class Platform:
 
     def control(self) -> httpx2.Client:
         """A client of the console, logged in as the operator."""
-        client = httpx2.Client(base_url=self.console, timeout=30, trust_env=False)
         body = {"email": self.first_access["operator_email"], "password": self.first_access["operator_password"]}
-        token = client.post("/api/auth/login", json=body).json()["session_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        return client
+        login = httpx2.post(f"{self.console}/api/auth/login", json=body, timeout=30, trust_env=False).json()
+        headers = {"Authorization": f"Bearer {login['session_token']}"}
+        return httpx2.Client(base_url=self.console, headers=headers, timeout=30, trust_env=False)
