@@ -56,6 +56,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             __version__,
             max(endpoint.max_body_bytes for endpoint in ENDPOINTS) + MULTIPART_OVERHEAD_BYTES,
             trust_request_id=True,
+            api_keys=True,
         ),
         build_routers(inference, database, pool),
         {"database": database.ping},

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from omni.foundation.http.bodies import BodyLimit
 from omni.foundation.http.json import JSONBytes
+from omni.foundation.http.openapi import PROBLEM_RESPONSES, with_api_keys
 from omni.foundation.http.problems import install_problem_handlers
 from omni.foundation.http.request_ids import RequestContext
 from omni.kit.errors import OmniError
@@ -29,6 +30,8 @@ class AppSettings:
     max_body_bytes: int
     trust_request_id: bool
     """True behind the gateway, which mints the ids."""
+    api_keys: bool = False
+    """Whether OpenAPI says that callers prove themselves with API keys (to the gateway)."""
 
 
 def create_app(
@@ -40,7 +43,16 @@ def create_app(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     """An application with problems, request ids, limits, `/livez`, `/readyz` and the given routers."""
-    app = FastAPI(title=settings.title, version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=settings.title,
+        version=settings.version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=PROBLEM_RESPONSES,
+    )
+    if settings.api_keys:
+        app.openapi = with_api_keys(app)  # type: ignore[method-assign]  # how FastAPI wants it extended
     for router in routers:
         app.include_router(router)
     app.include_router(_health(checks))
