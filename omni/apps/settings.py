@@ -28,9 +28,6 @@ class Settings(BaseSettings):
         None,
         description="32 bytes in base64 that every other secret derives from. Unset: HOME/secrets/master.key.",
     )
-    previous_master_key: SecretStr | None = Field(
-        None, description="The master key before a rotation, so that what it encrypted still opens."
-    )
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     gateway_port: int = Field(8080, description="Port of the public API.")
     gateway_workers: int = Field(1, ge=1, description="Gateway processes that share the port.")
@@ -60,10 +57,6 @@ class Settings(BaseSettings):
     pool_size: int = Field(5, ge=1, description="Database connections a process keeps.")
     pool_overflow: int = Field(5, ge=0, description="Connections it may open beyond that.")
     statement_timeout_seconds: float = Field(15.0, gt=0, description="Longest time of a database statement.")
-    objects_url: str | None = Field(
-        None,
-        description="Where files go: file:///folder, s3://bucket/prefix or gs://bucket/prefix. Unset: HOME/objects.",
-    )
     model_cache: Path | None = Field(None, description="Folder for built models. Unset: HOME/models.")
     smtp_url: SecretStr | None = Field(
         None, description="smtp://user:password@host:587 or smtps://…:465. Unset: mail goes to files in HOME/mail."
@@ -98,20 +91,11 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         return self.model_cache or self.home / "models"
 
-    def objects_location(self) -> str:
-        return self.objects_url or f"file://{(self.home / 'objects').resolve()}"
-
     def load_master_key(self) -> MasterKey:
         """Raises InvalidMasterKey, OSError."""
         if self.master_key is not None:
             return MasterKey.from_base64(self.master_key.get_secret_value())
         return MasterKey.load_or_create(self.secrets_folder / "master.key")
-
-    def load_previous_master_key(self) -> MasterKey | None:
-        """Raises InvalidMasterKey."""
-        if self.previous_master_key is None:
-            return None
-        return MasterKey.from_base64(self.previous_master_key.get_secret_value())
 
     def redis_address(self) -> str:
         """Raises SettingMissing when no Redis is configured."""

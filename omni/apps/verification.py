@@ -22,7 +22,7 @@ from omni.kit.clock import SystemClock
 if TYPE_CHECKING:
     from omni.foundation.db.system_session import SystemDatabase
 
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 45.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from rich.table import Table
 from omni.apps.settings import SettingMissing, Settings
 from omni.kit.errors import OmniError
 
+WIDTH_IN_A_PIPE = 200
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -24,11 +26,14 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
         print_json(rows)
         return
     table = Table(box=None, header_style="bold")
-    for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "), no_wrap=True)
+    for place, name in enumerate(rows[0] if rows else ()):
+        table.add_column(name.replace("_", " "), no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table if rows else "Nothing found.", soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_IN_A_PIPE)
+    console.print(table if rows else "Nothing found.")
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,7 @@ import httpx2
 from omni.apps.embedded.launch import Command, StartupError, free_port, port_is_free
 from omni.apps.settings import Settings
 from omni.apps.supervisor.process import ProcessSpec
+from omni.foundation.db.roles import without_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,13 @@ def python_processes(settings: Settings, ports: Ports, environment: dict[str, st
 
 
 def child_environment(settings: Settings, ports: Ports, database_url: str, redis_url: str) -> dict[str, str]:
-    """What every process of this machine is told."""
+    """What every process of this machine is told. None gets the administrator's password of the database."""
     gateway = f"http://{settings.gateway_host}:{ports.gateway}"
     console = f"http://{settings.console_host}:{ports.console}"
+    given = settings.model_fields_set
     return {
         "OMNI_HOME": str(settings.home.resolve()),
-        "OMNI_DATABASE_URL": database_url,
+        "OMNI_DATABASE_URL": without_credentials(database_url),
         "OMNI_REDIS_URL": redis_url,
         "OMNI_GATEWAY_HOST": settings.gateway_host,
         "OMNI_GATEWAY_PORT": str(ports.gateway),
@@ -87,8 +89,8 @@ def child_environment(settings: Settings, ports: Ports, database_url: str, redis
         "OMNI_BACKEND_PORT": str(ports.backend),
         "OMNI_STATUS_PORT": str(ports.status),
         "OMNI_BACKEND_URL": f"http://127.0.0.1:{ports.backend}",
-        "OMNI_CONSOLE_URL": console,
-        "OMNI_PUBLIC_URL": gateway,
+        "OMNI_CONSOLE_URL": settings.console_url if "console_url" in given else console,
+        "OMNI_PUBLIC_URL": settings.public_url if "public_url" in given else gateway,
         "OMNI_PROBE_URLS": f"Gateway={gateway}/readyz,Console={console}/readyz,"
         f"Inference=http://127.0.0.1:{ports.backend}/readyz,"
         f"Jobs=http://127.0.0.1:{ports.metrics['worker']}/readyz",

@@ -40,8 +40,7 @@ def tasks(database: Database, mailer: Mailer, master_key: MasterKey, console_url
 def _verification_text(token: str, console_url: str) -> str:
     days = rules.VERIFY_LIFE.days
     return (
-        "Welcome to Omni.\n\nOpen this link to confirm your e-mail address:\n"
-        f"{console_url.rstrip('/')}/verify-email?token={token}\n\n"
-        f"or send this token to POST /api/auth/verify-email:\n{token}\n\n"
+        "Welcome to Omni.\n\nTo confirm your e-mail address, send this token to\n"
+        f"POST {console_url.rstrip('/')}/api/auth/verify-email\n\n{token}\n\n"
         f"It is good for {days} days. If you did not sign up, ignore this mail.\n"
     )

@@ -37,6 +37,30 @@ _ADD_TO_ROLLUPS = text("""
     set quantity = usage_hourly.quantity + excluded.quantity, events = usage_hourly.events + excluded.events
 """)
 
+_TAKE_FROM_ROLLUPS = text("""
+    update usage_hourly r set quantity = r.quantity - t.quantity, events = r.events - t.events
+    from unnest(
+        cast(:tenant_ids as uuid[]), cast(:hours as timestamptz[]), cast(:modes as text[]), cast(:meters as text[]),
+        cast(:project_ids as uuid[]), cast(:key_ids as uuid[]), cast(:endpoints as text[]), cast(:models as text[]),
+        cast(:quantities as bigint[]), cast(:events as bigint[]))
+        as t (tenant_id, hour, mode, meter, project_id, key_id, endpoint, model, quantity, events)
+    where (r.tenant_id, r.hour, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model)
+        = (t.tenant_id, t.hour, t.mode, t.meter, t.project_id, t.key_id, t.endpoint, t.model)
+""")
+
+_LOCK_EXPIRED = text("""
+    select e.* from usage_events e
+    join unnest(cast(:tenant_ids as uuid[]), cast(:event_ids as uuid[])) as t (tenant_id, event_id)
+      on (e.tenant_id, e.event_id) = (t.tenant_id, t.event_id)
+    where e.status = 0 order by e.tenant_id, e.event_id for update of e
+""")
+
+_REPLACE_EVENT = text("""
+    update usage_events set model = :model, status = :status, duration_micros = :duration,
+           quantities = cast(:quantities as jsonb)
+    where tenant_id = :tenant_id and event_id = :event_id
+""")
+
 _MONTH_TOTALS = text("""
     select tenant_id, mode, meter, sum(quantity)::bigint as quantity
     from usage_hourly where hour >= :start and hour < :end
@@ -81,7 +105,7 @@ _EVENTS_AGAINST_ROLLUPS = text("""
     from counted c full join usage_hourly r
       on (c.tenant_id, c.hour, c.mode, c.meter, c.project_id, c.key_id, c.endpoint, c.model)
        = (r.tenant_id, r.hour, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model)
-    where coalesce(c.quantity, -1) <> coalesce(r.quantity, -1) or coalesce(c.events, -1) <> coalesce(r.events, -1)
+    where coalesce(c.quantity, 0) <> coalesce(r.quantity, 0) or coalesce(c.events, 0) <> coalesce(r.events, 0)
     order by 1, 2, 3
 """)
 
@@ -107,24 +131,38 @@ async def insert_events(session: SystemSession, events: Sequence[UsageEvent]) ->
     return set(rows.scalars())
 
 
-async def add_to_rollups(session: SystemSession, totals: dict[RollupKey, tuple[int, int]]) -> None:
-    """Adds quantities and event counts. Rows are locked in one order, so two drains cannot deadlock."""
-    keys = sorted(totals)
+async def lock_expired(session: SystemSession, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+    """Those of the events that were recorded as expired (status 0), as they stand, locked."""
+    parameters = {
+        "tenant_ids": [event.tenant_id for event in events],
+        "event_ids": [event.event_id for event in events],
+    }
+    return [_from_row_event(row) for row in await session.all(_LOCK_EXPIRED, parameters)]
+
+
+async def replace_event(session: SystemSession, event: UsageEvent) -> None:
+    """Puts what is known now in the place of an expired event."""
     await session.execute(
-        _ADD_TO_ROLLUPS,
+        _REPLACE_EVENT,
         {
-            "tenant_ids": [key.tenant_id for key in keys],
-            "hours": [key.hour for key in keys],
-            "modes": [key.mode for key in keys],
-            "meters": [key.meter for key in keys],
-            "project_ids": [key.project_id for key in keys],
-            "key_ids": [key.key_id for key in keys],
-            "endpoints": [key.endpoint for key in keys],
-            "models": [key.model for key in keys],
-            "quantities": [totals[key][0] for key in keys],
-            "events": [totals[key][1] for key in keys],
+            "tenant_id": event.tenant_id,
+            "event_id": event.event_id,
+            "model": event.model,
+            "status": event.status,
+            "duration": event.duration_micros,
+            "quantities": orjson.dumps(event.quantities).decode(),
         },
     )
+
+
+async def take_from_rollups(session: SystemSession, totals: dict[RollupKey, tuple[int, int]]) -> None:
+    """Takes quantities and event counts out again. Raises IntegrityError when more would go than is there."""
+    await session.execute(_TAKE_FROM_ROLLUPS, _rollup_arrays(totals))
+
+
+async def add_to_rollups(session: SystemSession, totals: dict[RollupKey, tuple[int, int]]) -> None:
+    """Adds quantities and event counts. Rows are locked in one order, so two drains cannot deadlock."""
+    await session.execute(_ADD_TO_ROLLUPS, _rollup_arrays(totals))
 
 
 async def insert_rejects(session: SystemSession, rejects: Sequence[tuple[bytes, str]]) -> None:
@@ -174,3 +212,36 @@ async def events_against_rollups(session: SystemSession) -> Sequence[RowMapping]
 
 async def count_rejects(session: SystemSession) -> int:
     return int(await session.scalar(text("select count(*) from usage_rejects")))
+
+
+def _rollup_arrays(totals: dict[RollupKey, tuple[int, int]]) -> dict[str, list[object]]:
+    keys = sorted(totals)
+    return {
+        "tenant_ids": [key.tenant_id for key in keys],
+        "hours": [key.hour for key in keys],
+        "modes": [key.mode for key in keys],
+        "meters": [key.meter for key in keys],
+        "project_ids": [key.project_id for key in keys],
+        "key_ids": [key.key_id for key in keys],
+        "endpoints": [key.endpoint for key in keys],
+        "models": [key.model for key in keys],
+        "quantities": [totals[key][0] for key in keys],
+        "events": [totals[key][1] for key in keys],
+    }
+
+
+def _from_row_event(row: RowMapping) -> UsageEvent:
+    at: datetime = row["occurred_at"]
+    return UsageEvent(
+        event_id=row["event_id"],
+        tenant_id=row["tenant_id"],
+        project_id=row["project_id"],
+        key_id=row["key_id"],
+        mode=row["mode"],
+        occurred_at_micros=int(at.timestamp()) * 1_000_000 + at.microsecond,
+        endpoint=row["endpoint"],
+        model=row["model"],
+        status=row["status"],
+        duration_micros=row["duration_micros"],
+        quantities=row["quantities"],
+    )

@@ -22,7 +22,9 @@ from omni.kit.clock import month_start, next_month
 
 COUNTER_SECONDS = 40 * 24 * 3600
 COUNTED_METERS = (REQUESTS, COMPUTE_MS)
-CLAIM_AFTER_MS = 30_000
+CLAIM_AFTER_MS = 10_000
+EXPIRED_STATUS = 0
+"""What the reaper records: the lease ran out before an answer was known."""
 RECENTLY_ACTIVE = timedelta(hours=2)
 
 METERS = (
@@ -186,7 +188,26 @@ async def record(session: SystemSession, events: Sequence[UsageEvent]) -> list[U
     totals = roll_up(new)
     if totals:
         await repository.add_to_rollups(session, totals)
+    known = [event for event in events if event.event_id not in added and event.status != EXPIRED_STATUS]
+    if known:
+        await _correct_expired(session, known)
     return new
+
+
+async def _correct_expired(session: SystemSession, events: Sequence[UsageEvent]) -> None:
+    """A request whose lease ran out, and that its gateway could settle after all, counts as what it really was."""
+    expired = await repository.lock_expired(session, events)
+    if not expired:
+        return
+    ids = {event.event_id for event in expired}
+    settled = [event for event in events if event.event_id in ids]
+    for event in settled:
+        await repository.replace_event(session, event)
+    gained, lost = roll_up(settled), roll_up(expired)
+    if gained:
+        await repository.add_to_rollups(session, gained)
+    if lost:
+        await repository.take_from_rollups(session, lost)
 
 
 async def ensure_partitions(session: SystemSession, now: datetime) -> None:

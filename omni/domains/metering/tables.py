@@ -33,7 +33,7 @@ usage_events = Table(
     Column("quantities", JSONB, nullable=False),
     Index("ix_usage_events_tenant_id_occurred_at", "tenant_id", "occurred_at"),
     postgresql_partition_by="RANGE (event_id)",
-    info={"app_grants": "select", "system_grants": "select, insert"},
+    info={"app_grants": "select", "system_grants": "select, insert, update"},
 )
 
 usage_hourly = Table(

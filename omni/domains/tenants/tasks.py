@@ -41,8 +41,7 @@ def tasks(
 def _invitation_text(tenant_name: str, role: str, token: str, console_url: str) -> str:
     return (
         f"You are invited to join {tenant_name} as {role}.\n\n"
-        "Log in, or sign up with this address, and open this link:\n"
-        f"{console_url.rstrip('/')}/invitations/accept?token={token}\n\n"
-        f"or send this token to POST /api/invitations/accept:\n{token}\n\n"
+        "Log in, or sign up with this address, and send this token to\n"
+        f"POST {console_url.rstrip('/')}/api/invitations/accept\n\n{token}\n\n"
         f"It is good for {rules.INVITE_LIFE.days} days.\n"
     )

@@ -27,6 +27,11 @@ _ROLE_ATTRIBUTES = {
 TEXT_MATCH_IS_LEAKPROOF = "alter function ts_match_vq(tsvector, tsquery) leakproof"
 """Lets the planner use a GIN index under row-level security. Safe: the function's result and errors depend on its
 arguments alone and repeat none of them. Without a superuser it is left out, and text search is slower."""
+_UNFIT_ROLE = """
+    select min(rolname) from pg_roles
+    where (rolname in ('omni_owner', 'omni_app') and (rolsuper or rolbypassrls))
+       or (rolname = 'omni_system' and (rolsuper or not rolbypassrls))
+"""
 _ONE_AT_A_TIME = 0x0111_0111  # advisory lock: two migrations never run together
 
 
@@ -92,8 +97,13 @@ async def _prepare_server(connection: AsyncConnection, address: DatabaseAddress)
         )
     for role, attributes in _ROLE_ATTRIBUTES.items():
         exists = await connection.scalar(text("select 1 from pg_roles where rolname = :name"), {"name": role})
-        verb = "alter" if exists else "create"
-        await connection.execute(text(f"{verb} role {role} {attributes} password '{address.password(role)}'"))
+        verb, kept = ("alter", "") if exists else ("create", attributes)
+        await connection.execute(text(f"{verb} role {role} {kept} password '{address.password(role)}'"))
+    unfit = await connection.scalar(text(_UNFIT_ROLE))
+    if unfit:
+        raise DatabaseUnfit(
+            f"The role {unfit} has rights that it must not have or lacks BYPASSRLS: drop it and try again."
+        )
     database = await connection.scalar(text("select quote_ident(current_database())"))
     for statement in (
         "create extension if not exists vector",

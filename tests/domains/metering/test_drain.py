@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from omni.contracts.usage import UsageEvent
 from omni.domains.metering import service
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
+from omni.kit.ids import uuid7
 from omni.testing.usage import usage_event
 
 
@@ -158,6 +160,26 @@ async def test_events_of_other_months_have_a_partition(
 ) -> None:
     last_month = usage_event(tenant_id, datetime.now(UTC) - timedelta(days=31))
     assert (await drain.store([("stream", b"0-1", last_month.to_json())])).new == 1
+    assert await differences(system_database, tenant_id) == []
+
+
+async def test_a_settled_event_takes_the_place_of_an_expired_one_and_never_the_other_way(
+    drain: service.Drain, database: Database, system_database: SystemDatabase, tenant_id: UUID
+) -> None:
+    settled = usage_event(tenant_id, requests=1, input_tokens=500)
+    expired = replace(settled, status=0, model="", duration_micros=0, quantities={"requests": 1})
+    refused = replace(settled, event_id=uuid7(), status=502, quantities={})
+    refused_expired = replace(expired, event_id=refused.event_id)
+    for event in (expired, refused_expired):
+        assert (await drain.store([("stream", b"0-1", event.to_json())])).new == 1
+    assert await totals(database, tenant_id) == {"requests": (2, 2)}
+    for event in (settled, expired, refused, settled):
+        assert (await drain.store([("stream", b"0-1", event.to_json())])).new == 0
+    found = await totals(database, tenant_id)
+    assert {meter: total for meter, total in found.items() if total != (0, 0)} == {
+        "requests": (1, 1),
+        "input_tokens": (500, 1),
+    }
     assert await differences(system_database, tenant_id) == []
 
 

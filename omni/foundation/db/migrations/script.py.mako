@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-from omni.foundation.db.rls import secure
+from omni.foundation.db.rls import isolate
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -23,6 +23,8 @@ depends_on = None
 def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     ${upgrades if upgrades else "pass"}
+    # Each new tenant table: for statement in isolate("name"): op.execute(statement)
+    # Each new table: op.execute("grant … on name to omni_app"), and to omni_system.
 
 
 def downgrade() -> None:

@@ -10,6 +10,8 @@ from alembic import op
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy.dialects import postgresql
 
+from omni.foundation.db.rls import isolate
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -33,7 +35,7 @@ APP_GRANTS = {
     "api_keys": "select, insert, update",
 }
 SYSTEM_GRANTS = {
-    "usage_events": "select, insert",
+    "usage_events": "select, insert, update",
     "usage_hourly": "select, insert, update",
     "usage_rejects": "select, insert",
 }
@@ -66,8 +68,6 @@ OTHER_TABLES = (
     "login_sessions",
     "prices",
 )
-
-CURRENT_TENANT = "(select nullif(current_setting('app.tenant_id', true), '')::uuid)"
 
 UUID7_FLOOR = """
 create function uuid7_floor(moment timestamptz) returns uuid
@@ -119,10 +119,8 @@ def upgrade() -> None:
     op.execute("revoke all on function ensure_usage_partition(timestamptz) from public")
     op.execute("grant execute on function ensure_usage_partition(timestamptz) to omni_system")
     for table in TENANT_TABLES:
-        condition = f"tenant_id = {CURRENT_TENANT}"
-        op.execute(f"alter table {table} enable row level security")
-        op.execute(f"alter table {table} force row level security")
-        op.execute(f"create policy tenant_isolation on {table} using ({condition}) with check ({condition})")
+        for statement in isolate(table):
+            op.execute(statement)
     for table in (*TENANT_TABLES, *OTHER_TABLES):
         for role, narrowed in (("omni_app", APP_GRANTS), ("omni_system", SYSTEM_GRANTS)):
             allowed = "" if table == "usage_events_rest" else narrowed.get(table, EVERYTHING)
