@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of their own for a benchmark."""
+"""PostgreSQL and Redis of their own for a benchmark or a test run."""
 
 from __future__ import annotations
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import redis.asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bench.services import running
 from omni.apps.embedded.launch import free_port
 from omni.apps.embedded.postgres import EmbeddedPostgres
 from omni.apps.embedded.redis import EmbeddedRedis
@@ -30,35 +29,13 @@ def master_key() -> MasterKey:
     return MasterKey(os.urandom(32))
 
 
-def _run(service: EmbeddedPostgres | EmbeddedRedis, folder: Path) -> Iterator[None]:
-    service.prepare()
-    command = service.command()
-    with (folder / f"{service.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command.arguments,
-            env={**os.environ, **command.environment},
-            stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    if command.stdin and process.stdin:
-        process.stdin.write(command.stdin)
-        process.stdin.close()
-    try:
-        asyncio.run(service.wait_until_ready(30))
-        yield
-    finally:
-        process.send_signal(service.stop_signal)
-        process.wait(30)
-
-
 @pytest.fixture(scope="session")
 def database_address(tmp_path_factory: pytest.TempPathFactory, master_key: MasterKey) -> Iterator[DatabaseAddress]:
     """An empty cluster, migrated."""
     folder = tmp_path_factory.mktemp("postgres")
     service = EmbeddedPostgres(folder, free_port(), master_key)
-    for _ in _run(service, folder):
-        address = DatabaseAddress(service.url, master_key)
+    with running(service, folder) as url:
+        address = DatabaseAddress(url, master_key)
         asyncio.run(migrate(address, whole_schema()))
         yield address
 
@@ -67,8 +44,8 @@ def database_address(tmp_path_factory: pytest.TempPathFactory, master_key: Maste
 def redis_url(tmp_path_factory: pytest.TempPathFactory, master_key: MasterKey) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("redis")
     service = EmbeddedRedis(folder, free_port(), master_key)
-    for _ in _run(service, folder):
-        yield service.url
+    with running(service, folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

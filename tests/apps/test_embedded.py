@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from bench.services import running
 from omni.apps.embedded import postgres
 from omni.apps.embedded.launch import free_port
 from omni.apps.embedded.postgres import EmbeddedPostgres, find_binaries
@@ -27,32 +26,23 @@ def private_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "find_binaries", lambda: copied)
 
 
-def start_and_stop(service: EmbeddedPostgres, log: Path) -> str:
-    service.prepare()
-    command = service.command()
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command.arguments, env={**os.environ, **command.environment}, stdout=output, stderr=output
-        )
-    try:
-        asyncio.run(service.wait_until_ready(20))
-    finally:
-        process.send_signal(service.stop_signal)
-        process.wait(20)
-    return log.read_text()
+def start_and_stop(service: EmbeddedPostgres, folder: Path) -> str:
+    with running(service, folder):
+        pass
+    return (folder / "postgres.log").read_text()
 
 
 def test_programs_and_data_below_a_private_folder(tmp_path: Path, private_binaries: None) -> None:
     service = EmbeddedPostgres(tmp_path / "home" / "postgres", free_port(), MasterKey(os.urandom(32)))
-    assert "ready to accept connections" in start_and_stop(service, tmp_path / "log")
+    assert "ready to accept connections" in start_and_stop(service, tmp_path)
 
 
 def test_a_lock_file_of_a_killed_server_is_no_obstacle(tmp_path: Path) -> None:
     service = EmbeddedPostgres(tmp_path / "postgres", free_port(), MasterKey(os.urandom(32)))
-    start_and_stop(service, tmp_path / "log")
+    start_and_stop(service, tmp_path)
     lock = tmp_path / "postgres" / "data" / "postmaster.pid"
     lock.write_text(f"{os.getpid()}\n{lock.parent}\n1\n1\n\n\n1 1\n")  # a process that lives, but is no PostgreSQL
-    start_and_stop(service, tmp_path / "log")
+    start_and_stop(service, tmp_path)
 
 
 def test_a_first_start_that_was_killed_half_way_starts_over(tmp_path: Path) -> None:
@@ -61,5 +51,5 @@ def test_a_first_start_that_was_killed_half_way_starts_over(tmp_path: Path) -> N
     (folder / "data" / "leftover").write_text("")
     (folder / "data.new").mkdir()
     service = EmbeddedPostgres(folder, free_port(), MasterKey(os.urandom(32)))
-    start_and_stop(service, tmp_path / "log")
+    start_and_stop(service, tmp_path)
     assert not (folder / "data" / "leftover").exists()

@@ -115,10 +115,12 @@ async def test_x_forwarded_for_counts_only_from_trusted_proxies(
 
 
 async def test_errors_have_the_shape_of_their_route(port: int) -> None:
-    openai = orjson.loads((await ask(port, "POST", EMBEDDINGS)).body)
-    assert openai["error"].keys() == {"message", "type", "param", "code"}
+    reply = await ask(port, "POST", EMBEDDINGS)
+    openai = orjson.loads(reply.body)
+    assert openai["error"].keys() == {"message", "type", "param", "code", "request_id", "doc_url"}
     assert (openai["error"]["type"], openai["error"]["code"]) == ("invalid_request_error", "invalid_api_key")
-    assert openai["request_id"]
+    assert openai["error"]["request_id"] == reply.headers["x-request-id"]
+    assert openai["error"]["doc_url"] == "/docs/errors#invalid_api_key"
     problem = orjson.loads((await ask(port, "POST", "/v1/forecasts")).body)
     assert (problem["status"], problem["code"], problem["title"]) == (401, "invalid_api_key", "Not authenticated")
 
