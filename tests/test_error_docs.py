@@ -1,4 +1,4 @@
-"""docs/errors.md names every error code in the source with its status, and no other."""
+"""The page of errors names every error code in the source with its status, and no other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omni.kit import errors as kit_errors
 from omni.kit.errors import OmniError
 
 SOURCE = Path(omni.__file__).parent
-PAGE = SOURCE.parent / "docs" / "errors.md"
+PAGE = SOURCE / "portal" / "docs" / "errors.md"
 ENTRY = re.compile(r"^## (\S+)\n\n\*\*(\d{3})\.\*\* ", re.MULTILINE)
 
 FRAMEWORK = {("bad_request", 400)}

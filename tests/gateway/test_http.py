@@ -259,3 +259,16 @@ async def test_metrics_port(shared_redis: RedisServer, control: ControlPlane, st
     for name in ("omni_gateway_spool_events", "omni_gateway_open_requests", "omni_redis_round_trips_total"):
         assert f"\n{name} " in text
     assert (await ask(gateway.ports.metrics, "GET", "/readyz")).status == 200
+
+
+async def test_static_pages_are_served_without_a_key(shared_redis: RedisServer, start_gateway: StartGateway) -> None:
+    html = b"<!doctype html><style>p { margin: 0; }</style><p>hello"
+    gateway = await start_gateway(shared_redis.url, pages={"/docs/errors": html})
+    at = gateway.ports.public
+    reply = await ask(at, "GET", "/docs/errors?x=1")
+    assert (reply.status, reply.body) == (200, html)
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert (await ask(at, "POST", "/docs/errors")).status == 405
+    assert (await ask(at, "GET", "/docs/other")).status == 404
