@@ -1,7 +1,8 @@
 """The gateway alone on core 0, with everything on: key check, admit and settle in Redis, usage event, metrics.
 
 wrk, a mock backend (nginx) and Redis run on core 1. `rps_per_core` is requests/s by CPU used, so that a busy second
-core does not hide the gateway's own cost. Run it with `python -m bench.gateway`; needs wrk, nginx and taskset.
+core does not hide the gateway's own cost. The key check is timed call by call in this process; idle memory is that of
+`omni serve gateway` before its first request. Run it with `python -m bench.gateway`; needs wrk, nginx and taskset.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,20 @@ from uuid import uuid4
 import redis
 
 from omni.contracts import redis_names
+from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
 from omni.gateway.app import serve
+from omni.gateway.auth import Authenticator, check_caller
 from omni.gateway.config import GatewayConfig
+from omni.gateway.limits import Scripts
+from omni.gateway.redis_client import RedisClient
+from omni.gateway.routes import Routes
 from omni.kit.ids import mint_secret
 
 RPS_PER_CORE_BAR = 5_000.0
+KEY_CHECK_P99_BAR_MICROS = 200.0
+IDLE_MEMORY_BAR_MB = 80.0
+KEY_CHECKS = 100_000
 CONNECTIONS = 64
 WARM_UP_SECONDS = 2
 ROUND_SECONDS = 4
@@ -98,8 +108,8 @@ def _wait_for_port(port: int) -> None:
             time.sleep(0.02)
 
 
-def _start(stack: ExitStack, core: str, *command: str) -> subprocess.Popen[bytes]:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+def _start(stack: ExitStack, core: str, *command: str, **settings: str) -> subprocess.Popen[bytes]:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | settings
     process = subprocess.Popen(["taskset", "-c", core, *command], env=environment, stdout=subprocess.DEVNULL)
 
     def stop() -> None:
@@ -133,6 +143,62 @@ def _publish(redis_port: int) -> str:
         client.set(redis_names.counters_ready(partition), 1)
     client.close()
     return secret
+
+
+def _config(ports: Sequence[int], spool_dir: Path) -> GatewayConfig:
+    """`ports`: of the gateway, its metrics, Redis, the backend."""
+    port, metrics_port, redis_port, backend_port = ports
+    return GatewayConfig(
+        host="127.0.0.1",
+        port=port,
+        metrics_port=metrics_port,
+        backend_urls=(f"http://127.0.0.1:{backend_port}",),
+        redis_url=f"redis://127.0.0.1:{redis_port}/0",
+        principal_secret=os.urandom(32),
+        spool_dir=spool_dir,
+    )
+
+
+async def _key_check_micros(config: GatewayConfig, secret: str) -> list[float]:
+    """What each check of a known key takes, sorted."""
+    client = RedisClient(
+        config.redis_url,
+        Scripts().all(),
+        timeout_seconds=config.redis_timeout_seconds,
+        on_flush=lambda: None,
+        logger=_Quiet(),
+    )
+    client.start()
+    await client.wait_connected(5)
+    authenticator = Authenticator(client, config)
+    route = Routes(ENDPOINTS).match(b"POST", b"/v1/embeddings")
+    credential = secret.encode("ascii")
+    await authenticator.look_up(credential)
+    nanos = []
+    for _ in range(KEY_CHECKS):
+        start = time.perf_counter_ns()
+        caller = authenticator.cached(credential)
+        assert caller is not None
+        check_caller(caller, route, None)
+        nanos.append(time.perf_counter_ns() - start)
+    await client.close()
+    return sorted(taken / 1000 for taken in nanos)
+
+
+def _idle_memory_mb(stack: ExitStack, folder: Path, redis_port: int) -> float:
+    """Resident memory of a gateway as operators run it, ready and not yet asked anything."""
+    port = _free_port()
+    settings = {
+        "OMNI_HOME": str(folder / "home"),
+        "OMNI_GATEWAY_PORT": str(port),
+        "OMNI_METRICS_PORT": str(_free_port()),
+        "OMNI_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "OMNI_LOG_LEVEL": "WARNING",
+    }
+    process = _start(stack, GATEWAY_CORE, sys.executable, "-m", "omni.apps.cli.main", "serve", "gateway", **settings)
+    _wait_for_port(port)
+    time.sleep(1)
+    return _memory_mib(process.pid) * 1.048576
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -179,18 +245,29 @@ def run() -> list[dict[str, Any]]:
         _wait_for_port(redis_port)
         _wait_for_port(backend_port)
         script = folder / "post.lua"
-        script.write_text(_WRK.format(key=_publish(redis_port)))
-        ports = [str(p) for p in (port, metrics_port, redis_port, backend_port)]
-        command = (sys.executable, "-m", "bench.gateway", "--serve", *ports, str(folder / "spool"))
+        secret = _publish(redis_port)
+        script.write_text(_WRK.format(key=secret))
+        ports = (port, metrics_port, redis_port, backend_port)
+        checks = asyncio.run(_key_check_micros(_config(ports, folder / "spool"), secret))
+        with ExitStack() as idle:
+            idle_memory = _idle_memory_mb(idle, folder, redis_port)
+        command = (sys.executable, "-m", "bench.gateway", "--serve", *map(str, ports), str(folder / "spool"))
         gateway = _start(stack, GATEWAY_CORE, *command)
         _wait_for_port(port)
         measured = _measure(script, f"http://127.0.0.1:{port}/v1/embeddings", gateway.pid)
     bars: list[dict[str, Any]] = [
         _bar("rps_per_core", measured["rps_per_core"], "1/s", RPS_PER_CORE_BAR, at_least=True),
         _bar("failed_requests", measured["failed"], "1", 0, at_least=False),
+        _bar("key check, warm, p99", _quantile(checks, 0.99), "µs", KEY_CHECK_P99_BAR_MICROS, at_least=False),
+        _bar("key check, warm, median", _quantile(checks, 0.5), "µs", None, at_least=False),
+        _bar("idle memory per gateway process", idle_memory, "MB", IDLE_MEMORY_BAR_MB, at_least=False),
     ]
     shown = (("rps", "1/s"), ("cores", "1"), ("p50_ms", "ms"), ("p99_ms", "ms"), ("memory_mib", "MiB"))
     return bars + [_bar(name, measured[name], unit, None, at_least=True) for name, unit in shown]
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[int(len(ordered) * share)]
 
 
 def _bar(name: str, value: float, unit: str, bar: float | None, *, at_least: bool) -> dict[str, Any]:
@@ -202,16 +279,7 @@ def _serve(ports: list[str], spool_dir: str) -> None:
     import uvloop  # noqa: PLC0415 - only the process under test needs it
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
-    port, metrics_port, redis_port, backend_port = (int(p) for p in ports)
-    config = GatewayConfig(
-        host="127.0.0.1",
-        port=port,
-        metrics_port=metrics_port,
-        backend_urls=(f"http://127.0.0.1:{backend_port}",),
-        redis_url=f"redis://127.0.0.1:{redis_port}/0",
-        principal_secret=os.urandom(32),
-        spool_dir=Path(spool_dir),
-    )
+    config = _config([int(p) for p in ports], Path(spool_dir))
 
     async def serve_here() -> None:
         await serve(config, CollectorRegistry(), _Quiet(), drain_seconds=1)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import uvloop
-from fastapi import FastAPI
 
 from omni import __version__
 from omni.apps.database import database_address, pool_settings
-from omni.apps.health import HealthMonitor
-from omni.apps.serving import begin, serve_metrics, until_stopped
+from omni.apps.health import Check
+from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
-from omni.apps.web import WebServer
+from omni.apps.web import serve_app
 from omni.contracts.endpoints import ENDPOINTS
 from omni.foundation.db.engine import create_engine
 from omni.foundation.db.roles import Role
@@ -38,6 +35,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     registry = begin("backend", settings)
     address = database_address(settings)
     database = Database(create_engine(address.url(Role.APP), "omni-backend", pool_settings(settings)))
+    checks: dict[str, Check] = {"database": database.ping}
     tracing = Tracing("backend", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
     inference = InferenceSettings(
         model_cache=settings.models_folder,
@@ -45,10 +43,6 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         engine_threads=settings.engine_threads,
     )
     pool = build_pool(inference)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
 
     app = create_app(
         AppSettings(
@@ -59,22 +53,12 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             api_keys=True,
         ),
         build_routers(inference, database, pool),
-        {"database": database.ping},
+        checks,
         tracing,
         HttpMetrics(registry),
-        lifespan,
     )
-    monitor = HealthMonitor({"database": database.ping})
-    server = WebServer(app, settings.backend_host, settings.backend_port, settings.drain_seconds)
-    await server.start()
-    await monitor.check_now()
-    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, registry, monitor.health)
-    checking = asyncio.create_task(monitor.run())
-    await stop.wait()
-    monitor.stopping()
-    await server.stop()
-    checking.cancel()
+    address_of_app = (settings.backend_host, settings.backend_port)
+    await serve_app(app, address_of_app, checks, settings, registry, stop)
     pool.close()
     await database.close()
     tracing.close()
-    metrics.shutdown()

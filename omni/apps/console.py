@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import uvloop
-from fastapi import FastAPI
 
 from omni import __version__
 from omni.apps.database import database_address, pool_settings
-from omni.apps.health import HealthMonitor
-from omni.apps.serving import begin, serve_metrics, until_stopped
+from omni.apps.health import Check
+from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
-from omni.apps.web import WebServer
+from omni.apps.web import serve_app
 from omni.foundation.crypto.passwords import Passwords
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -23,6 +20,7 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import ControlPlaneDeps, control_plane_routers
+from omni.portal.docs import routes as docs
 from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 
@@ -40,32 +38,19 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     address = database_address(settings)
     database = Database(create_engine(address.url(Role.APP), "omni-console", pool_settings(settings)))
     system = open_system_database(address, "console", PoolSettings(size=1, overflow=2))
+    checks: dict[str, Check] = {"database": database.ping}
     tracing = Tracing("console", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
-    monitor = HealthMonitor({"database": database.ping})
     deps = ControlPlaneDeps(database, system, address.master_key, Passwords(), SystemClock())
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
 
     app = create_app(
         AppSettings("Omni console", __version__, MAX_BODY_BYTES, trust_request_id=False),
-        control_plane_routers(deps),
-        {"database": database.ping},
+        [*control_plane_routers(deps), docs.router()],
+        checks,
         tracing,
         HttpMetrics(registry),
-        lifespan,
     )
-    server = WebServer(app, settings.console_host, settings.console_port, settings.drain_seconds)
-    await server.start()
-    await monitor.check_now()
-    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, registry, monitor.health)
-    checking = asyncio.create_task(monitor.run())
-    await stop.wait()
-    monitor.stopping()
-    await server.stop()
-    checking.cancel()
+    address_of_app = (settings.console_host, settings.console_port)
+    await serve_app(app, address_of_app, checks, settings, registry, stop)
     await database.close()
     await system.close()
     tracing.close()
-    metrics.shutdown()

@@ -7,11 +7,15 @@ from typing import cast
 import structlog
 import uvloop
 
+from omni import __version__
 from omni.apps.serving import begin
 from omni.apps.settings import Settings
+from omni.contracts.docs import ERRORS_PATH
 from omni.gateway.app import serve
 from omni.gateway.config import GatewayConfig
 from omni.gateway.logs import Logger
+from omni.portal.docs.pages import errors_page
+from omni.telemetry.request_spans import OtlpRequestSpans
 
 
 def main() -> None:
@@ -19,7 +23,13 @@ def main() -> None:
     settings = Settings()
     registry = begin("gateway", settings)
     logger = cast(Logger, structlog.stdlib.get_logger("omni.gateway"))  # its `event` may also be given by name
-    uvloop.run(serve(gateway_config(settings), registry, logger, drain_seconds=settings.drain_seconds))
+    endpoint = settings.otlp_endpoint
+    spans = OtlpRequestSpans("gateway", __version__, endpoint, settings.trace_sample_ratio) if endpoint else None
+    try:
+        uvloop.run(serve(gateway_config(settings), registry, logger, spans, drain_seconds=settings.drain_seconds))
+    finally:
+        if spans is not None:
+            spans.close()
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:
@@ -35,6 +45,7 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         principal_secret=settings.load_master_key().derive("principal"),
         spool_dir=settings.spool_folder,
         reuse_port=settings.gateway_workers > 1,
+        pages={ERRORS_PATH: errors_page()},
         trusted_proxies=tuple(filter(None, networks)),
         request_timeout_seconds=settings.request_timeout_seconds,
         processes=settings.gateway_workers,

@@ -3,9 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from prometheus_client import CollectorRegistry
+
+from omni.apps.health import Check, HealthMonitor
+from omni.apps.serving import serve_metrics
+from omni.apps.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+async def serve_app(
+    app: FastAPI,
+    address: tuple[str, int],
+    checks: dict[str, Check],
+    settings: Settings,
+    registry: CollectorRegistry,
+    stop: asyncio.Event,
+) -> None:
+    """Serves until `stop` is set, with metrics and health on the metrics port; then drains."""
+    monitor = HealthMonitor(checks)
+    server = WebServer(app, *address, settings.drain_seconds)
+    await server.start()
+    await monitor.check_now()
+    metrics = serve_metrics(settings.metrics_host, settings.metrics_port, registry, monitor.health)
+    checking = asyncio.create_task(monitor.run())
+    await stop.wait()
+    monitor.stopping()
+    await server.stop()
+    checking.cancel()
+    metrics.shutdown()
 
 
 class WebServer:

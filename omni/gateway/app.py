@@ -17,6 +17,7 @@ from omni.gateway.ledger import Ledger
 from omni.gateway.limits import Scripts
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.observers import Observers
 from omni.gateway.ops import OpsServer
 from omni.gateway.pipeline import Pipeline
 from omni.gateway.public import PublicPages
@@ -26,6 +27,7 @@ from omni.gateway.routes import Routes
 from omni.gateway.server import Server, ServerConnection
 from omni.gateway.spool import Spool
 from omni.gateway.upstream import BackendPool
+from omni.telemetry.spans import RequestSpans
 
 _SWEEP_SECONDS = 0.2
 _START_REDIS_SECONDS = 1.0
@@ -43,7 +45,9 @@ class Ports:
 class Gateway:
     """One gateway process. Build it inside a running event loop (uvloop's for speed)."""
 
-    def __init__(self, config: GatewayConfig, registry: CollectorRegistry, logger: Logger) -> None:
+    def __init__(
+        self, config: GatewayConfig, registry: CollectorRegistry, logger: Logger, spans: RequestSpans | None = None
+    ) -> None:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._metrics = GatewayMetrics(registry)
@@ -67,8 +71,9 @@ class Gateway:
         self._redis.on_connected += [self._ledger.on_redis_connected, self._check_snapshots]
         self._backends = BackendPool(config)
         routes = Routes(ENDPOINTS)
-        pages = PublicPages(routes, self._backends, self.checks)
-        self._pipeline = Pipeline(config, self._auth, self._ledger, self._backends, pages, self._metrics, logger)
+        pages = PublicPages(routes, self._backends, self.checks, config.pages)
+        observers = Observers(self._metrics, logger, spans)
+        self._pipeline = Pipeline(config, self._auth, self._ledger, self._backends, pages, observers)
         self._metrics.open_requests.set_function(lambda: self._pipeline.open_requests)
         self._server = Server(config, routes, self._pipeline.run)
         self._ops = OpsServer(registry, self.checks)
@@ -158,10 +163,15 @@ class Gateway:
 
 
 async def serve(
-    config: GatewayConfig, registry: CollectorRegistry, logger: Logger, *, drain_seconds: float = 30.0
+    config: GatewayConfig,
+    registry: CollectorRegistry,
+    logger: Logger,
+    spans: RequestSpans | None = None,
+    *,
+    drain_seconds: float = 30.0,
 ) -> None:
     """Runs a gateway until SIGTERM or SIGINT, then drains it."""
-    gateway = Gateway(config, registry, logger)
+    gateway = Gateway(config, registry, logger, spans)
     await gateway.start()
     logger.info("gateway_started", port=gateway.ports.public, metrics_port=gateway.ports.metrics)
     stop = asyncio.Event()

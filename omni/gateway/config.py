@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +25,11 @@ class GatewayConfig:
 
     metrics_host: str = "127.0.0.1"
     reuse_port: bool = False
-    docs_base: str = "/docs"
     trusted_proxies: tuple[str, ...] = ()
     """Networks in CIDR form whose `x-forwarded-for` is believed."""
+
+    pages: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Static HTML by path, served without a key."""
 
     request_timeout_seconds: float = 120.0
     header_timeout_seconds: float = 10.0

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import orjson
 
+from omni.contracts.docs import doc_url
+from omni.contracts.openai_errors import openai_error
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 PROBLEM_JSON = b"content-type: application/problem+json\r\n"
@@ -34,14 +36,6 @@ class HeadersTooLarge(OmniError):
     status, title = 431, "Request header fields too large"
 
 
-_OPENAI_TYPE_BY_STATUS = {
-    401: "invalid_request_error",
-    403: "permission_error",
-    429: "rate_limit_error",
-}
-_OPENAI_CODES = {"quota_exceeded": ("insufficient_quota", "insufficient_quota")}
-
-
 def error_headers(error: OmniError) -> bytes:
     """Header lines that an error brings beside its content type."""
     if isinstance(error, LimitExceeded | Unavailable):
@@ -53,24 +47,21 @@ def error_headers(error: OmniError) -> bytes:
     return b""
 
 
-def error_body(error: OmniError, request_id: str, docs_base: str, *, openai_shaped: bool) -> tuple[bytes, bytes]:
+def error_body(error: OmniError, request_id: str, *, openai_shaped: bool) -> tuple[bytes, bytes]:
     """The content-type header line and the body of an error's answer."""
+    url = doc_url(error.code)
     if openai_shaped:
-        return JSON, _openai_body(error, request_id)
+        param = error.fields.get("param")
+        return JSON, orjson.dumps(
+            openai_error(error.status, error.code, error.message, param=param, request_id=request_id, doc_url=url)
+        )
     document: dict[str, object] = {
-        "type": f"{docs_base}/errors#{error.code}",
+        "type": url,
         "title": error.title,
         "status": error.status,
         "detail": error.message,
         "code": error.code,
         "request_id": request_id,
-        "doc_url": f"{docs_base}/errors#{error.code}",
+        "doc_url": url,
     }
     return PROBLEM_JSON, orjson.dumps(document | error.fields)
-
-
-def _openai_body(error: OmniError, request_id: str) -> bytes:
-    fallback_type = "invalid_request_error" if error.status < 500 else "server_error"
-    kind, code = _OPENAI_CODES.get(error.code, (_OPENAI_TYPE_BY_STATUS.get(error.status, fallback_type), error.code))
-    inner = {"message": error.message, "type": kind, "param": error.fields.get("param"), "code": code}
-    return orjson.dumps({"error": inner, "request_id": request_id})

@@ -11,8 +11,7 @@ from omni.gateway.config import GatewayConfig
 from omni.gateway.errors import error_body, error_headers
 from omni.gateway.exchange import Exchange
 from omni.gateway.ledger import Ledger, Refused, Ticket, give_back, one_request
-from omni.gateway.logs import Logger
-from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.observers import Observers
 from omni.gateway.public import PublicPages
 from omni.gateway.relay import outcome_of, passed_headers, relay
 from omni.gateway.routes import Route
@@ -20,6 +19,7 @@ from omni.gateway.trace import Trace
 from omni.gateway.upstream import BackendPool, BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError, Unavailable
+from omni.telemetry.spans import RequestSpans
 
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
 _FORWARDED = (b"content-type", b"accept", b"idempotency-key")
@@ -31,15 +31,16 @@ class Pipeline:
 
     def __init__(
         self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, backends: BackendPool, pages: PublicPages,
-        metrics: GatewayMetrics, logger: Logger,
+        observers: Observers,
     ) -> None:  # fmt: skip
         self._config = config
         self._auth = auth
         self._ledger = ledger
         self._backends = backends
         self._pages = pages
-        self._metrics = metrics
-        self._logger = logger
+        self._metrics = observers.metrics
+        self._logger = observers.logger
+        self._spans = observers.spans
         self._loop = asyncio.get_running_loop()
         self._proxies = tuple(ip_network(network) for network in config.trusted_proxies)
         self._timeout_micros = int(config.request_timeout_seconds * 1_000_000)
@@ -140,7 +141,7 @@ class Pipeline:
     async def _forward(self, exchange: Exchange, caller: Caller, body: bytes, at_micros: int) -> BackendResponse:
         deadline_micros = at_micros + self._timeout_micros
         headers = exchange.headers
-        trace = exchange.trace = Trace(headers.get(b"traceparent"))
+        trace = exchange.trace = Trace(headers.get(b"traceparent"), self._spans)
         key = caller.key
         principal = Principal(
             exchange.request_uuid, key.tenant_id, key.project_id, key.mode, caller.plan.storage_bytes, deadline_micros
@@ -185,13 +186,15 @@ class Pipeline:
             exchange.connection.abort()  # a part of an answer is out: only cutting it says that it failed
             return
         shaped = exchange.route is not None and exchange.route.openai_shaped
-        content_type, body = error_body(error, exchange.request_id, self._config.docs_base, openai_shaped=shaped)
+        content_type, body = error_body(error, exchange.request_id, openai_shaped=shaped)
         exchange.respond(error.status, content_type + error_headers(error) + headers, body)
 
     def _done(self, exchange: Exchange) -> None:
         seconds = self._loop.time() - exchange.started_at
         route_name = exchange.route.name if exchange.route is not None else ""
         self._metrics.request_done(route_name, exchange.status, seconds)
+        if self._spans is not None:
+            _export_span(self._spans, exchange, seconds)
         if exchange.status >= 500 or seconds > self._config.slow_request_seconds:
             trace = exchange.trace
             self._logger.info(
@@ -204,6 +207,17 @@ class Pipeline:
                 span_id=trace.span_id.decode("ascii") if trace else None,
             )
         exchange.connection.finished(exchange)
+
+
+def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float) -> None:
+    trace = exchange.trace
+    if trace is None:  # it was never forwarded
+        trace = exchange.trace = Trace(exchange.headers.get(b"traceparent"), spans)
+    if trace.sampled:
+        route = exchange.route.endpoint.template if exchange.route is not None else None
+        end_nanos = unix_micros() * 1_000
+        start_nanos = end_nanos - int(seconds * 1_000_000_000)
+        spans.export(trace.server_span(exchange.method, route, exchange.status, start_nanos, end_nanos))
 
 
 def _unrecorded() -> Unavailable:

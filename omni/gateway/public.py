@@ -1,12 +1,13 @@
-"""What the public port answers without a key: liveness, readiness and the API description."""
+"""What the public port answers without a key: liveness, readiness, the API description and static pages."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import orjson
 
+from omni.contracts.docs import page_headers
 from omni.gateway.errors import JSON, MethodNotAllowed
 from omni.gateway.exchange import Exchange
 from omni.gateway.routes import Routes
@@ -29,13 +30,18 @@ def readiness(checks: dict[str, bool]) -> tuple[int, bytes]:
 LIVE_BODY = b'{"status":"live"}'
 
 
+def _header_lines(html: bytes) -> bytes:
+    return b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in page_headers(html).items())
+
+
 class PublicPages:
     """Answers every path that is not an API route."""
 
-    def __init__(self, routes: Routes, backends: BackendPool, checks: Checks) -> None:
+    def __init__(self, routes: Routes, backends: BackendPool, checks: Checks, static: Mapping[str, bytes]) -> None:
         self._routes = routes
         self._backends = backends
         self._checks = checks
+        self._static = {path.encode("ascii"): (_header_lines(html), html) for path, html in static.items()}
         self._loop = asyncio.get_running_loop()
         self._openapi = b""
         self._openapi_until = 0.0
@@ -44,12 +50,15 @@ class PublicPages:
     async def answer(self, exchange: Exchange) -> None:
         """Raises NotFound or MethodNotAllowed for what is no page either."""
         path = exchange.path
-        if path not in (b"/livez", b"/readyz", b"/openapi.json"):
+        static = self._static.get(path)
+        if static is None and path not in (b"/livez", b"/readyz", b"/openapi.json"):
             self._routes.match(exchange.method, path)
             return
         if exchange.method != b"GET":
             raise MethodNotAllowed("GET")
-        if path == b"/livez":
+        if static is not None:
+            exchange.respond(200, *static)
+        elif path == b"/livez":
             exchange.respond(200, JSON, LIVE_BODY)
         elif path == b"/readyz":
             status, body = readiness(self._checks())

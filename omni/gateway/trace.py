@@ -5,22 +5,47 @@ from __future__ import annotations
 import os
 import re
 
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
+from omni.telemetry.spans import RequestSpan, RequestSpans
+
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
 
 class Trace:
     """The trace that a request belongs to and the gateway's own span in it."""
 
-    __slots__ = ("flags", "span_id", "trace_id")
+    __slots__ = ("flags", "parent_id", "span_id", "trace_id")
 
-    def __init__(self, traceparent: bytes | None) -> None:
+    def __init__(self, traceparent: bytes | None, spans: RequestSpans | None = None) -> None:
         match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+        self.parent_id: bytes | None
         if match is None:
             random = os.urandom(24).hex().encode("ascii")
-            self.trace_id, self.flags, self.span_id = random[:32], b"01", random[32:]
+            self.trace_id, self.span_id, self.parent_id = random[:32], random[32:], None
+            self.flags = b"01" if spans is None or spans.samples(int(self.trace_id, 16)) else b"00"
         else:
-            self.trace_id, self.flags, self.span_id = match[1], match[2], os.urandom(8).hex().encode("ascii")
+            self.trace_id, self.parent_id, self.flags = match[1], match[2], match[3]
+            self.span_id = os.urandom(8).hex().encode("ascii")
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the span is to be exported: what the client said, or the ratio where the trace begins here."""
+        return bool(int(self.flags, 16) & 1)
 
     def header(self) -> bytes:
         """The `traceparent` value for what the gateway calls."""
         return b"00-%b-%b-%b" % (self.trace_id, self.span_id, self.flags)
+
+    def server_span(
+        self, method: bytes, route: str | None, status: int, start_nanos: int, end_nanos: int
+    ) -> RequestSpan:
+        """The gateway's span of a request that is over."""
+        return RequestSpan(
+            int(self.trace_id, 16),
+            int(self.span_id, 16),
+            int(self.parent_id, 16) if self.parent_id is not None else None,
+            method.decode("latin-1"),
+            route,
+            status,
+            start_nanos,
+            end_nanos,
+        )

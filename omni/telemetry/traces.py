@@ -20,6 +20,16 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 
+def process_resource(process: str, version: str) -> Resource:
+    """What every span of a process says of it."""
+    return Resource.create({"service.name": f"omni-{process}", "service.version": version}, SCHEMA_URL)
+
+
+def otlp_exporter(endpoint: str) -> OTLPSpanExporter:
+    """Sends to a collector's OTLP/HTTP base URL."""
+    return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+
+
 class ServerSpan:
     """The span of one request."""
 
@@ -42,11 +52,10 @@ class Tracing:
 
     def __init__(self, process: str, version: str, otlp_endpoint: str | None, sample_ratio: float = 1.0) -> None:
         sampler = ParentBased(TraceIdRatioBased(sample_ratio)) if otlp_endpoint else ALWAYS_OFF
-        resource = Resource.create({"service.name": f"omni-{process}", "service.version": version}, SCHEMA_URL)
+        resource = process_resource(process, version)
         self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
         if otlp_endpoint:
-            exporter = OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces", timeout=5)
-            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+            self._provider.add_span_processor(BatchSpanProcessor(otlp_exporter(otlp_endpoint)))
         self._tracer = self._provider.get_tracer("omni", version, SCHEMA_URL)
         self._propagator = TraceContextTextMapPropagator()
 

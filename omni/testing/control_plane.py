@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,12 +82,6 @@ def build_control_plane(
         {},
         Tracing("test", "test", None),
         HttpMetrics(CollectorRegistry()),
-        _no_lifespan,
     )
     by_name = {task.name: task for task in tasks}
     return ControlPlane(app, routers, database, system_database, redis, master_key, passwords, clock, mailbox, by_name)
-
-
-@asynccontextmanager
-async def _no_lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    yield

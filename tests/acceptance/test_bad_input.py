@@ -68,6 +68,16 @@ def refused(response: httpx2.Response, status: int, code: str) -> None:
     assert error["doc_url"].endswith(f"#{code}")
 
 
+def test_doc_urls_lead_to_a_heading_on_both_doors(platform: Platform) -> None:
+    for door, path in ((platform.gateway, "/v1/models"), (platform.console, "/api/tenants")):
+        problem = httpx2.get(door + path, trust_env=False).json()
+        url = problem.get("error", problem)["doc_url"]
+        page = httpx2.get(door + url, trust_env=False)
+        assert page.status_code == 200, url
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert f'id="{url.partition("#")[2]}"' in page.text
+
+
 SERIES, OCR, JSON = "/v1/forecasts", "/v1/vision/ocr", {"content-type": "application/json"}
 NAN = b'{"series": {"values": [1, 2, 3, 4, NaN, 6, 7, 8, 9], "frequency": "daily"}, "horizon": 3}'
 EMPTY = {"series": {"values": [], "frequency": "daily"}, "horizon": 3}

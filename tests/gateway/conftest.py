@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from omni.gateway.app import Gateway
 from omni.gateway.config import GatewayConfig
+from omni.telemetry.spans import RequestSpans
 from tests.gateway.support import SECRET, ControlPlane, FakeBackend, RecordingLogger, RedisServer, eventually
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -105,9 +106,9 @@ async def start_gateway(
     """Starts gateways with changed settings, and drains them after the test."""
     started: list[Gateway] = []
 
-    async def start(redis_url: str, **changes: Any) -> Gateway:
+    async def start(redis_url: str, spans: RequestSpans | None = None, **changes: Any) -> Gateway:
         config = make_config(redis_url, backend_server[1], changes.pop("spool_dir", tmp_path / "spool"), **changes)
-        gateway = Gateway(config, CollectorRegistry(), logger)
+        gateway = Gateway(config, CollectorRegistry(), logger, spans)
         await gateway.start()
         started.append(gateway)
         return gateway

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
@@ -40,13 +39,11 @@ def create_app(
     checks: dict[str, Check],
     tracing: Tracing,
     metrics: HttpMetrics,
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     """An application with problems, request ids, limits, `/livez`, `/readyz` and the given routers."""
     app = FastAPI(
         title=settings.title,
         version=settings.version,
-        lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         responses=PROBLEM_RESPONSES,

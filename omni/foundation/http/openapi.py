@@ -22,7 +22,7 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
                         "title": _TEXT,
                         "status": {"type": "integer"},
                         "detail": {**_TEXT, "description": "What is wrong and what to do."},
-                        "code": {**_TEXT, "description": "Stable; see docs/errors.md."},
+                        "code": {**_TEXT, "description": "Stable; see /docs/errors."},
                         "request_id": _TEXT,
                         "doc_url": _TEXT,
                     },

@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from omni.contracts.docs import doc_url
 from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.openai_errors import openai_error
 from omni.foundation.db.sessions import is_lock_timeout
 from omni.foundation.http.json import JSONBytes
 from omni.foundation.http.request_ids import request_id_of
@@ -22,7 +24,6 @@ from omni.kit.errors import InvalidInput, OmniError
 
 _CODES_OF_STATUS = {404: "unknown_route", 405: "method_not_allowed"}
 _OPENAI_ROUTES = frozenset((e.method, e.template) for e in ENDPOINTS if e.openai_shaped)
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 log = structlog.stdlib.get_logger("omni.http")
 
@@ -49,26 +50,21 @@ def problem_of(error: OmniError) -> Problem:
 def problem_response(request: Request, problem: Problem) -> Response:
     """The response, in the shape that the route promises."""
     request_id = request_id_of(request)
-    doc_url = f"/docs/errors#{problem.code}"
+    url = doc_url(problem.code)
     if _is_openai_shaped(request):
-        kind = _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
-        error = {
-            "message": problem.detail,
-            "type": kind,
-            "param": problem.extra.get("param"),
-            "code": problem.code,
-            "request_id": request_id,
-            "doc_url": doc_url,
-        }
-        return JSONBytes({"error": error}, problem.status, dict(problem.headers))
+        param = problem.extra.get("param")
+        document = openai_error(
+            problem.status, problem.code, problem.detail, param=param, request_id=request_id, doc_url=url
+        )
+        return JSONBytes(document, problem.status, dict(problem.headers))
     body: dict[str, Any] = {
-        "type": doc_url,
+        "type": url,
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
         "request_id": request_id,
-        "doc_url": doc_url,
+        "doc_url": url,
         **problem.extra,
     }
     return JSONBytes(body, problem.status, dict(problem.headers), media_type="application/problem+json")

@@ -1,0 +1,30 @@
+"""The pages, rendered from the Markdown beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+
+
+def errors_page() -> bytes:
+    """Every error code with its cause and remedy, as HTML; each code is the id of its heading."""
+    return _render((FOLDER / "errors.md").read_text("utf-8"))
+
+
+def _render(markdown: str) -> bytes:
+    """A whole page. The first heading is its title; the others can be linked to by their text."""
+    parser = MarkdownIt("commonmark", {"html": False})
+    tokens = parser.parse(markdown)
+    headings = [
+        (token, tokens[index + 1].content) for index, token in enumerate(tokens) if token.type == "heading_open"
+    ]
+    for token, text in headings[1:]:
+        token.attrSet("id", text)
+    body = Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - our own text, raw HTML is off
+    templates = Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(["html"]))
+    return templates.get_template("page.html").render(title=headings[0][1], body=body).encode("utf-8")
