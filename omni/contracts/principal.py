@@ -32,6 +32,8 @@ class Principal:
     """What the tenant may store in all; None = unlimited."""
     deadline_micros: int
     """Unix microseconds; the principal is not accepted later than this, and no answer is worth anything after it."""
+    models: frozenset[str] | None = None
+    """Names of the models that may be asked for; None = all."""
 
     def sign(self, secret: bytes) -> str:
         """The header value: base64url JSON, a dot, base64url HMAC-SHA256."""
@@ -44,6 +46,7 @@ class Principal:
                     "mode": self.mode,
                     "storage_bytes_limit": self.storage_bytes_limit,
                     "deadline_micros": self.deadline_micros,
+                    "models": None if self.models is None else sorted(self.models),
                 }
             )
         )
@@ -66,4 +69,5 @@ class Principal:
             mode=row["mode"],
             storage_bytes_limit=row["storage_bytes_limit"],
             deadline_micros=row["deadline_micros"],
+            models=None if row.get("models") is None else frozenset(row["models"]),
         )

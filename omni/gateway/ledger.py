@@ -76,11 +76,8 @@ class Ledger:
         self._recent: deque[tuple[float, tuple[Argument, ...]]] = deque()
         self._replay_wanted = asyncio.Event()
 
-    async def admit(self, caller: Caller, events: EventTemplate, request_id: str, at_micros: int, model: str) -> Ticket:  # noqa: ARG002
-        """Checks and reserves at every level. Raises Refused.
-
-        `model` is where a plan's list of models will be enforced; it is empty until bodies are read.
-        """
+    async def admit(self, caller: Caller, events: EventTemplate, request_id: str, at_micros: int) -> Ticket:
+        """Checks and reserves at every level. Raises Refused."""
         limits = caller.limits(at_micros)
         ticket = Ticket(request_id, at_micros, limits, events)
         try:

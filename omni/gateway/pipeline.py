@@ -86,7 +86,7 @@ class Pipeline:
         caller = await self._authenticate(exchange, route)
         body = exchange.body_parts[0] if exchange.complete and len(exchange.body_parts) == 1 else await exchange.body()
         at_micros = unix_micros()
-        ticket = await self._ledger.admit(caller, caller.events(route), exchange.request_id, at_micros, model="")
+        ticket = await self._ledger.admit(caller, caller.events(route), exchange.request_id, at_micros)
         try:
             await self._forward_and_settle(exchange, caller, body, ticket)
         finally:
@@ -144,7 +144,13 @@ class Pipeline:
         trace = exchange.trace = Trace(headers.get(b"traceparent"), self._spans)
         key = caller.key
         principal = Principal(
-            exchange.request_uuid, key.tenant_id, key.project_id, key.mode, caller.plan.storage_bytes, deadline_micros
+            exchange.request_uuid,
+            key.tenant_id,
+            key.project_id,
+            key.mode,
+            caller.plan.storage_bytes,
+            deadline_micros,
+            caller.plan.models,
         ).sign(self._config.principal_secret)
         passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in _FORWARDED if name in headers])
         if body or exchange.method == b"POST":

@@ -27,6 +27,7 @@ class Backend:
     app: FastAPI
     tenant_id: UUID = field(default_factory=uuid7)
     storage_bytes_limit: int | None = None
+    models: frozenset[str] | None = None
 
     async def send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """The response to a signed request; `request` is httpx2's (json, content, files, headers, params)."""
@@ -47,6 +48,7 @@ class Backend:
             mode="test",
             storage_bytes_limit=self.storage_bytes_limit,
             deadline_micros=unix_micros() + int(deadline_seconds * 1_000_000),
+            models=self.models,
         ).sign(SECRET)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omni.inference.runtime.call import Call
 from omni.kit.errors import InvalidInput, NotFound
 
 
@@ -39,13 +40,21 @@ MINILM = EmbeddingModel(
 EMBEDDING_MODELS = {MINILM.name: MINILM}
 
 
-def embedding_model(name: str) -> EmbeddingModel:
-    """The model of that name. Raises NotFound `model_not_found` with the names that there are."""
-    model = EMBEDDING_MODELS.get(name)
-    if model is None:
-        names = ", ".join(sorted(EMBEDDING_MODELS))
+def allowed_models(call: Call) -> list[EmbeddingModel]:
+    """The models that the caller's plan lets it ask for."""
+    allowed = call.principal.models
+    return [model for model in EMBEDDING_MODELS.values() if allowed is None or model.name in allowed]
+
+
+def embedding_model(call: Call, name: str) -> EmbeddingModel:
+    """The model of that name. Raises NotFound `model_not_found` with the allowed names; one that the plan does not have
+    answers like one that does not exist.
+    """
+    models = {model.name: model for model in allowed_models(call)}
+    if name not in models:
+        names = ", ".join(sorted(models)) or "none on this plan"
         raise NotFound("model_not_found", f"There is no such model. Models: {names}.", param="model")
-    return model
+    return models[name]
 
 
 def require_fit(model: EmbeddingModel, tokens: int, name: str = "The text") -> None:

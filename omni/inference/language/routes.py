@@ -21,15 +21,15 @@ def router(service: LanguageService, caller: CallerDependency) -> APIRouter:
     """`/v1/models`, `/v1/embeddings` and `/v1/text/sentiment`."""
     routes = APIRouter(route_class=MeteredRoute, tags=["Language"])
 
-    @routes.get("/v1/models", summary="List the models", dependencies=[Depends(caller)])
-    async def list_models() -> ModelList:
+    @routes.get("/v1/models", summary="List the models")
+    async def list_models(call: Call = Depends(caller)) -> ModelList:
         """The models that `POST /v1/embeddings` can ask for, in OpenAI's shape."""
-        return service.models()
+        return service.models(call)
 
-    @routes.get("/v1/models/{model}", summary="Look up a model", dependencies=[Depends(caller)])
-    async def get_model(model: str) -> Model:
+    @routes.get("/v1/models/{model}", summary="Look up a model")
+    async def get_model(model: str, call: Call = Depends(caller)) -> Model:
         """One model. 404 `model_not_found` lists the names that there are."""
-        return service.model(model)
+        return service.model(call, model)
 
     @routes.post("/v1/embeddings", summary="Embed texts")
     async def create_embeddings(body: EmbeddingsRequest, call: Call = Depends(caller)) -> EmbeddingsResponse:

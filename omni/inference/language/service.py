@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omni.inference.language.embedder import Embedder
-from omni.inference.language.models import EMBEDDING_MODELS, EmbeddingModel, embedding_model, require_fit
+from omni.inference.language.models import EmbeddingModel, allowed_models, embedding_model, require_fit
 from omni.inference.language.schemas import (
     Embedding,
     EmbeddingsRequest,
@@ -39,13 +39,13 @@ class LanguageService:
         self._pool = pool
         self._vader: LazyEngine[Vader] = LazyEngine("omni.inference.language.vader", lambda module: module.Vader())
 
-    def models(self) -> ModelList:
-        """The models that embeddings can ask for."""
-        return ModelList(data=[_to_api_model(model) for model in EMBEDDING_MODELS.values()])
+    def models(self, call: Call) -> ModelList:
+        """The models that the caller can ask for."""
+        return ModelList(data=[_to_api_model(model) for model in allowed_models(call)])
 
-    def model(self, name: str) -> Model:
+    def model(self, call: Call, name: str) -> Model:
         """One model. Raises NotFound `model_not_found`."""
-        return _to_api_model(embedding_model(name))
+        return _to_api_model(embedding_model(call, name))
 
     async def embed(self, call: Call, request: EmbeddingsRequest) -> EmbeddingsResponse:
         """The vectors of all inputs.
@@ -53,7 +53,7 @@ class LanguageService:
         Raises NotFound `model_not_found` and InvalidInput `dimensions_not_supported`, `input_empty`, `input_too_long`
         or `token_id_out_of_range`.
         """
-        model = embedding_model(request.model)
+        model = embedding_model(call, request.model)
         if request.dimensions not in (None, model.dimensions):
             raise InvalidInput(
                 "dimensions_not_supported",

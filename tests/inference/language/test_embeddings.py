@@ -155,3 +155,14 @@ def test_batches_stay_within_their_budget() -> None:
     batches = list(batches_by_length(lengths, 512))
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     assert all(max(lengths[i] for i in batch) * len(batch) <= 512 for batch in batches)
+
+
+async def test_a_model_that_the_plan_does_not_have_answers_like_none(engines: Backend) -> None:
+    without = Backend(engines.app, models=frozenset({"another"}))
+    assert (await without.send("GET", "/v1/models")).json()["data"] == []
+    refused = await without.post("/v1/embeddings", {"model": MODEL, "input": "x"})
+    unknown = await without.post("/v1/embeddings", {"model": "gpt-unknown", "input": "x"})
+    assert refusal(refused) == refusal(unknown) == (404, "model_not_found")
+    assert (await without.send("GET", f"/v1/models/{MODEL}")).status_code == 404
+    with_it = Backend(engines.app, models=frozenset({MODEL}))
+    assert (await with_it.post("/v1/embeddings", {"model": MODEL, "input": "x"})).status_code == 200
