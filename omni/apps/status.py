@@ -18,6 +18,8 @@ from omni.kit.clock import SystemClock
 from omni.portal.status.routes import routes
 
 PROBE_SECONDS = 15.0
+FIRST_PROBE_SECONDS = 5.0
+"""What starts together with us is not down only because it is still starting."""
 FORGET_EVERY = timedelta(hours=6)
 
 
@@ -58,6 +60,7 @@ def probe_urls(text: str) -> dict[str, str]:
 
 async def _probe_forever(service: StatusService) -> None:
     forget_in = 0.0
+    await asyncio.sleep(FIRST_PROBE_SECONDS)
     async with httpx2.AsyncClient(trust_env=False, follow_redirects=False) as client:
         while True:
             await service.probe_all(client)
