@@ -20,6 +20,7 @@ from omni.apps.embedded.launch import free_port
 
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
+NOTICED_SECONDS = 1.5
 Found = TypeVar("Found")
 COMMAND = (sys.executable, "-m", "omni.apps.cli.main")
 
@@ -111,12 +112,25 @@ class Platform:
                 return False
         return True
 
+    def wait_until_steady(self, when: str) -> None:
+        """Every process has been ready for longer than they take to notice that a service is gone."""
+        ready_since: list[float] = []
+
+        def steady() -> bool:
+            if not self.ready():
+                ready_since.clear()
+                return False
+            ready_since.append(time.monotonic())
+            return ready_since[-1] - ready_since[0] > NOTICED_SECONDS
+
+        until(steady, 60, f"the platform is ready {when}")
+
     def kill(self, name: str) -> None:
         """kill -9 of one process; returns once another one has taken its place and all is well."""
         pid = self.run_file()["pids"][name]
         os.kill(pid, signal.SIGKILL)
         until(lambda: self.run_file()["pids"].get(name) not in (None, pid), 30, f"{name} is started again")
-        until(self.ready, 60, f"the platform is ready after the death of {name}")
+        self.wait_until_steady(f"after the death of {name}")
 
     def kill_everything(self) -> None:
         """kill -9 of the supervisor and of all that descends from it, at once."""
