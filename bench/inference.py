@@ -1,12 +1,11 @@
 """Embeddings per second through the endpoint's own path: tokenize, batch, embed on all cores.
 
-python -m bench.inference
+make bench-inference
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import tempfile
 import time
@@ -92,12 +91,3 @@ def run() -> list[Bar]:
     """All figures."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(measure(Path(folder)))
-
-
-def main() -> None:
-    """Print the figures as JSON."""
-    print(json.dumps(run(), indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Hybrid search over 50,000 chunks: latency with the query's embedding included, and recall of the vector index.
 
-    python -m bench.retrieval
+    make bench-retrieval
 
 One collection of 50,000 chunks of made-up but word-like text (words of the model's vocabulary, drawn by Zipf's law,
 seeded), and a second one of 12,500 beside it in the same indexes. One chunk in 25 has its real vector, the others
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import os
 import subprocess
 import tempfile
@@ -206,12 +205,3 @@ def run() -> list[Bar]:
     """All figures."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(measure(Path(folder)))
-
-
-def main() -> None:
-    """Print the figures as JSON."""
-    print(json.dumps(run(), indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,6 @@ by rounding once, half-even, to the currency's ISO 4217 exponent.
 from __future__ import annotations
 
 NANO_DIGITS = 9
-NANOS_PER_UNIT = 10**NANO_DIGITS
 
 # ISO 4217 exponents of the currencies that Omni can bill in.
 CURRENCY_EXPONENTS = {

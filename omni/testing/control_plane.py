@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -44,6 +44,8 @@ class ControlPlane:
     clock: ManualClock
     mailbox: MailBox
     tasks: dict[str, Task]
+    delivered: list[Message] = field(default_factory=list)
+    """Every message that left the outbox."""
 
     def client(self) -> httpx2.AsyncClient:
         """A client of the application; no socket is opened."""
@@ -59,6 +61,7 @@ class ControlPlane:
         async with self.system_database.session() as session:
             while await relay_batch(session, keep):
                 pass
+        self.delivered.extend(messages)
         for message in messages:
             await self.run_one(message)
         return messages

@@ -12,9 +12,17 @@ class MailBox:
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
+        self._refusals = 0
 
     async def send(self, mail: Mail) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            raise OSError("the mail server refused")
         self.sent.append(mail)
+
+    def refuse_next(self) -> None:
+        """The next mail fails like a mail server that is away."""
+        self._refusals += 1
 
     def to(self, email: str) -> list[Mail]:
         """What was sent to an address, in order."""

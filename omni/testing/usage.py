@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -29,8 +28,3 @@ def usage_event(tenant_id: UUID, moment: datetime | None = None, mode: Mode = "l
         duration_micros=1_500,
         quantities=quantities or {REQUESTS: 1, INPUT_TOKENS: 7, COMPUTE_MS: 3},
     )
-
-
-def with_quantities(event: UsageEvent, **quantities: int) -> UsageEvent:
-    """The same event with other quantities."""
-    return replace(event, quantities=quantities)

@@ -76,7 +76,7 @@ async def test_connections_never_carry_a_tenant_over(database_address: DatabaseA
     for tenant in tenants:
         async with crowd.write(tenant) as session:
             await session.execute(INSERT, {"t": tenant, "i": uuid4()})
-    foreign = await asyncio.gather(*(_visitor(crowd, tenants, seed) for seed in range(40)))
+    foreign = await asyncio.gather(*(visit(crowd, tenants, seed, 50) for seed in range(40)))
     assert sum(foreign) == 0
     for tenant in tenants:
         async with crowd.write(tenant) as session:
@@ -84,9 +84,10 @@ async def test_connections_never_carry_a_tenant_over(database_address: DatabaseA
     await crowd.close()
 
 
-async def _visitor(crowd: Database, tenants: list[UUID], seed: int) -> int:
+async def visit(crowd: Database, tenants: list[UUID], seed: int, times: int) -> int:
+    """Transactions as random tenants, with errors and cancellations; returns how many foreign rows were seen."""
     chance, foreign = random.Random(seed), 0
-    for _ in range(50):
+    for _ in range(times):
         tenant = chance.choice(tenants)
         try:
             async with asyncio.timeout(chance.choice((None, None, 0.002))):

@@ -8,6 +8,7 @@ from omni.domains.identity import repository, rules, service
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.sessions import Database
 from omni.foundation.mail import Mail, Mailer
+from omni.foundation.outbox.messages import first_time
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import Clock
 
@@ -20,14 +21,16 @@ def tasks(database: Database, mailer: Mailer, master_key: MasterKey, console_url
     secret = service.verification_secret(master_key)
 
     async def send_verification(delivery: Delivery) -> None:
-        """Mails the token. A mail that is sent twice carries the same Message-ID."""
+        """Mails the token, once: what was sent is recorded as it is handed over. Only a crash in between sends it
+        again, with the same Message-ID.
+        """
         verification_id = delivery.uuid("verification_id")
         async with database.shared() as session:
             user = await repository.open_verification(session, verification_id, clock.now())
-        if user is not None:
-            token = service.verification_token(secret, verification_id)
-            text = _verification_text(token, console_url)
-            await mailer.send(Mail(str(delivery.message_id), user.email, "Confirm your e-mail address", text))
+            if user is not None and await first_time(session, delivery.message_id):
+                token = service.verification_token(secret, verification_id)
+                text = _verification_text(token, console_url)
+                await mailer.send(Mail(str(delivery.message_id), user.email, "Confirm your e-mail address", text))
 
     async def forget_ended(_delivery: Delivery) -> None:
         now = clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from ipaddress import ip_network
 
 from omni.contracts.endpoints import SCOPES
@@ -16,7 +16,6 @@ ALL_SCOPES = "*"
 MAX_NETWORKS = 50
 PREFIX_CHARS = 14
 SUFFIX_CHARS = 4
-MAX_OVERLAP = timedelta(days=7)
 
 SECRET_PATTERN = r"\b(omni_(?:live|test)_[0-9A-Za-z]{36})\b"  # noqa: S105
 """Finds keys in text, for secret scanners."""

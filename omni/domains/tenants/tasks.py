@@ -9,6 +9,7 @@ from omni.domains.tenants.service import invitations, snapshots
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.sessions import Database
 from omni.foundation.mail import Mail, Mailer
+from omni.foundation.outbox.messages import first_time
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import Clock
 
@@ -24,16 +25,18 @@ def tasks(
             await snapshots.publish_snapshot(session, redis)
 
     async def send_invitation(delivery: Delivery) -> None:
-        """Mails the token. A mail that is sent twice carries the same Message-ID."""
+        """Mails the token, once: what was sent is recorded as it is handed over. Only a crash in between sends it
+        again, with the same Message-ID.
+        """
         tenant_id, invitation_id = delivery.uuid("tenant_id"), delivery.uuid("invitation_id")
-        async with database.read(tenant_id) as session:
+        async with database.write(tenant_id) as session:
             tenant = await repository.tenant(session)
             invitation = await repository.pending_invitation(session, invitation_id, clock.now())
-        if tenant is None or invitation is None:
-            return
-        token = invitations.invitation_token(secret, tenant_id, invitation_id)
-        text = _invitation_text(tenant.name, str(invitation.role), token, console_url)
-        await mailer.send(Mail(str(delivery.message_id), invitation.email, f"Join {tenant.name} on Omni", text))
+            if tenant is None or invitation is None or not await first_time(session, delivery.message_id):
+                return
+            token = invitations.invitation_token(secret, tenant_id, invitation_id)
+            text = _invitation_text(tenant.name, str(invitation.role), token, console_url)
+            await mailer.send(Mail(str(delivery.message_id), invitation.email, f"Join {tenant.name} on Omni", text))
 
     return [Task(snapshots.PUBLISH_SNAPSHOT, publish_snapshot), Task(invitations.SEND_INVITATION, send_invitation)]
 

@@ -9,7 +9,7 @@ SystemSession  all tenants; made only by omni.foundation.db.system_session
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -148,11 +148,6 @@ def constraint_name(error: IntegrityError) -> str | None:
     """The constraint that refused a row."""
     cause: Any = error.orig.__cause__ if error.orig else None
     return getattr(cause, "constraint_name", None)
-
-
-def to_dict(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
-    """A row as a plain dictionary with string keys."""
-    return {str(key): value for key, value in row.items()}
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

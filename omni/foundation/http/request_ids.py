@@ -13,8 +13,6 @@ from omni.kit.ids import uuid7
 from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 
-REQUEST_ID_HEADER = "x-request-id"
-
 
 def request_id_of(request: Request) -> str:
     """The id that this request is known by; the same that its response carries."""
