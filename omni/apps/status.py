@@ -40,11 +40,15 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     metrics = serve_metrics(
         settings.metrics_host, settings.metrics_port, registry, lambda: (server.started, b'{"status":"ok"}')
     )
-    await stop.wait()
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopping, probing}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     probing.cancel()
     await server.stop()
     metrics.shutdown()
     history.close()
+    if not stop.is_set():
+        probing.result()  # it does not end by itself: let its error end the process, which is then started again
 
 
 def probe_urls(text: str) -> dict[str, str]:

@@ -58,8 +58,7 @@ class Pump:
         waking = asyncio.create_task(self._listen(stop))
         await asyncio.gather(*(loop.run(stop) for loop in loops))
         waking.cancel()
-        with suppress(asyncio.CancelledError):
-            await waking
+        await asyncio.gather(waking, return_exceptions=True)
         while await self._drain_round() or await self._relay_round():
             pass
 
