@@ -14,7 +14,5 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Its home has spaces and is longer than a Unix socket's path may be."""
     home = tmp_path_factory.mktemp("a home") / ("with a very long name " * 5) / ("and deep " * 5)
     home.mkdir(parents=True)
-    started = Platform(home)
-    started.start()
-    yield started
-    assert started.stop() == 0
+    with Platform(home) as started:
+        yield started

@@ -47,6 +47,14 @@ class Platform:
     console_port: int = field(default_factory=free_port)
     first_access: dict[str, str] = field(default_factory=dict)
 
+    def __enter__(self) -> Platform:
+        self.start()
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_rest: object) -> None:
+        code = self.stop()
+        assert error is not None or code == 0, f"omni up ended with {code}"
+
     def start(self) -> None:
         """Returns once run.json is there."""
         run_file = self.home / "run.json"
@@ -59,7 +67,11 @@ class Platform:
                 raise AssertionError(f"omni up ended with {self.process.returncode}")
             return run_file.exists()
 
-        until(ready, START_SECONDS, "run.json")
+        try:
+            until(ready, START_SECONDS, "run.json")
+        except AssertionError:
+            self.stop()
+            raise
         self.first_access = self.run_file().get("bootstrap", self.first_access)
 
     def spawn(self) -> subprocess.Popen[bytes]:

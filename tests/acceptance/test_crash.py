@@ -62,10 +62,8 @@ class Load:
 
 @pytest.fixture(scope="module")
 def own_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    started = Platform(tmp_path_factory.mktemp("crash"))
-    started.start()
-    yield started
-    assert started.stop() == 0
+    with Platform(tmp_path_factory.mktemp("crash")) as started:
+        yield started
 
 
 def recorded(platform: Platform) -> set[UUID]:

@@ -111,13 +111,11 @@ def test_it_stops_cleanly_and_starts_again_with_its_state(tmp_path: Path) -> Non
 def test_several_gateways_share_the_port_and_external_services_are_used(
     tmp_path: Path, external: dict[str, str]
 ) -> None:
-    started = Platform(tmp_path / "home", {**external, "OMNI_GATEWAY_WORKERS": "2"})
-    started.start()
-    content = started.run_file()
-    assert {"gateway", "gateway-2"} <= set(content["pids"])
-    assert not {"postgres", "redis"} & set(content["pids"])
-    assert httpx2.get(f"{started.gateway}/readyz", trust_env=False).status_code == 200
-    assert started.stop() == 0
+    with Platform(tmp_path / "home", {**external, "OMNI_GATEWAY_WORKERS": "2"}) as started:
+        content = started.run_file()
+        assert {"gateway", "gateway-2"} <= set(content["pids"])
+        assert not {"postgres", "redis"} & set(content["pids"])
+        assert httpx2.get(f"{started.gateway}/readyz", trust_env=False).status_code == 200
 
 
 def test_the_command_line_tells_what_runs(platform: Platform) -> None:

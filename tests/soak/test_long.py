@@ -40,14 +40,12 @@ async def test_a_hundred_thousand_transactions_on_five_connections(database_addr
 
 @pytest.mark.timeout(1800)
 def test_death_after_death_loses_nothing(tmp_path: Path) -> None:
-    platform = Platform(tmp_path / "home")
-    platform.start()
-    with Load(platform) as load:
-        for round_number in range(CRASH_ROUNDS):
-            for victim in VICTIMS:
-                load.go_on(f"before killing {victim} in round {round_number}")
-                platform.kill(victim)
-        load.go_on("at the end")
-    until(lambda: load.answered <= recorded(platform), 90, "every answered request is recorded")
-    no_differences(platform)
-    assert platform.stop() == 0
+    with Platform(tmp_path / "home") as platform:
+        with Load(platform) as load:
+            for round_number in range(CRASH_ROUNDS):
+                for victim in VICTIMS:
+                    load.go_on(f"before killing {victim} in round {round_number}")
+                    platform.kill(victim)
+            load.go_on("at the end")
+        until(lambda: load.answered <= recorded(platform), 90, "every answered request is recorded")
+        no_differences(platform)
