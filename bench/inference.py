@@ -10,8 +10,8 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import TypedDict
 
+from bench import Bar
 from omni.contracts.principal import Principal
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
@@ -33,16 +33,6 @@ PREDICATES = (
     "costs less than before",
     "is out of date",
 )
-
-
-class Bar(TypedDict):
-    """One figure and what it has to reach; `bar` is None for figures that are only shown."""
-
-    name: str
-    value: float
-    unit: str
-    bar: float | None
-    met: bool
 
 
 def call_of() -> Call:

@@ -18,13 +18,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypedDict
 from uuid import UUID
 
 import numpy as np
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bench import Bar
 from omni.apps.embedded.launch import free_port
 from omni.apps.embedded.postgres import EmbeddedPostgres
 from omni.apps.schema import whole_schema
@@ -50,16 +50,6 @@ WORDS_PER_CHUNK = 120
 REAL_EVERY = 25
 QUERIES, WARM_UP = 400, 40
 P95_BAR_MS, RECALL_BAR = 40.0, 0.95
-
-
-class Bar(TypedDict):
-    """One figure and what it has to reach; `bar` is None for figures that are only shown."""
-
-    name: str
-    value: float
-    unit: str
-    bar: float | None
-    met: bool
 
 
 class Corpus:

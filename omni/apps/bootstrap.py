@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from uuid import UUID
 
 from omni.apps.schema import whole_schema
 from omni.apps.system import open_system_database
@@ -29,11 +28,11 @@ ENTERPRISE = "enterprise"
 
 @dataclass(frozen=True, slots=True)
 class FirstAccess:
-    """The credentials that the first start makes; they are shown once."""
+    """What the first start makes, under the names of run.json; it is shown once. `tenant` is an id."""
 
     operator_email: str
     operator_password: str
-    tenant_id: UUID
+    tenant: str
     live_key: str
     test_key: str
 
@@ -67,4 +66,4 @@ async def _first_access(database: Database) -> FirstAccess:
         inside = await session.enter_tenant(made.tenant_id)
         live = await keys.create_key(inside, NewKey(made.project_id, "First live key", "live"), now)
         test = await keys.create_key(inside, NewKey(made.project_id, "First test key", "test"), now)
-    return FirstAccess(OPERATOR_EMAIL, password, made.tenant_id, live.secret, test.secret)
+    return FirstAccess(OPERATOR_EMAIL, password, str(made.tenant_id), live.secret, test.secret)

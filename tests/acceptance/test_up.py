@@ -51,6 +51,15 @@ def test_a_second_one_on_the_same_home_is_refused(platform: Platform) -> None:
     assert platform.ready()
 
 
+def test_a_demo_beside_a_running_platform_leaves_it_alone(platform: Platform) -> None:
+    before = platform.run_file()
+    done = platform.command("demo", "--up")
+    assert done.returncode == 1
+    assert "already runs" in only_sentence(done.stderr)
+    assert platform.run_file() == before
+    assert platform.ready()
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -60,12 +60,12 @@ def _start(console: Console) -> subprocess.Popen[bytes]:
     """`omni up` as a child, ready. Ends this program when it does not get ready."""
     settings = Settings()
     started = time.monotonic()
-    settings.run_file.unlink(missing_ok=True)
+    earlier = _written_at(settings.run_file)
     platform = subprocess.Popen(
         [sys.executable, "-m", "omni.apps.cli.main", "up"], stdout=subprocess.DEVNULL, start_new_session=True
     )
     with console.status("Starting PostgreSQL, Redis, gateway, backend, console, worker, status …"):
-        while not settings.run_file.exists():
+        while _written_at(settings.run_file) in (None, earlier):
             if platform.poll() is not None:
                 sys.exit(platform.returncode or 1)
             if time.monotonic() - started > START_SECONDS:
@@ -75,6 +75,14 @@ def _start(console: Console) -> subprocess.Popen[bytes]:
             time.sleep(0.05)
     console.print(f"[green]✓[/] The platform is up [dim]({time.monotonic() - started:.1f} s)[/]")
     return platform
+
+
+def _written_at(file: Path) -> int | None:
+    """When the file was written, in nanoseconds; None when it is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _stop(platform: subprocess.Popen[bytes]) -> None:

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from omni.apps.bootstrap import prepare_database
+from omni.apps.bootstrap import FirstAccess, prepare_database
 from omni.apps.embedded.launch import StartupError
 from omni.apps.settings import Settings
 from omni.apps.supervisor.home import Home
-from omni.apps.supervisor.supervisor import Bootstrap, Supervisor
+from omni.apps.supervisor.supervisor import Supervisor
 from omni.foundation.crypto.secrets import InvalidMasterKey
 from omni.foundation.db.migrate import DatabaseUnfit
 from omni.foundation.db.roles import DatabaseAddress
@@ -56,13 +56,8 @@ def run_platform(settings: Settings, on_ready: Callable[[dict[str, Any]], None])
         configure_logs("supervisor", "WARNING")
         master_key = settings.load_master_key()
 
-        async def prepare(database_url: str) -> Bootstrap | None:
-            made = await prepare_database(DatabaseAddress(database_url, master_key))
-            if made is None:
-                return None
-            return Bootstrap(
-                made.operator_email, made.operator_password, str(made.tenant_id), made.live_key, made.test_key
-            )
+        async def prepare(database_url: str) -> FirstAccess | None:
+            return await prepare_database(DatabaseAddress(database_url, master_key))
 
         asyncio.run(Supervisor(settings, home, prepare).run(on_ready))
     finally:

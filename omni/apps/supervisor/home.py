@@ -33,6 +33,8 @@ class Home:
                 f"Another `omni up` already runs on {self.folder}: stop it first, or choose another --home."
             ) from None
 
+        (self.folder / "run.json").unlink(missing_ok=True)  # a killed supervisor's: it would name dead processes
+
     @property
     def logs(self) -> Path:
         return self.folder / "logs"

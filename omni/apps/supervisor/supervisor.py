@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 
+from omni.apps.bootstrap import FirstAccess
 from omni.apps.embedded.launch import StartupError, free_port
 from omni.apps.embedded.postgres import EmbeddedPostgres
 from omni.apps.embedded.redis import EmbeddedRedis
@@ -22,18 +23,7 @@ from omni.apps.supervisor.process import ProcessSpec, SupervisedProcess
 log = structlog.stdlib.get_logger("omni.supervisor")
 
 
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """What the first start makes, so that the platform can be used at once."""
-
-    operator_email: str
-    operator_password: str
-    tenant: str
-    live_key: str
-    test_key: str
-
-
-PrepareDatabase = Callable[[str], Awaitable[Bootstrap | None]]
+PrepareDatabase = Callable[[str], Awaitable[FirstAccess | None]]
 """Given the database's address: migrates it, and makes the first operator and tenant when there are none."""
 
 
@@ -71,7 +61,7 @@ class Supervisor:
     async def _start(self) -> dict[str, Any]:
         ports = Ports.choose(self._settings)
         database_url, redis_url = await self._start_services()
-        bootstrap = await self._prepare_database(database_url)
+        first_access = await self._prepare_database(database_url)
         environment = child_environment(self._settings, ports, database_url, redis_url)
         specs = python_processes(self._settings, ports, environment)
         self._processes = [self._supervised(spec) for spec in specs]
@@ -85,14 +75,8 @@ class Supervisor:
             "redis": redis_url,
             "pids": {},
         }
-        if bootstrap is not None:
-            content["bootstrap"] = {
-                "operator_email": bootstrap.operator_email,
-                "operator_password": bootstrap.operator_password,
-                "tenant": bootstrap.tenant,
-                "live_key": bootstrap.live_key,
-                "test_key": bootstrap.test_key,
-            }
+        if first_access is not None:
+            content["bootstrap"] = asdict(first_access)
         self._run_file = content
         self._write_run_file()
         return content
