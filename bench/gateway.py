@@ -148,6 +148,7 @@ def _config(ports: Sequence[int], spool_dir: Path) -> GatewayConfig:
         backend_urls=(f"http://127.0.0.1:{backend_port}",),
         redis_url=f"redis://127.0.0.1:{redis_port}/0",
         principal_secret=os.urandom(32),
+        credentials_key=os.urandom(32),
         spool_dir=spool_dir,
     )
 

@@ -10,6 +10,7 @@ from omni.apps.system import open_system_database
 from omni.domains.keys import facade as keys
 from omni.domains.keys.contracts import NewKey
 from omni.domains.metering import facade as metering
+from omni.domains.models import facade as models
 from omni.domains.plans import seeds as plan_seeds
 from omni.domains.pricing import facade as pricing
 from omni.domains.tenants import facade as tenants
@@ -48,6 +49,7 @@ async def prepare_database(address: DatabaseAddress) -> FirstAccess | None:
             await plan_seeds.seed(session, now)
             await metering.seed_meters(session)
             await pricing.seed_prices(session)
+            await models.seed(session)
             await metering.ensure_partitions(session, now)
         if await tenants.list_tenants(system, limit=1):
             return None

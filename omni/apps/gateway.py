@@ -35,6 +35,7 @@ def main() -> None:
 def gateway_config(settings: Settings) -> GatewayConfig:
     """The gateway's part of the settings. Raises SettingMissing, InvalidMasterKey."""
     networks = (network.strip() for network in settings.trusted_proxies.split(","))
+    master_key = settings.load_master_key()
     return GatewayConfig(
         host=settings.gateway_host,
         port=settings.gateway_port,
@@ -42,7 +43,8 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         metrics_port=settings.metrics_port,
         backend_urls=(settings.backend_url,),
         redis_url=settings.redis_address(),
-        principal_secret=settings.load_master_key().derive("principal"),
+        principal_secret=master_key.derive("principal"),
+        credentials_key=master_key.derive("gateway-credentials"),
         spool_dir=settings.spool_folder,
         reuse_port=settings.gateway_workers > 1,
         pages={ERRORS_PATH: errors_page()},

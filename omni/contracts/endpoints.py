@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from omni.contracts.routes import Operation
 
 KIB = 1024
 MIB = 1024 * KIB
+
+ErrorShape = Literal["problem", "openai", "anthropic"]
+"""problem+json, or as the clients of these providers read errors."""
 
 SCOPE_INFERENCE = "inference"
 SCOPE_COLLECTIONS_READ = "collections:read"
@@ -21,13 +27,20 @@ class Endpoint:
     template: str
     scope: str
     max_body_bytes: int
-    openai_shaped: bool = False
-    """Errors on this route have OpenAI's shape instead of problem+json."""
+    error_shape: ErrorShape = "problem"
+    operation: Operation | None = None
+    """What is asked of a model that may be a provider's; None = the backend's own."""
+    backend: bool = True
+    """Whether the backend serves this route, too; else only the gateway does."""
 
     @property
     def name(self) -> str:
         """`POST /v1/embeddings`: the name in usage events and metrics."""
         return f"{self.method} {self.template}"
+
+
+def _openai(path: str, operation: Operation, max_body_bytes: int) -> Endpoint:
+    return Endpoint("POST", f"/v1/{path}", SCOPE_INFERENCE, max_body_bytes, "openai", operation, backend=False)
 
 
 _COLLECTIONS = "/v1/collections"
@@ -36,9 +49,23 @@ _DOCUMENTS = "/v1/collections/{collection_id}/documents"
 _DOCUMENT = "/v1/collections/{collection_id}/documents/{document_id}"
 
 ENDPOINTS = (
-    Endpoint("GET", "/v1/models", SCOPE_INFERENCE, 0, openai_shaped=True),
-    Endpoint("GET", "/v1/models/{model}", SCOPE_INFERENCE, 0, openai_shaped=True),
-    Endpoint("POST", "/v1/embeddings", SCOPE_INFERENCE, 4 * MIB, openai_shaped=True),
+    Endpoint("GET", "/v1/models", SCOPE_INFERENCE, 0, error_shape="openai"),
+    Endpoint("GET", "/v1/models/{model}", SCOPE_INFERENCE, 0, error_shape="openai"),
+    Endpoint("POST", "/v1/embeddings", SCOPE_INFERENCE, 4 * MIB, error_shape="openai", operation="embeddings"),
+    _openai("chat/completions", "chat", 32 * MIB),
+    _openai("completions", "completions", 4 * MIB),
+    _openai("responses", "responses", 32 * MIB),
+    _openai("moderations", "moderations", 4 * MIB),
+    _openai("images/generations", "images", MIB),
+    _openai("images/edits", "image_edits", 32 * MIB),
+    _openai("audio/transcriptions", "transcriptions", 26 * MIB),
+    _openai("audio/translations", "translations", 26 * MIB),
+    _openai("audio/speech", "speech", MIB),
+    Endpoint("POST", "/v1/messages", SCOPE_INFERENCE, 32 * MIB, "anthropic", "messages", backend=False),
+    Endpoint(
+        "POST", "/v1/messages/count_tokens", SCOPE_INFERENCE, 32 * MIB, "anthropic", "count_tokens", backend=False
+    ),
+    Endpoint("GET", "/v1/realtime", SCOPE_INFERENCE, 0, "openai", "realtime", backend=False),
     Endpoint("POST", _COLLECTIONS, SCOPE_COLLECTIONS_WRITE, 64 * KIB),
     Endpoint("GET", _COLLECTIONS, SCOPE_COLLECTIONS_READ, 0),
     Endpoint("GET", _COLLECTION, SCOPE_COLLECTIONS_READ, 0),

@@ -13,7 +13,8 @@ PARTITIONS = 16
 DRAIN_GROUP = "drain"
 
 INVALIDATE_CHANNEL = "omni:invalidate"
-"""Pub/sub channel; a message is `key <sha256 hex>`, `tenant <uuid>`, `plan <code>` or `all`."""
+"""Pub/sub channel; a message is `key <sha256 hex>`, `tenant <uuid>`, `plan <code>`, `money <tenant uuid>`,
+`credentials <tenant uuid>`, `routes`, `prices` or `all`."""
 
 SNAPSHOTS_READY = "omni:snapshots:ready"
 """Set by the reconciler once every snapshot is in Redis. Missing = flushed or new: an unknown key proves nothing."""
@@ -40,8 +41,15 @@ def holds_index(partition: int) -> str:
 
 
 def holds_data(partition: int) -> str:
-    """Hash: request id → the UsageEvent (JSON) that the reaper writes when the lease runs out."""
+    """Hash: request id → what the reaper does when the lease runs out, in lines: the UsageEvent (JSON) that it writes;
+    the nano-units charged in it, or nothing; then `<counter> <delta>` for each counter to correct."""
     return f"{tag(partition)}:held"
+
+
+def reaped(partition: int) -> str:
+    """Hash: request id → nano-units charged without the gateway's hold: by the reaper, for a settlement that still
+    comes, or by the settlement of a request that was admitted without Redis, so that it counts once."""
+    return f"{tag(partition)}:reaped"
 
 
 def counters_ready(partition: int) -> str:
@@ -49,14 +57,42 @@ def counters_ready(partition: int) -> str:
     return f"{tag(partition)}:ready"
 
 
-def rate_key(tenant_id: UUID, limit: str) -> str:
-    """GCRA state of one rate limit of a tenant (`limit`: e.g. `rpm`): the theoretical arrival time in microseconds."""
-    return f"{tag(partition_of(tenant_id))}:gcra:{tenant_id.hex}:{limit}"
+def rate_key(tenant_id: UUID, limit: str, scope_id: UUID | None = None) -> str:
+    """GCRA state of one rate limit (`limit`: e.g. `rpm`) of a tenant, or of the key `scope_id`: the theoretical arrival
+    time in microseconds."""
+    return f"{tag(partition_of(tenant_id))}:gcra:{(scope_id or tenant_id).hex}:{limit}"
 
 
 def quota_key(tenant_id: UUID, mode: str, month: str, meter: str) -> str:
     """Monthly counter of a meter; `month` is `YYYYMM` in UTC."""
     return f"{tag(partition_of(tenant_id))}:quota:{tenant_id.hex}:{mode}:{month}:{meter}"
+
+
+def spend_key(scope_id: UUID, tenant_id: UUID, mode: str, period: str) -> str:
+    """Nano-units spent by a tenant, project or key (`scope_id`) in a period: `YYYYMM`, `YYYYMMDD` (UTC) or `all`."""
+    return f"{tag(partition_of(tenant_id))}:spend:{scope_id.hex}:{mode}:{period}"
+
+
+def open_key(scope_id: UUID, tenant_id: UUID) -> str:
+    """How many requests of a tenant or key (`scope_id`) are held right now."""
+    return f"{tag(partition_of(tenant_id))}:open:{scope_id.hex}"
+
+
+def money_snapshot(tenant_id: UUID) -> str:
+    """MoneySnapshot of a tenant: budgets and wallet. Missing = it has neither."""
+    return f"omni:money:{tenant_id.hex}"
+
+
+def tenant_credentials(tenant_id: UUID) -> str:
+    """The tenant's own provider keys: JSON object of provider code → base64 of the sealed key. Missing = none."""
+    return f"omni:credentials:{tenant_id.hex}"
+
+
+ROUTES = "omni:routes"
+"""RouteTable: every public model, its targets, the providers and their sealed keys."""
+
+PRICES = "omni:prices"
+"""PriceBook: what meters cost, by model."""
 
 
 def key_snapshot(digest_hex: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +16,40 @@ USAGE_HEADER = "omni-usage"
 MODEL_HEADER = "omni-model"
 """Backend → gateway: the model that did the work."""
 
-# Meters that requests produce. Their quantities are non-negative integers in the unit named here.
+# Meters that requests produce. Their quantities are non-negative integers in the unit named here. Token meters are
+# disjoint: what was read from a provider's cache is in `cached_input_tokens` and not in `input_tokens`.
 REQUESTS = "requests"
+CACHED_REQUESTS = "cached_requests"
+"""Requests answered from the response cache; these count nothing else."""
 INPUT_TOKENS = "input_tokens"
+CACHED_INPUT_TOKENS = "cached_input_tokens"
+CACHE_WRITE_TOKENS = "cache_write_tokens"
+INPUT_AUDIO_TOKENS = "input_audio_tokens"
+INPUT_IMAGE_TOKENS = "input_image_tokens"
+OUTPUT_TOKENS = "output_tokens"
+REASONING_TOKENS = "reasoning_tokens"
+OUTPUT_AUDIO_TOKENS = "output_audio_tokens"
+OUTPUT_IMAGE_TOKENS = "output_image_tokens"
+IMAGES = "images"
+CHARACTERS = "characters"
+AUDIO_MS = "audio_ms"
 COMPUTE_MS = "compute_ms"
 PAGES = "pages"
-METERS = (REQUESTS, INPUT_TOKENS, COMPUTE_MS, PAGES)
+METERS = (
+    REQUESTS, CACHED_REQUESTS, INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, INPUT_AUDIO_TOKENS,
+    INPUT_IMAGE_TOKENS, OUTPUT_TOKENS, REASONING_TOKENS, OUTPUT_AUDIO_TOKENS, OUTPUT_IMAGE_TOKENS, IMAGES, CHARACTERS,
+    AUDIO_MS, COMPUTE_MS, PAGES,
+)  # fmt: skip
+TOKEN_METERS = frozenset(meter for meter in METERS if meter.endswith("_tokens"))
+
+# Money rides in the same record, in nano-units of the platform's currency; it is not priced again.
+SPEND_NANOS = "spend_nanos"
+"""What the request was charged against budgets and wallet."""
+COST_NANOS = "cost_nanos"
+"""What the provider charges the platform for it."""
+WRITTEN_OFF_NANOS = "written_off_nanos"
+"""What went beyond a hard ceiling, and is therefore not charged."""
+MONEY_METERS = frozenset((SPEND_NANOS, COST_NANOS, WRITTEN_OFF_NANOS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +71,8 @@ class UsageEvent:
     """HTTP status that the client got; 0 = the lease ran out before an answer."""
     duration_micros: int
     quantities: dict[str, int]
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What else is worth knowing: `provider`, `target`, `cache`, `estimated` (why the counts are ours)."""
 
     def to_json(self) -> bytes:
         return orjson.dumps(
@@ -58,6 +88,7 @@ class UsageEvent:
                 "status": self.status,
                 "duration_micros": self.duration_micros,
                 "quantities": self.quantities,
+                "attributes": self.attributes,
             }
         )
 
@@ -77,6 +108,7 @@ class UsageEvent:
             status=row["status"],
             duration_micros=row["duration_micros"],
             quantities=row["quantities"],
+            attributes=row.get("attributes") or {},
         )
 
 

@@ -11,15 +11,22 @@ from prometheus_client import CollectorRegistry
 
 from omni.contracts import redis_names
 from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.routes import RouteTable
+from omni.gateway.adapters import ADAPTERS
+from omni.gateway.attempts import Attempts
 from omni.gateway.auth import Authenticator
+from omni.gateway.catalogue import Catalogue
 from omni.gateway.config import GatewayConfig
 from omni.gateway.ledger import Ledger
 from omni.gateway.limits import Scripts
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.model_streams import ModelStreams
+from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
 from omni.gateway.ops import OpsServer
 from omni.gateway.pipeline import Pipeline
+from omni.gateway.prices import Prices
 from omni.gateway.public import PublicPages
 from omni.gateway.redis_client import RedisClient, RedisSubscriber
 from omni.gateway.resp import RedisReplyError, RedisUnavailable
@@ -63,23 +70,30 @@ class Gateway:
         self._subscriber = RedisSubscriber(
             config.redis_url,
             redis_names.INVALIDATE_CHANNEL,
-            on_message=self._auth.on_invalidation,
-            on_subscribed=self._auth.distrust_all,
+            on_message=self._on_invalidation,
+            on_subscribed=self._on_subscribed,
         )
         self._spool = Spool(config.spool_dir, self._metrics.spool_events, logger)
-        self._ledger = Ledger(self._redis, scripts, self._spool, self._metrics, config, logger)
-        self._redis.on_connected += [self._ledger.on_redis_connected, self._check_snapshots]
+        observers = Observers(self._metrics, logger, spans)
+        prices = Prices()
+        self._ledger = Ledger(self._redis, scripts, self._spool, prices, observers, config)
+        self._catalogue = Catalogue(self._redis, prices, config, logger)
+        self._redis.on_connected += [self._catalogue.reload, self._ledger.on_redis_connected, self._check_snapshots]
         self._backends = BackendPool(config)
+        self._attempts = Attempts(self._catalogue, ADAPTERS, self._backends, observers, config)
+        self._catalogue.on_table.append(self._attempts.use_table)
+        self._streams = ModelStreams(self._ledger, observers, config)
+        models = ModelService(self._catalogue, self._attempts, self._streams, self._ledger, prices, observers, config)
         routes = Routes(ENDPOINTS)
         pages = PublicPages(routes, self._backends, self.checks, config.pages)
-        observers = Observers(self._metrics, logger, spans)
-        self._pipeline = Pipeline(config, self._auth, self._ledger, self._backends, pages, observers)
+        self._pipeline = Pipeline(config, self._auth, self._ledger, self._backends, models, pages, observers)
         self._metrics.open_requests.set_function(lambda: self._pipeline.open_requests)
         self._server = Server(config, routes, self._pipeline.run)
         self._ops = OpsServer(registry, self.checks)
         self._listener: asyncio.Server | None = None
         self._ports: Ports | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._reloads: set[asyncio.Task[None]] = set()
         self._snapshots_seen = False
         self._stopped = False
 
@@ -89,6 +103,11 @@ class Gateway:
         if self._ports is None:
             raise RuntimeError("the gateway has not started")
         return self._ports
+
+    @property
+    def table(self) -> RouteTable:
+        """The models and providers in force."""
+        return self._catalogue.table
 
     def checks(self) -> dict[str, bool]:
         """What readiness depends on."""
@@ -117,6 +136,7 @@ class Gateway:
         self._tasks = [
             asyncio.create_task(self._sweep_for_ever(), name="gateway-sweep"),
             asyncio.create_task(self._renew_for_ever(), name="gateway-renew"),
+            asyncio.create_task(self._reload_for_ever(), name="gateway-reload"),
             asyncio.create_task(self._ledger.replay_for_ever(), name="gateway-replay"),
         ]
 
@@ -129,7 +149,10 @@ class Gateway:
         if self._listener is not None:
             self._listener.close()
         await self._pipeline.wait_idle(seconds)
+        self._streams.stop()
+        await self._pipeline.wait_idle(_LAST_FLUSH_SECONDS)
         self._server.abort()
+        self._attempts.close()
         self._backends.close()
         await self._pipeline.wait_idle(_LAST_FLUSH_SECONDS)
         await self._ledger.flush(_LAST_FLUSH_SECONDS)
@@ -149,6 +172,8 @@ class Gateway:
             now = self._loop.time()
             self._server.sweep(now)
             self._backends.sweep(now)
+            self._attempts.sweep(now)
+            self._streams.tick(now)
             if not self._snapshots_seen and self._redis.connected:
                 await self._check_snapshots()
 
@@ -156,6 +181,25 @@ class Gateway:
         while True:
             await asyncio.sleep(min(self._config.lease_seconds / 6, 5.0))
             await self._ledger.renew_leases()
+
+    def _on_invalidation(self, message: bytes) -> None:
+        self._auth.on_invalidation(message)
+        if self._catalogue.on_invalidation(message):
+            self._reload()
+
+    def _on_subscribed(self) -> None:
+        self._auth.distrust_all()
+        self._reload()
+
+    def _reload(self) -> None:
+        task = asyncio.create_task(self._catalogue.reload(), name="gateway-reload")
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.snapshot_fresh_seconds)
+            await self._catalogue.reload()
 
     async def _check_snapshots(self) -> None:
         with suppress(RedisUnavailable, RedisReplyError):

@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from uuid import UUID
 
 from omni.contracts import redis_names
+from omni.contracts.money import MoneySnapshot
+from omni.contracts.principal import Principal
 from omni.contracts.snapshots import KEY_PREFIXES, KeySnapshot, PlanSnapshot, TenantSnapshot
 from omni.gateway.config import GatewayConfig
 from omni.gateway.events import EventTemplate
@@ -21,6 +23,8 @@ from omni.kit.ids import is_well_formed
 
 _OUTAGE_CALLER_SECONDS = 1.0
 """How long a caller put together from old snapshots is used before Redis is tried again."""
+
+_NO_MONEY = MoneySnapshot(UUID(int=0))
 
 
 def invalid_key() -> Unauthenticated:
@@ -38,16 +42,21 @@ class Caller:
         "fresh_until",
         "generation",
         "key",
+        "models",
+        "money",
         "networks",
         "plan",
         "scopes",
         "tenant",
     )
 
-    def __init__(self, key: KeySnapshot, tenant: TenantSnapshot, plan: PlanSnapshot) -> None:
+    def __init__(self, key: KeySnapshot, tenant: TenantSnapshot, plan: PlanSnapshot, money: MoneySnapshot) -> None:
         self.key = key
         self.tenant = tenant
         self.plan = plan
+        self.money = money
+        self.models = _both(key.models, plan.models)
+        """What plan and key allow; None = all."""
         self.scopes = key.scopes
         self.allows_all = "*" in key.scopes
         self.networks = tuple(ip_network(network) for network in key.networks)
@@ -56,6 +65,23 @@ class Caller:
         self._events: dict[str, EventTemplate] = {}
         self._limits: LimitSet | None = None
 
+    def principal(self, request_id: UUID, deadline_micros: int, secret: bytes) -> bytes:
+        """The header value that tells the platform's own engines for whom they work."""
+        key = self.key
+        principal = Principal(
+            request_id, key.tenant_id, key.project_id, key.mode, self.plan.storage_bytes, deadline_micros, self.models
+        )
+        return principal.sign(secret).encode("ascii")
+
+    def may_use(self, model: str) -> bool:
+        """Whether plan, key and the tenant's policies allow a model."""
+        if self.models is not None and model not in self.models:
+            return False
+        policies = self.tenant.policies
+        if policies.denied_models and _matches(model, policies.denied_models):
+            return False
+        return policies.allowed_models is None or _matches(model, policies.allowed_models)
+
     def events(self, route: Route) -> EventTemplate:
         template = self._events.get(route.name)
         if template is None:
@@ -63,11 +89,21 @@ class Caller:
         return template
 
     def limits(self, at_micros: int) -> LimitSet:
-        """The levels to admit at, in the UTC month of `at_micros`."""
+        """The levels to admit at, in the periods that `at_micros` is in."""
         limits = self._limits
-        if limits is None or not limits.month_start_micros <= at_micros < limits.month_end_micros:
-            limits = self._limits = LimitSet(self.key, self.plan, at_micros)
+        if limits is None or not limits.from_micros <= at_micros < limits.until_micros:
+            limits = self._limits = LimitSet(self.key, self.plan, self.money, at_micros)
         return limits
+
+
+def _matches(model: str, patterns: tuple[str, ...]) -> bool:
+    return any(model.startswith(each[:-1]) if each.endswith("*") else model == each for each in patterns)
+
+
+def _both(first: frozenset[str] | None, second: frozenset[str] | None) -> frozenset[str] | None:
+    if first is None or second is None:
+        return first if second is None else second
+    return first & second
 
 
 class Authenticator:
@@ -78,6 +114,7 @@ class Authenticator:
         self._keys = SnapshotCache(redis, KeySnapshot.from_json, config)
         self._tenants = SnapshotCache(redis, TenantSnapshot.from_json, config)
         self._plans = SnapshotCache(redis, PlanSnapshot.from_json, config)
+        self._money = SnapshotCache(redis, MoneySnapshot.from_json, config, missing=_NO_MONEY)
         self._callers: dict[str, Caller] = {}
         self._callers_limit = config.snapshot_entries_limit
         self._generation = 0
@@ -109,12 +146,18 @@ class Authenticator:
         plan = await self._plans.get(plan_name)
         if plan is None:
             raise snapshots_unavailable()
+        money_name = redis_names.money_snapshot(key.tenant_id)
+        money = await self._money.get(money_name) or _NO_MONEY
         caller = self._callers.pop(digest, None)
-        if caller is None or (caller.key, caller.tenant, caller.plan) != (key, tenant, plan):
-            caller = Caller(key, tenant, plan)
-        peeks = (self._keys.peek(key_name), self._tenants.peek(tenant_name), self._plans.peek(plan_name))
+        if caller is None or (caller.key, caller.tenant, caller.plan, caller.money) != (key, tenant, plan, money):
+            caller = Caller(key, tenant, plan, money)
+        peeks = (
+            self._keys.peek(key_name), self._tenants.peek(tenant_name), self._plans.peek(plan_name),
+            self._money.peek(money_name),
+        )  # fmt: skip
         freshness = [peek[1] for peek in peeks if peek is not None]
-        caller.fresh_until = min(freshness) if len(freshness) == 3 else self._loop.time() + _OUTAGE_CALLER_SECONDS
+        known = len(freshness) == len(peeks)
+        caller.fresh_until = min(freshness) if known else self._loop.time() + _OUTAGE_CALLER_SECONDS
         caller.generation = generation
         if len(self._callers) >= self._callers_limit:
             del self._callers[next(iter(self._callers))]
@@ -132,6 +175,8 @@ class Authenticator:
                 self._tenants.invalidate(redis_names.tenant_snapshot(UUID(name)))
             elif kind == "plan":
                 self._plans.invalidate(redis_names.plan_snapshot(name))
+            elif kind == "money":
+                self._money.invalidate(redis_names.money_snapshot(UUID(name)))
             else:
                 self.distrust_all()
         except ValueError:
@@ -140,7 +185,7 @@ class Authenticator:
     def distrust_all(self) -> None:
         """Invalidations may have been missed: everything is asked for again at its next use."""
         self._generation += 1
-        for cache in (self._keys, self._tenants, self._plans):
+        for cache in (self._keys, self._tenants, self._plans, self._money):
             cache.mark_stale()
 
 

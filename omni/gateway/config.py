@@ -21,6 +21,8 @@ class GatewayConfig:
     redis_url: str = field(repr=False)
     """`redis://[user:password@]host:port/db`, `rediss://…` or `unix:///path?db=0`."""
     principal_secret: bytes = field(repr=False)
+    credentials_key: bytes = field(repr=False)
+    """Opens the provider keys that the control plane sealed for the gateways; 32 bytes."""
     spool_dir: Path
 
     metrics_host: str = "127.0.0.1"
@@ -40,6 +42,10 @@ class GatewayConfig:
     header_limit_bytes: int = 16 * KIB
     buffered_answer_limit_bytes: int = MIB
     """Answers up to this size leave in one write after settle; longer ones stream."""
+    model_answer_limit_bytes: int = 64 * MIB
+    """Answers of a model that are not streamed may have this size; longer ones are a provider's fault."""
+    stream_heartbeat_seconds: float = 15.0
+    """After so much silence a stream gets a comment, so that nothing on the way takes it for dead."""
     backend_connections_limit: int = 1024
 
     redis_timeout_seconds: float = 0.25
@@ -53,6 +59,8 @@ class GatewayConfig:
     outage_allowance_floor: int = 10
     outage_allowance_per_mille: int = 1
     """Requests with a quota that one process admits per tenant and outage: max(floor, per mille of the quota)."""
+    outage_money_per_mille: int = 10
+    """Of what was last known to be left of a hard ceiling, what all processes together may spend in an outage."""
 
     slow_request_seconds: float = 1.0
     """Requests that take longer are logged."""

@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import orjson
 
+from omni.contracts.anthropic_errors import anthropic_error
 from omni.contracts.docs import doc_url
+from omni.contracts.endpoints import ErrorShape
 from omni.contracts.openai_errors import openai_error
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 PROBLEM_JSON = b"content-type: application/problem+json\r\n"
 JSON = b"content-type: application/json\r\n"
+
+_PERMANENT = frozenset(("quota_exceeded", "budget_exceeded", "credit_exhausted"))
+"""Limits that waiting a little does not lift: clients need not try again by themselves."""
 
 
 class MethodNotAllowed(OmniError):
@@ -36,10 +41,18 @@ class HeadersTooLarge(OmniError):
     status, title = 431, "Request header fields too large"
 
 
+def unrecorded() -> Unavailable:
+    """The answer when usage can be recorded nowhere: nothing is given away."""
+    return Unavailable(
+        "limits_unavailable", "Usage cannot be recorded just now. Try again shortly.", retry_after_seconds=2
+    )
+
+
 def error_headers(error: OmniError) -> bytes:
     """Header lines that an error brings beside its content type."""
     if isinstance(error, LimitExceeded | Unavailable):
-        return b"retry-after: %d\r\n" % max(1, error.retry_after_seconds)
+        lines = b"retry-after: %d\r\n" % max(1, error.retry_after_seconds)
+        return lines + b"x-should-retry: false\r\n" if error.code in _PERMANENT else lines
     if isinstance(error, MethodNotAllowed):
         return b"allow: %s\r\n" % error.allow.encode("ascii")
     if error.status == 401:
@@ -47,10 +60,12 @@ def error_headers(error: OmniError) -> bytes:
     return b""
 
 
-def error_body(error: OmniError, request_id: str, *, openai_shaped: bool) -> tuple[bytes, bytes]:
+def error_body(error: OmniError, request_id: str, shape: ErrorShape) -> tuple[bytes, bytes]:
     """The content-type header line and the body of an error's answer."""
     url = doc_url(error.code)
-    if openai_shaped:
+    if shape == "anthropic":
+        return JSON, orjson.dumps(anthropic_error(error.status, error.code, error.message, request_id, url))
+    if shape == "openai":
         param = error.fields.get("param")
         return JSON, orjson.dumps(
             openai_error(error.status, error.code, error.message, param=param, request_id=request_id, doc_url=url)

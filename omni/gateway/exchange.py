@@ -6,11 +6,12 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from omni.gateway.connection import BackendConnection, ClientGone
 from omni.gateway.routes import Route
 from omni.gateway.trace import Trace
-from omni.gateway.upstream import BackendConnection, ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7
+from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
     from omni.gateway.server import ServerConnection
@@ -24,7 +25,7 @@ class Exchange:
     """Filled by the server while the request comes in; answered by the pipeline exactly once."""
 
     __slots__ = (
-        "_backend", "_backend_serial", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
+        "_backends", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
         "connection", "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal",
         "request_id", "request_uuid", "route", "started_at", "status", "target", "trace",
     )  # fmt: skip
@@ -50,9 +51,14 @@ class Exchange:
         self.trace: Trace | None = None
         self.status = 0
         self.gone = False
-        self._backend: BackendConnection | None = None
-        self._backend_serial = 0
+        self._backends: list[tuple[BackendConnection, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None
+
+    def begin_trace(self, spans: RequestSpans | None = None) -> Trace:
+        """The trace that the request belongs to, taken from the client or begun."""
+        if self.trace is None:
+            self.trace = Trace(self.headers.get(b"traceparent"), spans)
+        return self.trace
 
     async def body(self) -> bytes:
         """The whole body. Raises the error that the server met while reading it, or ClientGone."""
@@ -82,17 +88,16 @@ class Exchange:
         self.body_progress()
 
     def watch(self, backend: BackendConnection) -> None:
-        """Says which backend connection works for this request, to be aborted when the client leaves."""
-        self._backend = backend
-        self._backend_serial = backend.serial
+        """Says that a backend connection works for this request, to be aborted when the client leaves."""
+        self._backends.append((backend, backend.serial))
         if self.gone:
             backend.abort_request(backend.serial, ClientGone())
 
     def client_left(self) -> None:
         self.gone = True
         self.body_progress()
-        if self._backend is not None:
-            self._backend.abort_request(self._backend_serial, ClientGone())
+        for backend, serial in self._backends:
+            backend.abort_request(serial, ClientGone())
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         """Answers whole, in one write. `headers` are complete lines."""

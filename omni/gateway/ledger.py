@@ -9,13 +9,12 @@ from contextlib import suppress
 
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
-from omni.gateway.auth import Caller
 from omni.gateway.config import GatewayConfig
 from omni.gateway.events import ONE_REQUEST, EventTemplate, Outcome
-from omni.gateway.limits import LimitSet, Scripts, refused_headers, replay_args
-from omni.gateway.logs import Logger
-from omni.gateway.metrics import GatewayMetrics
-from omni.gateway.outage import OutageLimits
+from omni.gateway.limits import LimitSet, Reserved, Scripts, appended_only
+from omni.gateway.observers import Observers
+from omni.gateway.outage import OutageLimits, refused_headers
+from omni.gateway.prices import Prices
 from omni.gateway.redis_client import RedisClient
 from omni.gateway.resp import Argument, RedisReplyError, RedisUnavailable
 from omni.gateway.spool import Spool, SpoolSendFailed
@@ -29,16 +28,22 @@ _REPLAY_EVERY_SECONDS = 5.0
 class Ticket:
     """One admitted request: what is held for it and where its event will go."""
 
-    __slots__ = ("events", "headers", "held", "hex", "id", "limits", "occurred_at_micros", "renewed_at")
+    __slots__ = (
+        "events", "headers", "hex", "id", "limits", "occurred_at_micros", "renewed_at", "reserved", "room_nanos",
+    )  # fmt: skip
 
-    def __init__(self, request_id: str, occurred_at_micros: int, limits: LimitSet, events: EventTemplate) -> None:
+    def __init__(
+        self, request_id: str, occurred_at_micros: int, limits: LimitSet, events: EventTemplate, reserved: Reserved
+    ) -> None:
         self.id = request_id.encode("ascii")
-        self.hex = request_id.replace("-", "")
+        self.hex = request_id.replace("-", "").encode("ascii")
         self.occurred_at_micros = occurred_at_micros
         self.limits = limits
         self.events = events
+        self.reserved = reserved
         self.headers = b""
-        self.held = False
+        self.room_nanos: int | None = None
+        """What the narrowest hard ceiling leaves besides this reservation; None = there is no ceiling."""
         self.renewed_at = 0.0
 
 
@@ -59,32 +64,36 @@ class Ledger:
         redis: RedisClient,
         scripts: Scripts,
         spool: Spool,
-        metrics: GatewayMetrics,
+        prices: Prices,
+        observers: Observers,
         config: GatewayConfig,
-        logger: Logger,
     ) -> None:
         self._redis = redis
+        self._prices = prices
         self._scripts = scripts
         self._spool = spool
-        self._metrics = metrics
-        self._logger = logger
+        self._metrics = observers.metrics
+        self._logger = observers.logger
         self._loop = asyncio.get_running_loop()
         self._outage = OutageLimits(config)
         self._lease_seconds = config.lease_seconds
         self._lease_ms = b"%d" % int(config.lease_seconds * 1000)
-        self._held: dict[str, Ticket] = {}
+        self._held: dict[bytes, Ticket] = {}
         self._recent: deque[tuple[float, tuple[Argument, ...]]] = deque()
         self._replay_wanted = asyncio.Event()
 
-    async def admit(self, caller: Caller, events: EventTemplate, request_id: str, at_micros: int) -> Ticket:
+    async def admit(
+        self, limits: LimitSet, events: EventTemplate, request_id: str, at_micros: int, reserved: Reserved
+    ) -> Ticket:
         """Checks and reserves at every level. Raises Refused."""
-        limits = caller.limits(at_micros)
-        ticket = Ticket(request_id, at_micros, limits, events)
+        ticket = Ticket(request_id, at_micros, limits, events, reserved)
+        first = self._prices.amount(ONE_REQUEST, "", at_micros)
+        data = limits.hold_data(events.held(ticket.id, at_micros, first), first, reserved.nanos)
         try:
             reply = await self._redis.eval(
-                self._scripts.admit, *limits.admit_keys, ticket.hex, self._lease_ms,
-                events.held(ticket.id, at_micros), *limits.admit_levels,
-            )  # fmt: skip
+                self._scripts.admit,
+                *limits.admit_args(ticket.hex, self._lease_ms, data, reserved.nanos, reserved.tokens),
+            )
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("admit_failed", error=str(error))
@@ -98,7 +107,8 @@ class Ledger:
             refusal = limits.refusal(reply)
             self._metrics.decided(refusal.code)
             raise Refused(refusal, ticket.headers)
-        ticket.held = True
+        ticket.room_nanos = limits.room_nanos(reply)
+        reserved.held = True
         ticket.renewed_at = self._loop.time()
         self._held[ticket.hex] = ticket
         self._metrics.decided("admitted")
@@ -106,24 +116,58 @@ class Ledger:
 
     def _admit_alone(self, ticket: Ticket) -> Ticket:
         try:
-            ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros)
+            ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros, ticket.reserved.nanos)
         except (LimitExceeded, Unavailable) as error:
             self._metrics.decided(error.code)
             raise Refused(error, refused_headers(error, ticket.limits)) from None
+        ticket.room_nanos = 0 if ticket.limits.moneys else None
         self._metrics.decided("admitted_locally")
         return ticket
+
+    def price(self, ticket: Ticket, outcome: Outcome) -> int | None:
+        """Nano-units that an outcome costs; None when nothing in it has a price."""
+        return self._prices.amount(outcome.quantities, outcome.model, ticket.occurred_at_micros)
+
+    async def extend(self, ticket: Ticket, so_far: Outcome, nanos: int) -> bool | None:
+        """Renews the lease of a stream with what was used so far, and reserves up to `nanos` in all.
+
+        False when a hard ceiling does not allow it; None when Redis cannot be asked.
+        """
+        reserved = ticket.reserved
+        if not reserved.held:
+            return None
+        more = max(0, nanos - reserved.nanos) if ticket.limits.moneys else 0
+        so_far.spend_nanos = spend = self.price(ticket, so_far)
+        if spend is not None and ticket.limits.moneys:
+            spend = so_far.spend_nanos = min(spend, reserved.nanos)
+        before, after = ticket.events.settled(ticket.id, ticket.occurred_at_micros, so_far)
+        event = before + after if spend is None else b"%b%d%b" % (before, spend, after)
+        data = ticket.limits.hold_data(event, spend, reserved.nanos + more)
+        args = ticket.limits.extend_args(ticket.hex, self._lease_ms, data, more)
+        try:
+            reply = await self._redis.eval(self._scripts.extend, *args)
+        except (RedisUnavailable, RedisReplyError):
+            return None
+        if reply == 0:
+            return False
+        ticket.renewed_at = self._loop.time()
+        reserved.nanos += more if reply == 1 else 0
+        return True
 
     async def settle(self, ticket: Ticket, outcome: Outcome) -> None:
         """Returns when the event is in the stream or on disk. Raises OSError when neither takes it."""
         self._held.pop(ticket.hex, None)
-        event = ticket.events.settled(ticket.id, ticket.occurred_at_micros, outcome)
-        args = ticket.limits.settle_args(ticket.hex, event, outcome.quantities)
+        at_micros = ticket.occurred_at_micros
+        outcome.spend_nanos = charge = self.price(ticket, outcome)
+        event = ticket.events.settled(ticket.id, at_micros, outcome)
+        args = ticket.limits.settle_args(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
         try:
             await self._redis.eval(self._scripts.settle, *args)
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("settle_failed", error=str(error))
-            await self._spool.append(event)
+            before, after = event
+            await self._spool.append(before + after if charge is None else b"%b%d%b" % (before, charge, after), args)
             self._replay_wanted.set()
             return
         self._remember(args)
@@ -147,7 +191,7 @@ class Ledger:
         now = self._loop.time()
         self._forget_older(now)
         due_before = now - self._lease_seconds / 3
-        by_partition: dict[int, list[str]] = {}
+        by_partition: dict[int, list[bytes]] = {}
         for request_hex, ticket in self._held.items():
             if ticket.renewed_at <= due_before:
                 by_partition.setdefault(ticket.limits.partition, []).append(request_hex)
@@ -199,8 +243,10 @@ class Ledger:
                 if self._redis.connected:
                     await self._spool.replay(self._replay_one)
 
-    async def _replay_one(self, event: UsageEvent, line: bytes) -> None:
-        args = replay_args(event, line)
+    async def _replay_one(self, event: UsageEvent, line: bytes, args: Sequence[Argument] | None) -> None:
+        if args is None:
+            partition = redis_names.partition_of(event.tenant_id)
+            args = appended_only(partition, event.event_id.hex.encode("ascii"), line)
         try:
             await self._redis.eval(self._scripts.settle, *args)
         except (RedisUnavailable, RedisReplyError) as error:

@@ -1,4 +1,8 @@
-"""Limits while Redis cannot be asked: the rate from local memory, the quota from a small allowance, then no more."""
+"""Limits while Redis cannot be asked: the rate from local memory, quota and money from a small allowance, then no more.
+
+The allowance of money is a share of what Redis last said was left at the narrowest hard ceiling; a tenant of which this
+process knows nothing has none.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from omni.gateway.config import GatewayConfig
-from omni.gateway.limits import MINUTE_MICROS, RATE_REQUESTS, LimitSet, limit_headers, rate_exceeded
-from omni.kit.errors import Unavailable
+from omni.gateway.limits import MINUTE_MICROS, LimitSet
+from omni.gateway.refusals import RATE_REQUESTS, limit_headers, rate_exceeded
+from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 _ENTRIES_LIMIT = 50_000
 
@@ -21,13 +26,18 @@ class OutageLimits:
         self._per_mille = config.outage_allowance_per_mille
         self._arrivals: dict[UUID, float] = {}
         self._allowances: dict[tuple[UUID, str], int] = {}
+        self._money_per_mille = config.outage_money_per_mille
+        self._money: dict[bytes, int] = {}
 
     @property
     def in_use(self) -> bool:
-        return bool(self._arrivals or self._allowances)
+        return bool(self._arrivals or self._allowances or self._money)
 
-    def admit(self, limits: LimitSet, now_micros: int) -> bytes:
-        """Admits and returns the RateLimit header lines. Raises LimitExceeded, or Unavailable `limits_unavailable`."""
+    def admit(self, limits: LimitSet, now_micros: int, nanos: int) -> bytes:
+        """Admits at an expected cost of `nanos` and returns the RateLimit header lines.
+
+        Raises LimitExceeded, or Unavailable `limits_unavailable`.
+        """
         plan = limits.plan
         headers = b""
         arrival = float(now_micros)
@@ -40,7 +50,10 @@ class OutageLimits:
                 raise rate_exceeded(RATE_REQUESTS, int(late))
             remaining = int((tolerance - (arrival - now_micros)) / interval)
             headers = limit_headers(plan.requests_per_minute, remaining, int(arrival - now_micros))
+        self._check_money(limits, nanos)
         self._take_allowance(limits)
+        for level in limits.moneys:
+            self._money[level.key] -= nanos
         if plan.requests_per_minute is not None:
             _bounded(self._arrivals)
             self._arrivals[limits.tenant_id] = arrival
@@ -50,6 +63,19 @@ class OutageLimits:
         """Redis has admitted for this tenant again: the outage is over for it."""
         self._arrivals.pop(limits.tenant_id, None)
         self._allowances.pop((limits.tenant_id, limits.mode), None)
+        for level in limits.moneys:
+            self._money.pop(level.key, None)
+
+    def _check_money(self, limits: LimitSet, nanos: int) -> None:
+        for position, level in enumerate(limits.moneys):
+            left = self._money.get(level.key)
+            if left is None:
+                known = level.ceiling_nanos - limits.money_used[position] if limits.money_used else 0
+                left = max(0, known) * self._money_per_mille // (1000 * self._processes)
+                _bounded(self._money)
+                self._money[level.key] = left
+            if nanos > left or left <= 0:
+                raise _limits_unavailable()
 
     def _take_allowance(self, limits: LimitSet) -> None:
         plan = limits.plan
@@ -63,12 +89,21 @@ class OutageLimits:
             left = left if quota is None else min(left, quota)
             _bounded(self._allowances)
         if left <= 0:
-            raise Unavailable(
-                "limits_unavailable",
-                "The plan's limits cannot be checked just now. Try again shortly.",
-                retry_after_seconds=2,
-            )
+            raise _limits_unavailable()
         self._allowances[key] = left - 1
+
+
+def refused_headers(error: OmniError, limits: LimitSet) -> bytes:
+    """RateLimit header lines for a refusal made without Redis."""
+    if isinstance(error, LimitExceeded) and limits.plan.requests_per_minute is not None:
+        return limit_headers(limits.plan.requests_per_minute, 0, error.retry_after_seconds * 1_000_000)
+    return b""
+
+
+def _limits_unavailable() -> Unavailable:
+    return Unavailable(
+        "limits_unavailable", "Limits cannot be checked just now. Try again shortly.", retry_after_seconds=2
+    )
 
 
 def _bounded(table: dict[Any, Any]) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from omni.contracts.principal import PRINCIPAL_HEADER, Principal
+from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.gateway.auth import Authenticator, Caller, check_caller, invalid_key
 from omni.gateway.config import GatewayConfig
-from omni.gateway.errors import error_body, error_headers
+from omni.gateway.connection import BackendResponse, ClientGone
+from omni.gateway.errors import error_body, error_headers, unrecorded
 from omni.gateway.exchange import Exchange
 from omni.gateway.ledger import Ledger, Refused, Ticket, give_back, one_request
+from omni.gateway.limits import Reserved
+from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
 from omni.gateway.public import PublicPages
 from omni.gateway.relay import outcome_of, passed_headers, relay
 from omni.gateway.routes import Route
-from omni.gateway.trace import Trace
-from omni.gateway.upstream import BackendPool, BackendResponse, ClientGone
+from omni.gateway.upstream import BackendPool
 from omni.kit.clock import unix_micros
-from omni.kit.errors import OmniError, Unavailable
+from omni.kit.errors import OmniError
 from omni.telemetry.spans import RequestSpans
 
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
@@ -30,13 +32,14 @@ class Pipeline:
     """Serves exchanges. One coroutine per request."""
 
     def __init__(
-        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, backends: BackendPool, pages: PublicPages,
-        observers: Observers,
+        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, backends: BackendPool, models: ModelService,
+        pages: PublicPages, observers: Observers,
     ) -> None:  # fmt: skip
         self._config = config
         self._auth = auth
         self._ledger = ledger
         self._backends = backends
+        self._models = models
         self._pages = pages
         self._metrics = observers.metrics
         self._logger = observers.logger
@@ -85,8 +88,17 @@ class Pipeline:
     async def _main_path(self, exchange: Exchange, route: Route) -> None:
         caller = await self._authenticate(exchange, route)
         body = exchange.body_parts[0] if exchange.complete and len(exchange.body_parts) == 1 else await exchange.body()
+        if route.operation is not None:
+            asked = self._models.serves(route, exchange.headers.get(b"content-type", b""), body)
+            if asked is not None:
+                exchange.begin_trace(self._spans)
+                await self._models.serve(exchange, caller, route, asked)
+                return
         at_micros = unix_micros()
-        ticket = await self._ledger.admit(caller, caller.events(route), exchange.request_id, at_micros)
+        reserved = Reserved(0, len(body) // 4)
+        ticket = await self._ledger.admit(
+            caller.limits(at_micros), caller.events(route), exchange.request_id, at_micros, reserved
+        )
         try:
             await self._forward_and_settle(exchange, caller, body, ticket)
         finally:
@@ -109,7 +121,7 @@ class Pipeline:
         try:
             await self._ledger.settle(ticket, outcome)
         except OSError:
-            raise _unrecorded() from None
+            raise unrecorded() from None
         exchange.respond(answer.status, headers, answer.body)
 
     async def _authenticate(self, exchange: Exchange, route: Route) -> Caller:
@@ -141,17 +153,8 @@ class Pipeline:
     async def _forward(self, exchange: Exchange, caller: Caller, body: bytes, at_micros: int) -> BackendResponse:
         deadline_micros = at_micros + self._timeout_micros
         headers = exchange.headers
-        trace = exchange.trace = Trace(headers.get(b"traceparent"), self._spans)
-        key = caller.key
-        principal = Principal(
-            exchange.request_uuid,
-            key.tenant_id,
-            key.project_id,
-            key.mode,
-            caller.plan.storage_bytes,
-            deadline_micros,
-            caller.plan.models,
-        ).sign(self._config.principal_secret)
+        trace = exchange.begin_trace(self._spans)
+        principal = caller.principal(exchange.request_uuid, deadline_micros, self._config.principal_secret)
         passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in _FORWARDED if name in headers])
         if body or exchange.method == b"POST":
             passed += b"content-length: %d\r\n" % len(body)
@@ -161,7 +164,7 @@ class Pipeline:
                 b"%b %b HTTP/1.1\r\nhost: %b\r\n%b: %b\r\nomni-deadline-micros: %d\r\nx-request-id: %b\r\n"
                 b"traceparent: %b\r\n%b\r\n%b"
             ) % (
-                exchange.method, exchange.target, authority, _PRINCIPAL_LINE, principal.encode("ascii"),
+                exchange.method, exchange.target, authority, _PRINCIPAL_LINE, principal,
                 deadline_micros, exchange.request_id.encode("ascii"), trace.header(), passed, body,
             )  # fmt: skip
 
@@ -176,7 +179,7 @@ class Pipeline:
         try:
             await self._ledger.settle(ticket, give_back(error.status))
         except OSError:
-            error = _unrecorded()
+            error = unrecorded()
         self._answer_error(exchange, error, ticket.headers)
 
     async def _settle_gone(self, exchange: Exchange, ticket: Ticket) -> None:
@@ -191,8 +194,8 @@ class Pipeline:
         if exchange.status or exchange.gone:
             exchange.connection.abort()  # a part of an answer is out: only cutting it says that it failed
             return
-        shaped = exchange.route is not None and exchange.route.openai_shaped
-        content_type, body = error_body(error, exchange.request_id, openai_shaped=shaped)
+        shape = exchange.route.error_shape if exchange.route is not None else "problem"
+        content_type, body = error_body(error, exchange.request_id, shape)
         exchange.respond(error.status, content_type + error_headers(error) + headers, body)
 
     def _done(self, exchange: Exchange) -> None:
@@ -216,17 +219,9 @@ class Pipeline:
 
 
 def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float) -> None:
-    trace = exchange.trace
-    if trace is None:  # it was never forwarded
-        trace = exchange.trace = Trace(exchange.headers.get(b"traceparent"), spans)
+    trace = exchange.begin_trace(spans)
     if trace.sampled:
         route = exchange.route.endpoint.template if exchange.route is not None else None
         end_nanos = unix_micros() * 1_000
         start_nanos = end_nanos - int(seconds * 1_000_000_000)
         spans.export(trace.server_span(exchange.method, route, exchange.status, start_nanos, end_nanos))
-
-
-def _unrecorded() -> Unavailable:
-    return Unavailable(
-        "limits_unavailable", "Usage cannot be recorded just now. Try again shortly.", retry_after_seconds=2
-    )

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from omni.contracts.docs import page_headers
+from omni.contracts.endpoints import ENDPOINTS
 from omni.gateway.errors import JSON, MethodNotAllowed
 from omni.gateway.exchange import Exchange
+from omni.gateway.openapi import with_own_routes
 from omni.gateway.routes import Routes
 from omni.gateway.upstream import BackendPool
 from omni.kit.errors import OmniError, Unavailable
@@ -83,16 +85,9 @@ class PublicPages:
                 self._loop.time() + _OPENAPI_TIMEOUT_SECONDS,
                 lambda _: None,
             )
-            body = answer.body
-            if body is None:
-                parts = bytearray()
-                while data := await answer.read():
-                    parts += data
-                    if len(parts) > _OPENAPI_LIMIT_BYTES:
-                        raise unavailable
-                body = bytes(parts)
+            body = await answer.read_whole(_OPENAPI_LIMIT_BYTES)
         except OmniError:
             raise unavailable from None
         if answer.status != 200:
             raise unavailable
-        return body
+        return with_own_routes(body, ENDPOINTS)

@@ -15,7 +15,7 @@ _DOT_SEGMENTS = frozenset((b".", b"..", b"%2e", b".%2e", b"%2e.", b"%2e%2e"))
 class Route:
     """An endpoint with what the hot path needs of it as bytes."""
 
-    __slots__ = ("endpoint", "max_body_bytes", "method", "name", "openai_shaped", "scope")
+    __slots__ = ("endpoint", "error_shape", "max_body_bytes", "method", "name", "operation", "scope")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -23,7 +23,8 @@ class Route:
         self.name = endpoint.name
         self.scope = endpoint.scope
         self.max_body_bytes = endpoint.max_body_bytes
-        self.openai_shaped = endpoint.openai_shaped
+        self.error_shape = endpoint.error_shape
+        self.operation = endpoint.operation
 
 
 class _Node:

@@ -13,15 +13,16 @@ from urllib.parse import urlsplit
 import httptools
 
 from omni.gateway.config import GatewayConfig
+from omni.gateway.connection import ClientGone
 from omni.gateway.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
 from omni.gateway.exchange import Exchange
 from omni.gateway.routes import Route, Routes
-from omni.gateway.upstream import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
 _WANTED_HEADERS = frozenset((
-    b"accept", b"authorization", b"content-length", b"content-type", b"expect", b"host", b"idempotency-key",
-    b"traceparent", b"transfer-encoding", b"x-api-key", b"x-forwarded-for",
+    b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
+    b"host", b"idempotency-key", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"traceparent",
+    b"transfer-encoding", b"x-api-key", b"x-forwarded-for",
 ))  # fmt: skip
 _SINGLE_HEADERS = frozenset((b"authorization", b"content-type", b"expect", b"host", b"transfer-encoding", b"x-api-key"))
 _LINGER_SECONDS = 2.0

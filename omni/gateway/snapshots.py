@@ -45,7 +45,16 @@ class _Entry(Generic[T]):
 class SnapshotCache(Generic[T]):
     """One kind of snapshot by its Redis name: bounded, oldest read goes first; one read at a time per name."""
 
-    def __init__(self, redis: RedisClient, decode: Callable[[bytes], T], config: GatewayConfig) -> None:
+    def __init__(
+        self,
+        redis: RedisClient,
+        decode: Callable[[bytes], T],
+        config: GatewayConfig,
+        *,
+        missing: T | None = None,
+    ) -> None:
+        """`missing` is what a name stands for that is known to be missing, where that is usual."""
+        self._missing = missing
         self._redis = redis
         self._decode = decode
         self._fresh_seconds = config.snapshot_fresh_seconds
@@ -99,8 +108,9 @@ class SnapshotCache(Generic[T]):
             data, ready = await asyncio.gather(value_reply, ready_reply)
         except (RedisUnavailable, RedisReplyError):
             return self._last_known(name)
-        if data is not None:
-            value = self._decode(data)
+        if data is not None or (ready and self._missing is not None):
+            value = self._missing if data is None else self._decode(data)
+            assert value is not None
             # An invalidation that came while reading may be about what was just read.
             self._store(name, _Entry(value, self._loop.time(), stale=invalidations != self._invalidations))
             return value

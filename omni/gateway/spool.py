@@ -1,4 +1,7 @@
-"""Usage events on disk while Redis cannot take them: one JSON event a line, fsynced before anyone relies on it.
+"""Usage events on disk while Redis cannot take them: one a line, fsynced before anyone relies on it.
+
+A line is `{"event": …, "settle": […]}` with the arguments of the call that settles it, or a bare event, which only
+counts in PostgreSQL.
 
 Each process writes a file of its own and holds a lock on it; a file without a lock was a dead process's and is adopted.
 """
@@ -9,20 +12,22 @@ import asyncio
 import fcntl
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import orjson
 from prometheus_client import Gauge
 
 from omni.contracts.usage import UsageEvent
 from omni.gateway.logs import Logger
+from omni.gateway.resp import Argument
 
 _SUFFIX = ".jsonl"
 _REPLAY_BATCH = 100
 
-Send = Callable[[UsageEvent, bytes], Awaitable[None]]
-"""Settles one event; raises OSError-free gateway errors when Redis does not take it."""
+Send = Callable[[UsageEvent, bytes, "list[Argument] | None"], Awaitable[None]]
+"""Settles one event, given as it is, as JSON, and with the call's arguments. Raises SpoolSendFailed."""
 
 
 class Spool:
@@ -45,10 +50,11 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         await self._run(self._adopt)
 
-    async def append(self, event: bytes) -> None:
-        """Returns when the event is on disk. Raises OSError."""
+    async def append(self, event: bytes, settle: Sequence[Argument]) -> None:
+        """Returns when the event and the arguments of its settlement are on disk. Raises OSError."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, future))
+        texts = [part.decode("utf-8") if isinstance(part, bytes) else part for part in settle]
+        self._waiting.append((orjson.dumps({"event": orjson.Fragment(event), "settle": texts}), future))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_waiting(), name="gateway-spool")
         await future
@@ -167,16 +173,24 @@ class Spool:
 
     async def _send_line(self, line: bytes, path: Path, send: Send) -> bool:
         try:
-            event = UsageEvent.from_json(line)
+            event, event_json, settle = _read_line(line)
         except (ValueError, KeyError, TypeError):
             self._logger.error("spool_line_rejected", file=path.name, line=line[:500])
             await asyncio.to_thread(_reject, path.with_suffix(".rejected"), line)
             return True
         try:
-            await send(event, line)
+            await send(event, event_json, settle)
         except SpoolSendFailed:
             return False
         return True
+
+
+def _read_line(line: bytes) -> tuple[UsageEvent, bytes, list[Argument] | None]:
+    row = orjson.loads(line)
+    if "settle" not in row:
+        return UsageEvent.from_json(line), line, None
+    event_json = orjson.dumps(row["event"])
+    return UsageEvent.from_json(event_json), event_json, row["settle"]
 
 
 def _reject(path: Path, line: bytes) -> None:

@@ -1,257 +1,24 @@
-"""The client to the backends: pooled keep-alive connections on httptools, answers whole or as a stream."""
+"""The pools of connections to backends and providers."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-import httptools
-
 from omni.gateway.config import GatewayConfig
-from omni.kit.errors import DeadlineExceeded, OmniError, Unavailable, UpstreamFailed
+from omni.gateway.connection import (
+    BackendConnection,
+    BackendResponse,
+    DiedIdle,
+    backend_unavailable,
+    deadline_exceeded,
+)
+from omni.kit.errors import OmniError
 
-_HEAD_LIMIT_BYTES = 64 * 1024
-_STREAM_HIGH_WATER_BYTES = 256 * 1024
 _IDLE_SECONDS = 30.0
 _RETRY_BACKEND_SECONDS = 1.0
-
-
-class ClientGone(Exception):
-    """The client left; nobody waits for the answer."""
-
-
-class _DiedIdle(Exception):
-    """A reused connection ended before the first byte of an answer: the request may go out once more."""
-
-
-def backend_unavailable() -> Unavailable:
-    """The answer while no backend can be reached."""
-    return Unavailable("backend_unavailable", "The service is being restarted or is overloaded. Try again shortly.")
-
-
-def backend_failed(internal: str) -> UpstreamFailed:
-    """The answer when a backend breaks its own answer."""
-    return UpstreamFailed("backend_failed", "The service did not answer correctly. Try again.", internal=internal)
-
-
-def deadline_exceeded() -> DeadlineExceeded:
-    """The answer when the time for a request is over."""
-    return DeadlineExceeded("deadline_exceeded", "The request took too long.")
-
-
-class BackendResponse:
-    """An answer. `body` is whole, or None for a stream to be read; `content_length` is None when it is not declared."""
-
-    __slots__ = ("_connection", "body", "content_length", "headers", "status")
-
-    def __init__(self, connection: BackendConnection) -> None:
-        self._connection = connection
-        self.status = connection.status
-        self.headers = connection.headers
-        self.content_length = connection.content_length
-        self.body: bytes | None = None
-
-    async def read(self) -> bytes:
-        """The next bytes of a stream, b"" at its end. Raises UpstreamFailed, DeadlineExceeded or ClientGone."""
-        return await self._connection.read()
-
-
-class BackendConnection(asyncio.Protocol):
-    """One connection: one request at a time."""
-
-    def __init__(self, pool: Backend, buffered_limit_bytes: int) -> None:
-        self._pool = pool
-        self._buffered_limit_bytes = buffered_limit_bytes
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
-        self._answer: asyncio.Future[BackendResponse] | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self.deadline = 0.0
-        self.serial = 0
-        """Which request of the connection is being served, counted from 1."""
-        self.idle_since = 0.0
-        self.busy = False
-        self.reused = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.content_length: int | None = None
-        self._head_bytes = 0
-        self._chunked = False
-        self._keep_alive = True
-        self._received = False
-        self._complete = False
-        self._streaming = False
-        self._extra = False
-        self._error: Exception | None = None
-        self._parts: deque[bytes] = deque()
-        self._parts_bytes = 0
-        self._paused = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit
-
-    @property
-    def usable(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
-
-    def send(self, request: bytes, deadline: float) -> asyncio.Future[BackendResponse]:
-        """Sends a whole request and returns its answer to be."""
-        assert self._transport is not None
-        self.deadline = deadline
-        self.busy = True
-        self.serial += 1
-        self._answer = self._loop.create_future()
-        self._transport.write(request)
-        return self._answer
-
-    async def read(self) -> bytes:
-        while not self._parts:
-            if self._error is not None:
-                raise self._error
-            if self._complete:
-                return b""
-            self._reader = self._loop.create_future()
-            await self._reader
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self._parts_bytes = 0
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    def abort(self, error: Exception) -> None:
-        """Ends the connection and whatever waits for it, with this error."""
-        self._fail(error)
-        if self._transport is not None:
-            self._transport.abort()
-
-    def abort_request(self, serial: int, error: Exception) -> None:
-        """Aborts only while that request is being served: the connection may serve another one by now."""
-        if self.busy and self.serial == serial:
-            self.abort(error)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def _fail(self, error: Exception) -> None:
-        if self._complete or self._error is not None:
-            return
-        self._error = error
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-        self._wake_reader()
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if self.busy and not self._complete:
-            until_close = self._streaming and self.content_length is None and not self._chunked
-            if until_close and exc is None:
-                self._complete = True
-                self._wake_reader()
-            elif not self._received:
-                self._fail(_DiedIdle() if self.reused else backend_unavailable())
-            else:
-                self._fail(backend_failed("connection lost within the answer"))
-        self._pool.forget(self)
-
-    def data_received(self, data: bytes) -> None:
-        if not self.busy:
-            self.close()  # nothing was asked
-            return
-        self._received = True
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._extra = True
-            if not self._complete:
-                self.abort(backend_failed(f"unreadable answer: {error}"))
-                return
-        if self._complete:
-            self._finish()
-
-    def _finish(self) -> None:
-        """The whole answer is here: hands the connection back, unless it said more than was asked."""
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            response = BackendResponse(self)
-            response.body = b"".join(self._parts)
-            answer.set_result(response)
-        if self._streaming:
-            self._wake_reader()
-            self.close()  # its buffer may still be read; a new request needs a clean one
-            return
-        self.busy = False
-        if self._extra or not self._keep_alive:
-            self.close()
-            return
-        self.reused = True
-        self._reset()
-        self._pool.release(self)
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._extra = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._extra or self._streaming:
-            return
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > _HEAD_LIMIT_BYTES:
-            raise ValueError("head too large")
-        name = name.lower()
-        if name == b"content-length":
-            self.content_length = int(value)
-        elif name == b"transfer-encoding":
-            self._chunked = True
-        else:
-            self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self._extra:
-            return
-        self.status = self._parser.get_status_code()
-        if self.status < 200:
-            return
-        self._keep_alive = self._parser.should_keep_alive()
-        bodiless = self.status in (204, 304)
-        small = self.content_length is not None and self.content_length <= self._buffered_limit_bytes
-        if not (bodiless or small) and self._answer is not None and not self._answer.done():
-            self._streaming = True
-            self._answer.set_result(BackendResponse(self))
-
-    def on_body(self, data: bytes) -> None:
-        if self._extra:
-            return
-        self._parts.append(data)
-        if not self._streaming:
-            return
-        self._parts_bytes += len(data)
-        self._wake_reader()
-        if self._parts_bytes > _STREAM_HIGH_WATER_BYTES and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        if self._extra:
-            return
-        if self.status < 200:
-            self.headers.clear()
-            return
-        self._complete = True
 
 
 class Backend:
@@ -265,6 +32,7 @@ class Backend:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self.authority = parts.netloc.encode("ascii")
+        self.path = parts.path.rstrip("/").encode("ascii")
         self._buffered_limit_bytes = config.buffered_answer_limit_bytes
         self._connect_timeout_seconds = config.connect_timeout_seconds
         self._connections_limit = config.backend_connections_limit
@@ -273,6 +41,11 @@ class Backend:
         self._all: set[BackendConnection] = set()
         self._opening = 0
         self.avoid_until = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is open."""
+        return any(connection.busy for connection in self._all)
 
     def reuse(self) -> BackendConnection | None:
         """An idle connection that still lives, or None."""
@@ -321,6 +94,61 @@ class Backend:
             connection.abort(backend_unavailable())
 
 
+async def send_to(
+    backend: Backend,
+    request: bytes,
+    deadline: float,
+    watch: Callable[[BackendConnection], None],
+    opened: Callable[[], Awaitable[BackendConnection]] | None = None,
+) -> BackendResponse:
+    """Sends a whole request over an idle connection or a new one and returns its answer.
+
+    `watch` is told the connection in use, so that its request can be aborted. Raises Unavailable, UpstreamFailed,
+    DeadlineExceeded, or what the connection was aborted with.
+    """
+    connection = backend.reuse()
+    if connection is not None:
+        answer = connection.send(request, deadline)
+        watch(connection)
+        try:
+            return await answer
+        except DiedIdle:
+            pass
+    connection = await (backend.open() if opened is None else opened())
+    answer = connection.send(request, deadline)
+    watch(connection)
+    return await answer
+
+
+class Origins:
+    """The pools of connections to providers, by base URL."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._origins: dict[str, Backend] = {}
+
+    def get(self, base_url: str) -> Backend:
+        """Raises ValueError for what is no http or https URL."""
+        origin = self._origins.get(base_url)
+        if origin is None:
+            origin = self._origins[base_url] = Backend(base_url, self._config)
+        return origin
+
+    def keep_only(self, base_urls: set[str]) -> None:
+        """Closes pools of providers that are gone, once nothing is open there."""
+        for gone in self._origins.keys() - base_urls:
+            if not self._origins[gone].busy:
+                self._origins.pop(gone).close()
+
+    def sweep(self, now: float) -> None:
+        for origin in self._origins.values():
+            origin.sweep(now)
+
+    def close(self) -> None:
+        for origin in self._origins.values():
+            origin.close()
+
+
 class BackendPool:
     """All backends, taken in turn; one that could not be reached is passed over for a second."""
 
@@ -335,25 +163,9 @@ class BackendPool:
         deadline: float,
         watch: Callable[[BackendConnection], None],
     ) -> BackendResponse:
-        """Sends `build(authority)` to a backend and returns its answer.
-
-        `watch` is told the connection in use, so that its request can be aborted. Raises Unavailable, UpstreamFailed,
-        DeadlineExceeded, or what the connection was aborted with.
-        """
+        """Sends `build(authority)` to a backend and returns its answer. Raises what `send_to` raises."""
         backend = self._next()
-        request = build(backend.authority)
-        connection = backend.reuse()
-        if connection is not None:
-            answer = connection.send(request, deadline)
-            watch(connection)
-            try:
-                return await answer
-            except _DiedIdle:
-                pass
-        connection = await self._open(backend)
-        answer = connection.send(request, deadline)
-        watch(connection)
-        return await answer
+        return await send_to(backend, build(backend.authority), deadline, watch, lambda: self._open(backend))
 
     async def _open(self, backend: Backend) -> BackendConnection:
         try:

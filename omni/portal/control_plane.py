@@ -9,15 +9,21 @@ from fastapi import APIRouter
 from redis.asyncio import Redis
 
 from omni.domains.billing import routes as billing
+from omni.domains.budgets import routes as budgets
+from omni.domains.budgets import tasks as budgets_tasks
 from omni.domains.identity import routes as identity
 from omni.domains.identity import tasks as identity_tasks
 from omni.domains.identity.guard import UserGuard
 from omni.domains.keys import routes as keys
 from omni.domains.keys import tasks as keys_tasks
 from omni.domains.metering import routes as metering
+from omni.domains.models import routes as models
+from omni.domains.models import tasks as models_tasks
+from omni.domains.models.facade import Secrets
 from omni.domains.plans import routes as plans
 from omni.domains.plans import tasks as plans_tasks
 from omni.domains.pricing import routes as pricing
+from omni.domains.pricing import tasks as pricing_tasks
 from omni.domains.tenants import routes as tenants
 from omni.domains.tenants import tasks as tenants_tasks
 from omni.domains.tenants.guard import TenantGuard
@@ -65,6 +71,8 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         identity.router(identity.IdentityDeps(database, unit_of_work, deps.passwords, deps.master_key, clock)),
         tenants.router(tenants_deps),
         plans.router(plans.PlansDeps(database, unit_of_work, users.operator, clock)),
+        models.router(models.ModelsDeps(database, unit_of_work, users.operator, access, Secrets(deps.master_key))),
+        budgets.router(budgets.BudgetsDeps(database, unit_of_work, users.operator, access, clock)),
         keys.router(keys.KeysDeps(database, unit_of_work, access, clock)),
         metering.router(metering.MeteringDeps(database, access, clock)),
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
@@ -92,4 +100,7 @@ def control_plane_tasks(deps: TaskDeps) -> list[Task]:
         *tenants_tasks.tasks(database, redis, deps.mailer, deps.master_key, deps.console_url, clock),
         *plans_tasks.tasks(database, redis),
         *keys_tasks.tasks(database, redis),
+        *models_tasks.tasks(database, redis, deps.master_key),
+        *pricing_tasks.tasks(database, redis),
+        *budgets_tasks.tasks(database, redis, deps.mailer, clock),
     ]

@@ -27,9 +27,15 @@ BODIES: dict[str, Any] = {
     "POST /api/tenants/{tenant_id}/keys": {"project_id": str(uuid4()), "name": "x"},
     "PATCH /api/tenants/{tenant_id}/keys/{key_id}": {"name": "x"},
     "POST /api/tenants/{tenant_id}/keys/{key_id}/rotate": {},
-}
+    "PATCH /api/tenants/{tenant_id}/budgets/{budget_id}": {"limit_nanos": 5},
+    "POST /api/tenants/{tenant_id}/budgets": {
+        "scope": "project", "scope_id": str(uuid4()), "period": "day", "limit_nanos": 5,
+    },
+    "PUT /api/tenants/{tenant_id}/gateway-settings": {},
+    "PUT /api/tenants/{tenant_id}/provider-keys/{provider}": {"key": "sk-0123456789"},
+}  # fmt: skip
 # Not an object of a tenant: public names, and what only operators may touch (they see every tenant).
-NOT_TENANT_OBJECTS = {"model", "code"}
+NOT_TENANT_OBJECTS = {"model", "code", "provider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,10 @@ def victim(platform: Platform) -> Neighbour:
         tenant = found.ids["tenant_id"]
         body = {"email": "guest@example.com", "role": "viewer"}
         invitation = control.post(f"/api/tenants/{tenant}/invitations", json=body).json()["id"]
-    found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation)
+        ceiling = {"scope": "tenant", "scope_id": tenant, "period": "month", "limit_nanos": 10**12}
+        budget = control.post(f"/api/tenants/{tenant}/budgets", json=ceiling).json()["id"]
+    found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation, budget_id=budget)
+    found.ids["provider"] = "nowhere"
     return found
 
 

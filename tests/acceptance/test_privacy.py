@@ -14,7 +14,7 @@ from tests.acceptance.platform import Platform
 
 LABELS = {
     "http_request_method", "http_route", "http_response_status_code", "le", "decision", "outcome", "loop", "task",
-    "generation", "implementation", "major", "minor", "patchlevel", "version",
+    "provider", "meter", "generation", "implementation", "major", "minor", "patchlevel", "version",
 }  # fmt: skip
 
 

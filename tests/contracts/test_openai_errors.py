@@ -67,7 +67,7 @@ class _EmbeddingsRoute:
 
 
 def from_gateway(error: OmniError) -> dict[str, Any]:
-    _, body = error_body(error, REQUEST_ID, openai_shaped=True)
+    _, body = error_body(error, REQUEST_ID, "openai")
     document: dict[str, Any] = orjson.loads(body)
     return document
 
@@ -114,7 +114,7 @@ def test_the_function_is_pure() -> None:
 
 
 def test_problem_documents_name_the_same_page() -> None:
-    problem = orjson.loads(error_body(NotFound("unknown_route", "x"), REQUEST_ID, openai_shaped=False)[1])
+    problem = orjson.loads(error_body(NotFound("unknown_route", "x"), REQUEST_ID, "problem")[1])
     scope = {"type": "http", "method": "GET", "headers": [], "request_id": REQUEST_ID}
     response = problem_response(Request(scope), problem_of(NotFound("unknown_route", "x")))
     assert orjson.loads(response.body) == problem

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from omni.foundation.crypto.envelope import DecryptionFailed, Envelope, Place
+from omni.foundation.crypto.envelope import Envelope, Place
 from omni.foundation.crypto.secrets import InvalidMasterKey, MasterKey
+from omni.kit.sealing import DecryptionFailed
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ async def test_the_granted_rights_are_the_declared_ones(database_address: Databa
 
 async def test_migrating_again_changes_nothing(database_address: DatabaseAddress) -> None:
     assert await pending_revision(database_address) is None
-    assert await migrate(database_address, whole_schema()) == "0001"
+    assert await migrate(database_address, whole_schema()) == "0002"
 
 
 async def test_an_old_server_is_refused(database_address: DatabaseAddress, monkeypatch: pytest.MonkeyPatch) -> None:

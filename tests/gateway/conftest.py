@@ -13,7 +13,15 @@ from prometheus_client import CollectorRegistry
 from omni.gateway.app import Gateway
 from omni.gateway.config import GatewayConfig
 from omni.telemetry.spans import RequestSpans
-from tests.gateway.support import SECRET, ControlPlane, FakeBackend, RecordingLogger, RedisServer, eventually
+from tests.gateway.support import (
+    CREDENTIALS_KEY,
+    SECRET,
+    ControlPlane,
+    FakeBackend,
+    RecordingLogger,
+    RedisServer,
+    eventually,
+)
 
 StartGateway = Callable[..., Awaitable[Gateway]]
 
@@ -93,6 +101,7 @@ def make_config(redis_url: str, backend_url: str, spool_dir: Path, **changes: An
         "backend_urls": (backend_url,),
         "redis_url": redis_url,
         "principal_secret": SECRET,
+        "credentials_key": CREDENTIALS_KEY,
         "spool_dir": spool_dir,
         **changes,
     }

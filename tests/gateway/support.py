@@ -24,6 +24,7 @@ from omni.contracts.usage import UsageEvent
 from omni.kit.ids import mint_secret
 
 SECRET = b"a principal secret for tests only"
+CREDENTIALS_KEY = os.urandom(32)
 EMBEDDINGS = "/v1/embeddings"
 UNLIMITED = PlanSnapshot("unlimited", None, 0, None, None, None, None, None)
 

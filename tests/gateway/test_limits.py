@@ -65,12 +65,13 @@ async def test_compute_is_refused_once_it_is_used_up(port: int, control: Control
         assert statuses == [200, 200, 429, 429], "34 ms each"
 
 
-async def test_tokens_are_charged_at_settle_and_refuse_what_follows(port: int, control: ControlPlane) -> None:
+async def test_tokens_are_reserved_by_estimate_and_corrected_at_settle(port: int, control: ControlPlane) -> None:
     tenant = await control.tenant(tokens_per_minute=20)
     replies = [await embed(port, tenant) for _ in range(3)]
     assert [reply.status for reply in replies] == [200, 200, 429], "12 tokens each"
     assert code(replies[2]) == "rate_limit_exceeded"
-    assert 1 <= int(replies[2].headers["retry-after"]) <= 12
+    assert 1 <= int(replies[2].headers["retry-after"]) <= 72, "24 of 20 tokens were used, and some are needed again"
+    assert replies[1].headers["x-ratelimit-limit-tokens"] == "20"
 
 
 async def test_all_or_nothing_over_the_levels(port: int, control: ControlPlane) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import orjson
 from prometheus_client import CollectorRegistry
 
 from omni.contracts import redis_names
@@ -39,7 +40,8 @@ from tests.gateway.test_auth import code
 
 
 def spooled(folder: Path) -> list[UsageEvent]:
-    return [UsageEvent.from_json(line) for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    lines = [line for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    return [UsageEvent.from_json(orjson.dumps(orjson.loads(line)["event"])) for line in lines]
 
 
 async def wait_down(gateway: Gateway) -> None:
@@ -226,7 +228,7 @@ async def test_a_killed_gateway_leaves_its_hold_for_the_reaper(
     data = redis_names.holds_data(redis_names.partition_of(tenant.key.tenant_id))
     holds: Any = await own_control.redis.hgetall(data)
     ((request_hex, held),) = holds.items()
-    event = UsageEvent.from_json(held)
+    event = UsageEvent.from_json(held.splitlines()[0])
     assert event.event_id.hex == request_hex.decode()
     assert (event.status, event.quantities, event.tenant_id) == (0, {"requests": 1}, tenant.key.tenant_id)
 

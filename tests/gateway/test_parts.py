@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from omni.contracts.snapshots import KeySnapshot
 from omni.contracts.usage import UsageEvent
 from omni.gateway.errors import MethodNotAllowed
 from omni.gateway.events import EventTemplate, Outcome
-from omni.gateway.limits import limit_headers
+from omni.gateway.refusals import limit_headers
 from omni.gateway.resp import RedisAddress
 from omni.gateway.routes import Routes
 from omni.gateway.trace import Trace
@@ -25,10 +26,19 @@ def test_events_equal_the_contract() -> None:
     event_id = uuid7()
     owner = (event_id, key.tenant_id, key.project_id, key.key_id, key.mode, 123)
     held = UsageEvent(*owner, "POST /v1/embeddings", "", 0, 0, {"requests": 1})
-    assert template.held(str(event_id).encode(), 123) == held.to_json()
-    settled = UsageEvent(*owner, "POST /v1/embeddings", 'm"ö', 200, 9, {"requests": 1, "pages": 3})
-    outcome = Outcome(200, {"requests": 1, "pages": 3}, 'm"ö', 9)
-    assert template.settled(str(event_id).encode(), 123, outcome) == settled.to_json()
+    assert template.held(str(event_id).encode(), 123, None) == held.to_json()
+    charged = replace(held, quantities={"requests": 1, "spend_nanos": 5})
+    assert template.held(str(event_id).encode(), 123, 5) == charged.to_json()
+    settled = UsageEvent(*owner, "POST /v1/embeddings", 'm"ö', 200, 9, {"requests": 1, "pages": 3}, {"target": 'ö"'})
+    outcome = Outcome(200, {"requests": 1, "pages": 3}, 'm"ö', 9, {"target": 'ö"'})
+    assert b"".join(template.settled(str(event_id).encode(), 123, outcome)) == settled.to_json()
+    outcome.spend_nanos = 77
+    before, after = template.settled(str(event_id).encode(), 123, outcome)
+    priced = replace(settled, quantities={**settled.quantities, "spend_nanos": 77})
+    assert before + b"77" + after == priced.to_json(), "the amount is put in by the call that settles"
+    nothing = Outcome(503, {})
+    nothing.spend_nanos = 0
+    assert b'"quantities":{"spend_nanos":' in template.settled(b"x", 1, nothing)[0]
 
 
 def test_every_endpoint_is_found_by_its_own_template() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from omni.gateway.upstream import BackendConnection, BackendPool, ClientGone
+from omni.gateway.connection import BackendConnection, ClientGone
+from omni.gateway.upstream import BackendPool
 from tests.gateway.conftest import StartGateway, make_config
 from tests.gateway.support import (
     EMBEDDINGS,

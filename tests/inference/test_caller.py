@@ -57,7 +57,7 @@ def test_the_routes_are_the_public_endpoints(engines: Backend) -> None:
     documented = {
         (method.upper(), path) for path, operations in engines.app.openapi()["paths"].items() for method in operations
     }
-    assert documented == {(endpoint.method, endpoint.template) for endpoint in ENDPOINTS}
+    assert documented == {(endpoint.method, endpoint.template) for endpoint in ENDPOINTS if endpoint.backend}
 
 
 def test_every_operation_says_what_it_does(engines: Backend) -> None:

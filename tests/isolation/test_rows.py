@@ -25,6 +25,7 @@ DENIED = "42501"
 # Values that a check constraint or a foreign key asks for; by type otherwise.
 VALUES: dict[str, Any] = {
     "mode": "live", "status": "active", "role": "owner", "plan_code": "free", "content_type": "text/plain",
+    "scope": "tenant", "period": "day",
 }  # fmt: skip
 BY_TYPE: dict[str, str] = {
     "uuid": "gen_random_uuid()", "text": "'x'", "character varying": "'x'", "bigint": "1", "integer": "1",

@@ -13,9 +13,12 @@ import structlog
 from omni.apps.worker.loops import Loop
 from omni.apps.worker.services import SCHEDULES, Services
 from omni.contracts.redis_names import SNAPSHOTS_READY
+from omni.domains.budgets import facade as budgets
 from omni.domains.keys import facade as keys
 from omni.domains.metering import facade as metering
+from omni.domains.models import facade as models
 from omni.domains.plans import facade as plans
+from omni.domains.pricing import facade as pricing
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.locks import try_lock
 from omni.foundation.outbox.relay import WAKE_CHANNEL, oldest_age_seconds, relay_batch
@@ -54,6 +57,7 @@ class Pump:
             Loop("reap", self._reap_round, 1.0, self._metrics),
             Loop("reconcile", self._reconcile_round, 1.0, self._metrics),
             Loop("schedule", self._schedule_round, 5.0, self._metrics),
+            Loop("budget-alerts", self._alerts_round, 5.0, self._metrics),
         ]
         waking = asyncio.create_task(self._listen(stop))
         await asyncio.gather(*(loop.run(stop) for loop in loops))
@@ -105,6 +109,10 @@ class Pump:
         self._metrics.reaped_holds.inc(reaped)
         return reaped > 0
 
+    async def _alerts_round(self) -> bool:
+        await budgets.find_alerts(self._services.database, self._services.system.session, self._clock.now())
+        return False
+
     async def _schedule_round(self) -> bool:
         async with self._services.system.session() as session:
             await enqueue_due(session, SCHEDULES, self._clock.now())
@@ -132,4 +140,9 @@ class Pump:
         await plans.publish_all(open_session, client)
         await tenants.publish_all(open_session, client)
         await keys.publish_all(open_session, client)
+        database = self._services.database
+        await models.publish_all(database, open_session, client, models.Secrets(self._services.master_key))
+        await budgets.publish_all(database, open_session, client)
+        async with database.shared() as session:
+            await pricing.publish_prices(session, client)
         await client.set(SNAPSHOTS_READY, "1")

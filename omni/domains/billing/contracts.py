@@ -17,6 +17,8 @@ class InvoiceLine:
     price_nanos: int
     per_quantity: int
     amount_minor: int
+    model: str = ""
+    """The model whose own price this is; empty for prices of every model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class InvoiceLineOut(BaseModel):
     price_nanos: int
     per_quantity: int
     amount_minor: int = Field(description="In minor units of the currency (cents), rounded once, half-even.")
+    model: str = Field("", description="The model whose own price this is; empty for prices of every model.")
 
 
 class DraftInvoiceOut(BaseModel):

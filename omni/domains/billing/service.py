@@ -27,8 +27,8 @@ async def verify_draft(session: ReadSession, month: datetime) -> list[Difference
     draft = await draft_invoice(session, month)
     usage = await metering.billable_usage_from_events(session, month)
     recount = await _priced(session, usage, month, draft.currency)
-    expected = {(line.meter, line.price_nanos, line.per_quantity): line for line in recount.lines}
-    found = {(line.meter, line.price_nanos, line.per_quantity): line for line in draft.lines}
+    expected = {(line.meter, line.model, line.price_nanos, line.per_quantity): line for line in recount.lines}
+    found = {(line.meter, line.model, line.price_nanos, line.per_quantity): line for line in draft.lines}
     differences = []
     for key in sorted(expected.keys() | found.keys()):
         left = expected[key].amount_minor if key in expected else 0

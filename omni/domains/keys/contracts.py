@@ -13,6 +13,19 @@ ALL_SCOPES = "*"
 
 
 @dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """Limits of one key within its plan's; None = only the plan's."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    models: tuple[str, ...] | None = None
+
+
+NO_LIMITS = KeyLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class NewKey:
     """A key to make. Scopes and networks as in contracts.snapshots.KeySnapshot."""
 
@@ -24,6 +37,7 @@ class NewKey:
     expires_at: datetime | None = None
     created_by: UUID | None = None
     """None = the command line."""
+    limits: KeyLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,7 @@ class Key:
     rotated_to: UUID | None
     overlap_until: datetime | None
     last_used_at: datetime | None
+    limits: KeyLimits = NO_LIMITS
 
     def ends_at(self) -> datetime | None:
         """When it stops working: at its expiry or at the end of the overlap after a rotation."""

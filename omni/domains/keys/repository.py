@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, Select, bindparam, func, select, tuple_, upda
 from sqlalchemy.exc import IntegrityError
 
 from omni.contracts.snapshots import KeySnapshot, Mode
-from omni.domains.keys.contracts import Key
+from omni.domains.keys.contracts import Key, KeyLimits
 from omni.domains.keys.tables import PROJECT_CONSTRAINT, api_keys
 from omni.foundation.db.sessions import ReadSession, Session, SystemSession, WriteSession, constraint_name
 
@@ -41,6 +41,7 @@ async def insert_key(session: WriteSession, key: Key, sha256: bytes) -> bool:
         "created_by": key.created_by,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
+        **limit_columns(key.limits),
     }
     try:
         async with session.savepoint():
@@ -114,6 +115,11 @@ async def record_last_used(session: Session, last_used: Mapping[tuple[UUID, UUID
         await session.execute(statement, rows)
 
 
+def limit_columns(limits: KeyLimits) -> dict[str, object]:
+    """The columns that hold a key's limits."""
+    return asdict(limits) | {"models": None if limits.models is None else list(limits.models)}
+
+
 def _scoped(session: ReadSession) -> Select[Any]:
     return select(api_keys).where(api_keys.c.tenant_id == session.tenant_id)
 
@@ -130,6 +136,10 @@ def _to_stored(row: RowMapping) -> StoredKey:
         networks=key.networks,
         expires_at_micros=None if ends_at is None else round(ends_at.timestamp() * 1_000_000),
         revoked=key.revoked_at is not None,
+        requests_per_minute=key.limits.requests_per_minute,
+        tokens_per_minute=key.limits.tokens_per_minute,
+        concurrent_requests=key.limits.concurrent_requests,
+        models=None if key.limits.models is None else frozenset(key.limits.models),
     )
     return StoredKey(row["sha256"].hex(), snapshot)
 
@@ -152,4 +162,10 @@ def _from_row_key(row: RowMapping) -> Key:
         rotated_to=row["rotated_to"],
         overlap_until=row["overlap_until"],
         last_used_at=row["last_used_at"],
+        limits=KeyLimits(
+            row["requests_per_minute"],
+            row["tokens_per_minute"],
+            row["concurrent_requests"],
+            None if row["models"] is None else tuple(row["models"]),
+        ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from omni.domains.keys.contracts import CreatedKey, Key, NewKey
+from omni.domains.keys.contracts import CreatedKey, Key, KeyLimits, NewKey
 from omni.domains.keys.schemas import CreatedKeyOut, KeyIn, KeyOut, KeyPatch, KeysOut, RotateIn
 from omni.domains.keys.service import manage
 from omni.domains.tenants.contracts import TenantAccess
@@ -20,6 +20,7 @@ from omni.foundation.db.sessions import Database, WriteSession
 from omni.foundation.http.unit_of_work import UnitOfWork
 from omni.kit.clock import Clock
 
+_LIMITS = {"requests_per_minute", "tokens_per_minute", "concurrent_requests", "models"}
 Guard = Callable[[Permission], Callable[..., Awaitable[TenantAccess]]]
 
 
@@ -70,7 +71,10 @@ def _writing_routes(routes: APIRouter, deps: KeysDeps) -> None:
     @routes.post("", status_code=201, response_model=CreatedKeyOut)
     async def create_key(request: Request, body: KeyIn, access: TenantAccess = Depends(manages)) -> Response:
         """Makes a key; the answer is the only place that shows it."""
-        new = NewKey(created_by=access.user_id, **dict(body))
+        members = body.model_dump(exclude=_LIMITS)
+        limits = body.model_dump(include=_LIMITS)
+        limits["models"] = None if body.models is None else tuple(body.models)
+        new = NewKey(created_by=access.user_id, limits=KeyLimits(**limits), **members)
 
         async def action(session: WriteSession) -> CreatedKeyOut:
             now = deps.clock.now()
@@ -82,10 +86,14 @@ def _writing_routes(routes: APIRouter, deps: KeysDeps) -> None:
     async def edit_key(
         request: Request, key_id: UUID, body: KeyPatch, access: TenantAccess = Depends(manages)
     ) -> Response:
-        """Changes name, scopes or networks; gateways follow within a second."""
+        """Changes name, scopes, networks or limits; gateways follow within a second."""
 
         async def action(session: WriteSession) -> KeyOut:
-            return _to_api_key(await manage.edit_key(session, key_id, **dict(body)), deps.clock.now())
+            limits = body.model_dump(include=_LIMITS, exclude_unset=True)
+            key = await manage.edit_key(
+                session, key_id, name=body.name, scopes=body.scopes, networks=body.networks, limits=limits
+            )
+            return _to_api_key(key, deps.clock.now())
 
         return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
 
@@ -142,6 +150,7 @@ def _members(key: Key, now: datetime) -> dict[str, Any]:
         "revoked_at": key.revoked_at,
         "rotated_to": key.rotated_to,
         "last_used_at": key.last_used_at,
+        **asdict(key.limits),
     }
 
 

@@ -16,7 +16,23 @@ Networks = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_lengt
 WEEK_SECONDS = 7 * 86400
 
 
-class KeyIn(RequestModel):
+Rate = Annotated[int | None, Field(ge=1, le=10**12, examples=[None])]
+Models = Annotated[
+    list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")]] | None,
+    Field(max_length=1000, examples=[None]),
+]
+
+
+class KeyLimitsModel(BaseModel):
+    """Limits of this key alone, within its plan's; null = only the plan's."""
+
+    requests_per_minute: Rate = None
+    tokens_per_minute: Rate = None
+    concurrent_requests: Rate = None
+    models: Models = None
+
+
+class KeyIn(RequestModel, KeyLimitsModel):
     """A key to make."""
 
     project_id: UUID
@@ -27,8 +43,8 @@ class KeyIn(RequestModel):
     expires_at: AwareDatetime | None = None
 
 
-class KeyPatch(RequestModel):
-    """What to change; what is left out stays."""
+class KeyPatch(RequestModel, KeyLimitsModel):
+    """What to change; what is left out stays, and null lifts a limit."""
 
     name: KeyName | None = None
     scopes: Scopes | None = None
@@ -41,7 +57,7 @@ class RotateIn(RequestModel):
     overlap_seconds: Annotated[int, Field(ge=0, le=WEEK_SECONDS, examples=[86400])] = 86400
 
 
-class KeyOut(BaseModel):
+class KeyOut(KeyLimitsModel):
     """A key, without the key itself."""
 
     id: UUID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Computed,
@@ -41,6 +42,10 @@ api_keys = Table(
     Column("rotated_to", Uuid),
     moment_column("overlap_until"),
     moment_column("last_used_at"),
+    Column("requests_per_minute", BigInteger),
+    Column("tokens_per_minute", BigInteger),
+    Column("concurrent_requests", BigInteger),
+    Column("models", ARRAY(Text)),
     ForeignKeyConstraint(
         ["tenant_id", "active_project_id"], ["projects.tenant_id", "projects.id"], name=PROJECT_CONSTRAINT
     ),

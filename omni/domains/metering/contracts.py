@@ -26,6 +26,8 @@ class HourlyUsage:
     hour: datetime
     quantity: int
     events: int
+    model: str = ""
+    """Empty when no model was involved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from omni.domains.metering.service import (
     ensure_partitions,
     record,
     seed_meters,
+    spent,
     usage_series,
     verify,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "ensure_partitions",
     "record",
     "seed_meters",
+    "spent",
     "usage_series",
     "verify",
 ]

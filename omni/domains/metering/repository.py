@@ -18,11 +18,12 @@ from omni.kit.ids import uuid7
 
 _INSERT_EVENTS = text("""
     insert into usage_events (tenant_id, event_id, project_id, key_id, mode, occurred_at, endpoint, model, status,
-                              duration_micros, quantities)
+                              duration_micros, quantities, attributes)
     select * from unnest(
         cast(:tenant_ids as uuid[]), cast(:event_ids as uuid[]), cast(:project_ids as uuid[]), cast(:key_ids as uuid[]),
         cast(:modes as text[]), cast(:occurred_at as timestamptz[]), cast(:endpoints as text[]),
-        cast(:models as text[]), cast(:statuses as int[]), cast(:durations as bigint[]), cast(:quantities as jsonb[]))
+        cast(:models as text[]), cast(:statuses as int[]), cast(:durations as bigint[]), cast(:quantities as jsonb[]),
+        cast(:attributes as jsonb[]))
     on conflict do nothing
     returning event_id
 """)
@@ -57,7 +58,7 @@ _LOCK_EXPIRED = text("""
 
 _REPLACE_EVENT = text("""
     update usage_events set model = :model, status = :status, duration_micros = :duration,
-           quantities = cast(:quantities as jsonb)
+           quantities = cast(:quantities as jsonb), attributes = cast(:attributes as jsonb)
     where tenant_id = :tenant_id and event_id = :event_id
 """)
 
@@ -67,6 +68,24 @@ _MONTH_TOTALS = text("""
       and (cast(:active_since as timestamptz) is null
            or tenant_id in (select tenant_id from usage_hourly where hour >= :active_since))
     group by tenant_id, mode, meter
+""")
+
+_SPEND_TOTALS = text("""
+    select tenant_id, coalesce(key_id, project_id, tenant_id) as scope_id, sum(quantity)::bigint as "all",
+           coalesce(sum(quantity) filter (where hour >= :month), 0)::bigint as month,
+           coalesce(sum(quantity) filter (where hour >= :day), 0)::bigint as day
+    from usage_hourly
+    where meter = 'spend_nanos' and mode = 'live'
+      and (cast(:active_since as timestamptz) is null
+           or tenant_id in (select tenant_id from usage_hourly where hour >= :active_since))
+    group by grouping sets ((tenant_id), (tenant_id, project_id), (tenant_id, key_id))
+""")
+
+_SPENT = text("""
+    select coalesce(sum(quantity), 0)::bigint from usage_hourly
+    where meter = 'spend_nanos' and mode = :mode and (cast(:since as timestamptz) is null or hour >= :since)
+      and (cast(:project_id as uuid) is null or project_id = :project_id)
+      and (cast(:key_id as uuid) is null or key_id = :key_id)
 """)
 
 _SERIES = text("""
@@ -80,17 +99,17 @@ _SERIES = text("""
 """)
 
 _BILLABLE = text("""
-    select meter, hour, sum(quantity)::bigint as quantity, sum(events)::bigint as events
-    from usage_hourly where hour >= :start and hour < :end and mode = 'live'
-    group by meter, hour order by meter, hour
+    select meter, model, hour, sum(quantity)::bigint as quantity, sum(events)::bigint as events
+    from usage_hourly where hour >= :start and hour < :end and mode = 'live' and meter not like '%\\_nanos'
+    group by meter, model, hour order by meter, model, hour
 """)
 
 _BILLABLE_FROM_EVENTS = text("""
-    select q.key as meter, date_trunc('hour', e.occurred_at, 'UTC') as hour, sum(q.value::bigint)::bigint as quantity,
-           count(*) as events
+    select q.key as meter, e.model, date_trunc('hour', e.occurred_at, 'UTC') as hour,
+           sum(q.value::bigint)::bigint as quantity, count(*) as events
     from usage_events e cross join lateral jsonb_each_text(e.quantities) q
-    where e.occurred_at >= :start and e.occurred_at < :end and e.mode = 'live'
-    group by 1, 2 order by 1, 2
+    where e.occurred_at >= :start and e.occurred_at < :end and e.mode = 'live' and q.key not like '%\\_nanos'
+    group by 1, 2, 3 order by 1, 2, 3
 """)
 
 _EVENTS_AGAINST_ROLLUPS = text("""
@@ -126,6 +145,7 @@ async def insert_events(session: SystemSession, events: Sequence[UsageEvent]) ->
             "statuses": [event.status for event in events],
             "durations": [event.duration_micros for event in events],
             "quantities": [orjson.dumps(event.quantities).decode() for event in events],
+            "attributes": [orjson.dumps(event.attributes).decode() for event in events],
         },
     )
     return set(rows.scalars())
@@ -151,6 +171,7 @@ async def replace_event(session: SystemSession, event: UsageEvent) -> None:
             "status": event.status,
             "duration": event.duration_micros,
             "quantities": orjson.dumps(event.quantities).decode(),
+            "attributes": orjson.dumps(event.attributes).decode(),
         },
     )
 
@@ -188,6 +209,18 @@ async def month_totals(
 ) -> Sequence[RowMapping]:
     """Use of each meter between two instants, of every tenant or of those that used anything since `active_since`."""
     return await session.all(_MONTH_TOTALS, {"start": start, "end": end, "active_since": active_since})
+
+
+async def spend_totals(
+    session: SystemSession, day: datetime, month: datetime, active_since: datetime | None = None
+) -> Sequence[RowMapping]:
+    """Nano-units spent by each tenant, project and key: in all, since `month` and since `day`."""
+    return await session.all(_SPEND_TOTALS, {"day": day, "month": month, "active_since": active_since})
+
+
+async def spent(session: ReadSession, parameters: dict[str, object]) -> int:
+    """Nano-units spent by the session's tenant, or one project or key of it."""
+    return int(await session.scalar(_SPENT, parameters))
 
 
 async def series(session: ReadSession, parameters: dict[str, object]) -> Sequence[RowMapping]:
@@ -244,4 +277,5 @@ def _from_row_event(row: RowMapping) -> UsageEvent:
         status=row["status"],
         duration_micros=row["duration_micros"],
         quantities=row["quantities"],
+        attributes=row["attributes"],
     )

@@ -12,7 +12,9 @@ from uuid import UUID
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from omni.contracts import redis_names
+from omni.contracts import redis_names, usage
+from omni.contracts.money import Scope
+from omni.contracts.snapshots import Mode
 from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, PAGES, REQUESTS, UsageEvent
 from omni.domains.metering import repository
 from omni.domains.metering.contracts import Difference, Drained, HourlyUsage, UsagePoint
@@ -27,11 +29,26 @@ EXPIRED_STATUS = 0
 """What the reaper records: the lease ran out before an answer was known."""
 RECENTLY_ACTIVE = timedelta(hours=2)
 
-METERS = (
-    {"code": REQUESTS, "name": "Requests", "unit": "request", "description": "Requests that reached an engine."},
-    {"code": INPUT_TOKENS, "name": "Input tokens", "unit": "token", "description": "Tokens that a model read."},
-    {"code": COMPUTE_MS, "name": "Compute", "unit": "millisecond", "description": "Processor time of the engines."},
-    {"code": PAGES, "name": "Pages", "unit": "page", "description": "Pages or images that were read by OCR."},
+METERS = tuple(
+    {"code": code, "name": name, "unit": unit, "description": description}
+    for code, name, unit, description in (
+        (REQUESTS, "Requests", "request", "Requests that reached an engine."),
+        (usage.CACHED_REQUESTS, "Cached requests", "request", "Requests answered from the response cache."),
+        (INPUT_TOKENS, "Input tokens", "token", "Tokens that a model read."),
+        (usage.CACHED_INPUT_TOKENS, "Cached input tokens", "token", "Input that a provider had in its cache."),
+        (usage.CACHE_WRITE_TOKENS, "Cache write tokens", "token", "Input that a provider put into its cache."),
+        (usage.INPUT_AUDIO_TOKENS, "Input audio tokens", "token", "Tokens of sound that a model read."),
+        (usage.INPUT_IMAGE_TOKENS, "Input image tokens", "token", "Tokens of pictures that a model read."),
+        (usage.OUTPUT_TOKENS, "Output tokens", "token", "Tokens that a model wrote."),
+        (usage.REASONING_TOKENS, "Reasoning tokens", "token", "Tokens that a model thought."),
+        (usage.OUTPUT_AUDIO_TOKENS, "Output audio tokens", "token", "Tokens of sound that a model made."),
+        (usage.OUTPUT_IMAGE_TOKENS, "Output image tokens", "token", "Tokens of pictures that a model made."),
+        (usage.IMAGES, "Images", "image", "Pictures that a model made."),
+        (usage.CHARACTERS, "Characters", "character", "Characters that were spoken."),
+        (usage.AUDIO_MS, "Audio", "millisecond", "Length of sound that was transcribed."),
+        (COMPUTE_MS, "Compute", "millisecond", "Processor time of the engines."),
+        (PAGES, "Pages", "page", "Pages or images that were read by OCR."),
+    )
 )
 
 _REAP = files("omni.domains.metering").joinpath("reap.lua").read_text()
@@ -139,7 +156,10 @@ class Counters:
         """Settles holds whose lease ran out, in every partition; returns how many."""
         reaped = 0
         for number in range(redis_names.PARTITIONS):
-            keys = [redis_names.holds_index(number), redis_names.holds_data(number), redis_names.usage_stream(number)]
+            keys = [
+                redis_names.holds_index(number), redis_names.holds_data(number), redis_names.usage_stream(number),
+                redis_names.reaped(number),
+            ]  # fmt: skip
             reaped += int(await self._reap(keys=keys, args=[limit]))
         return reaped
 
@@ -164,6 +184,8 @@ class Counters:
             if row["meter"] in COUNTED_METERS:
                 key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{now:%Y%m}", row["meter"])
                 await self._raise(keys=[key], args=[row["quantity"], COUNTER_SECONDS])
+        for key, nanos, seconds in await _spend_counters(session, now, active_since=now - RECENTLY_ACTIVE):
+            await self._raise(keys=[key], args=[nanos, seconds])
 
     async def rebuild(self, session: SystemSession, partitions: Sequence[int], now: datetime) -> None:
         """Sets this month's counters to what PostgreSQL knows, then opens the partitions."""
@@ -174,9 +196,41 @@ class Counters:
                 if row["meter"] in COUNTED_METERS and redis_names.partition_of(row["tenant_id"]) in partitions:
                     key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{month:%Y%m}", row["meter"])
                     pipeline.set(key, row["quantity"], ex=COUNTER_SECONDS)
+            tags = tuple(redis_names.tag(number) for number in partitions)
+            for key, nanos, seconds in await _spend_counters(session, now):
+                if key.startswith(tags):
+                    pipeline.set(key, nanos, ex=seconds or None)
             for number in partitions:
                 pipeline.set(redis_names.counters_ready(number), "1")
             await pipeline.execute()
+
+
+async def _spend_counters(
+    session: SystemSession, now: datetime, active_since: datetime | None = None
+) -> list[tuple[str, int, int]]:
+    """Every counter of spending: name, nano-units, seconds to live (0 = for ever)."""
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = await repository.spend_totals(session, day, month_start(now), active_since)
+    periods = (("all", "all", 0), ("month", f"{now:%Y%m}", COUNTER_SECONDS), ("day", f"{now:%Y%m%d}", COUNTER_SECONDS))
+    return [
+        (redis_names.spend_key(row["scope_id"], row["tenant_id"], "live", period), row[column], seconds)
+        for row in rows
+        for column, period, seconds in periods
+        if row[column] or period == "all"
+    ]
+
+
+async def spent(session: ReadSession, scope: Scope, scope_id: UUID, since: datetime | None, mode: Mode = "live") -> int:
+    """Nano-units that the session's tenant, or a project or key of it, has spent since an instant or ever."""
+    return await repository.spent(
+        session,
+        {
+            "mode": mode,
+            "since": since,
+            "project_id": scope_id if scope == "project" else None,
+            "key_id": scope_id if scope == "key" else None,
+        },
+    )
 
 
 async def record(session: SystemSession, events: Sequence[UsageEvent]) -> list[UsageEvent]:
@@ -237,13 +291,13 @@ async def usage_series(session: ReadSession, parameters: dict[str, object]) -> l
 async def billable_usage(session: ReadSession, month: datetime) -> list[HourlyUsage]:
     """A tenant's live usage of a month, by meter and hour, from the rollups."""
     rows = await repository.billable(session, month_start(month), next_month(month))
-    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"]) for row in rows]
+    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"], row["model"]) for row in rows]
 
 
 async def billable_usage_from_events(session: ReadSession, month: datetime) -> list[HourlyUsage]:
     """The same counted from the raw events: what the rollups are verified against."""
     rows = await repository.billable_from_events(session, month_start(month), next_month(month))
-    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"]) for row in rows]
+    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"], row["model"]) for row in rows]
 
 
 async def verify(session: SystemSession) -> list[Difference]:

@@ -31,6 +31,7 @@ usage_events = Table(
     Column("status", Integer, nullable=False),
     Column("duration_micros", BigInteger, nullable=False),
     Column("quantities", JSONB, nullable=False),
+    Column("attributes", JSONB, nullable=False, server_default="{}"),
     Index("ix_usage_events_tenant_id_occurred_at", "tenant_id", "occurred_at"),
     postgresql_partition_by="RANGE (event_id)",
     info={"app_grants": "select", "system_grants": "select, insert, update"},

@@ -61,6 +61,7 @@ def _to_columns(plan: Plan, now: datetime) -> dict[str, Any]:
         "compute_ms_per_month": limits.compute_ms_per_month,
         "storage_bytes": limits.storage_bytes,
         "models": None if limits.models is None else sorted(limits.models),
+        "concurrent_requests": limits.concurrent_requests,
         "updated_at": now,
     }
 
@@ -75,5 +76,6 @@ def _from_row_plan(row: RowMapping) -> Plan:
         compute_ms_per_month=row["compute_ms_per_month"],
         storage_bytes=row["storage_bytes"],
         models=None if row["models"] is None else frozenset(row["models"]),
+        concurrent_requests=row["concurrent_requests"],
     )
     return Plan(row["name"], row["description"], row["public"], row["position"], limits)

@@ -22,6 +22,7 @@ class LimitsModel(BaseModel):
     compute_ms_per_month: Annotated[Limit, Field(examples=[36_000_000])]
     storage_bytes: Annotated[Limit, Field(examples=[10 * 1024**3])]
     models: Annotated[list[ModelName] | None, Field(max_length=1000, examples=[None])]
+    concurrent_requests: Annotated[int | None, Field(ge=1, le=10**6, examples=[100])] = None
 
 
 class PlanOut(LimitsModel):

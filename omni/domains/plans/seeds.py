@@ -26,6 +26,7 @@ FREE = Plan(
         compute_ms_per_month=600_000,
         storage_bytes=100 * MIB,
         models=None,
+        concurrent_requests=10,
     ),
 )
 
@@ -43,6 +44,7 @@ PRO = Plan(
         compute_ms_per_month=36_000_000,
         storage_bytes=10 * GIB,
         models=None,
+        concurrent_requests=100,
     ),
 )
 

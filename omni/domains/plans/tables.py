@@ -22,6 +22,7 @@ plans = Table(
     Column("compute_ms_per_month", BigInteger),
     Column("storage_bytes", BigInteger),
     Column("models", ARRAY(Text)),
+    Column("concurrent_requests", BigInteger),
     created_at_column(),
     moment_column("updated_at", nullable=False),
     CheckConstraint("request_burst >= 1", name="burst"),

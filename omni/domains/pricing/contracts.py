@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from omni.contracts.money import ANY_MODEL
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -15,3 +17,5 @@ class Price:
     valid_from: datetime
     price_nanos: int
     per_quantity: int
+    model: str = ANY_MODEL
+    """The model that it holds for; empty = every model without a price of its own for the meter."""

@@ -13,7 +13,7 @@ from omni.foundation.db.sessions import Session
 
 
 async def all_prices(session: Session, currency: str | None) -> Sequence[RowMapping]:
-    statement = select(prices).order_by(prices.c.meter, prices.c.currency, prices.c.valid_from)
+    statement = select(prices).order_by(prices.c.meter, prices.c.model, prices.c.currency, prices.c.valid_from)
     if currency is not None:
         statement = statement.where(prices.c.currency == currency)
     return await session.all(statement)
@@ -27,6 +27,7 @@ async def add_price(session: Session, price: Price) -> bool:
     """False when the meter has a price from that moment on already."""
     statement = insert(prices).values(
         meter=price.meter,
+        model=price.model,
         currency=price.currency,
         valid_from=price.valid_from,
         price_nanos=price.price_nanos,

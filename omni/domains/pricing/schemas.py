@@ -15,6 +15,7 @@ class PriceOut(BaseModel):
     valid_from: datetime
     price_nanos: int = Field(description="Nano-units of the currency for `per_quantity` units.", examples=[20_000_000])
     per_quantity: int = Field(examples=[1_000_000])
+    model: str = Field(description="Empty = every model without a price of its own.", examples=[""])
 
 
 class PriceList(BaseModel):
@@ -31,3 +32,4 @@ class NewPrice(BaseModel):
     valid_from: AwareDatetime = Field(description="A full hour in the future.", examples=["2027-01-01T00:00:00Z"])
     price_nanos: int = Field(ge=0, lt=2**53, examples=[20_000_000])
     per_quantity: int = Field(ge=1, lt=2**53, examples=[1_000_000])
+    model: str = Field("", max_length=200, description="Empty = every model without a price of its own.")

@@ -10,6 +10,7 @@ prices = Table(
     "prices",
     metadata,
     Column("meter", String(64), ForeignKey("meters.code"), primary_key=True),
+    Column("model", String(200), primary_key=True, server_default=""),
     Column("currency", String(3), primary_key=True),
     Column("valid_from", DateTime(timezone=True), primary_key=True),
     Column("price_nanos", BigInteger, nullable=False),

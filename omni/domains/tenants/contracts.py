@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
+from omni.contracts.snapshots import NO_POLICIES, PolicySnapshot
 from omni.foundation.authz import Role
 
 TenantStatus = Literal["active", "suspended"]
@@ -19,6 +20,24 @@ class TenantAccess:
     tenant_id: UUID
     user_id: UUID
     role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What the gateways do to a tenant's requests besides serving them; members as in TenantSnapshot."""
+
+    policies: PolicySnapshot = NO_POLICIES
+    cache_seconds: int = 0
+    semantic_threshold_per_mille: int | None = None
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> GatewaySettings:
+        """From its JSON; what is missing is off."""
+        return cls(
+            PolicySnapshot.from_row(row.get("policies") or {}),
+            row.get("cache_seconds", 0),
+            row.get("semantic_threshold_per_mille"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from omni.domains.tenants.contracts import (
     TenantAccess,
     TenantStatus,
 )
-from omni.domains.tenants.service import projects, snapshots, tenants
+from omni.domains.tenants.service import members, projects, snapshots, tenants
 from omni.domains.tenants.service import sign_up as signing_up
-from omni.foundation.authz import Permission
+from omni.foundation.authz import Permission, Role
 from omni.foundation.db.sessions import Database, ReadSession, SharedSession, SystemSession, WriteSession
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ async def access(
 async def get_tenant(session: ReadSession) -> Tenant:
     """Raises NotFound `tenant_not_found`."""
     return await tenants.get_tenant(session)
+
+
+async def owner_emails(session: ReadSession) -> list[str]:
+    """The addresses of the tenant's owners, oldest member first."""
+    return [email for member, email in await members.list_members(session) if member.role is Role.OWNER]
 
 
 async def list_projects(session: ReadSession) -> list[Project]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from omni.contracts.snapshots import TenantSnapshot
-from omni.domains.tenants.contracts import Invitation, Member, Membership, Project, Tenant, TenantStatus
+from omni.domains.tenants.contracts import (
+    GatewaySettings,
+    Invitation,
+    Member,
+    Membership,
+    Project,
+    Tenant,
+    TenantStatus,
+)
 from omni.domains.tenants.tables import invitations, members, projects, tenants
 from omni.foundation.authz import Role
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
@@ -28,6 +37,18 @@ async def tenant(session: ReadSession) -> Tenant | None:
     """The session's own tenant."""
     row = await session.first(select(tenants).where(tenants.c.tenant_id == session.tenant_id))
     return None if row is None else _from_row_tenant(row)
+
+
+async def gateway_settings(session: ReadSession) -> GatewaySettings | None:
+    """Of the session's own tenant."""
+    row = await session.first(select(tenants.c.gateway_settings).where(tenants.c.tenant_id == session.tenant_id))
+    return None if row is None else GatewaySettings.from_row(row["gateway_settings"])
+
+
+async def set_gateway_settings(session: WriteSession, settings: GatewaySettings) -> bool:
+    """False when there is no such tenant."""
+    statement = update(tenants).where(tenants.c.tenant_id == session.tenant_id)
+    return (await session.execute(statement.values(gateway_settings=asdict(settings)))).rowcount == 1
 
 
 async def lock_tenant(session: WriteSession) -> None:
@@ -233,7 +254,15 @@ def _locked_tenants() -> Select[Any]:
 
 
 def _to_snapshot(row: RowMapping) -> TenantSnapshot:
-    return TenantSnapshot(row["tenant_id"], row["plan_code"], row["status"] == "active")
+    settings = GatewaySettings.from_row(row["gateway_settings"])
+    return TenantSnapshot(
+        row["tenant_id"],
+        row["plan_code"],
+        row["status"] == "active",
+        settings.policies,
+        settings.cache_seconds,
+        settings.semantic_threshold_per_mille,
+    )
 
 
 def _from_row_tenant(row: RowMapping) -> Tenant:

@@ -137,3 +137,30 @@ class AcceptInvitationIn(RequestModel):
     """The token from the invitation mail."""
 
     token: TokenText
+
+
+HeaderName = Annotated[str, Field(pattern=r"^x-[a-z0-9-]{1,60}$", examples=["x-department"])]
+HeaderValue = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$", examples=["research"])]
+ModelPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}\*?$", examples=["gpt-4o*"])]
+
+
+class PoliciesModel(RequestModel):
+    """What happens to requests and answers on their way."""
+
+    personal_data: Literal["off", "redact", "block"] = "off"
+    prompt_injection: Literal["off", "block"] = "off"
+    moderation: Literal["off", "block"] = "off"
+    allowed_models: Annotated[list[ModelPattern] | None, Field(max_length=200, examples=[None])] = None
+    denied_models: Annotated[list[ModelPattern], Field(max_length=200, examples=[[]])] = Field(default_factory=list)
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=10_000_000, examples=[None])] = None
+    set_headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=20, examples=[{}])] = Field(
+        default_factory=dict, description="Header lines added to answers."
+    )
+
+
+class GatewaySettingsModel(RequestModel):
+    """What the gateways do to the tenant's requests besides serving them."""
+
+    policies: PoliciesModel = Field(default_factory=PoliciesModel)
+    cache_seconds: Annotated[int, Field(ge=0, le=86_400, examples=[300])] = 0
+    semantic_threshold_per_mille: Annotated[int | None, Field(ge=500, le=1000, examples=[None])] = None

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from omni.foundation.authz import Role
 from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
@@ -27,6 +28,7 @@ tenants = Table(
     Column("name", String(100), nullable=False),
     Column("plan_code", String(50), ForeignKey("plans.code"), nullable=False),
     Column("status", String(20), nullable=False, server_default="active"),
+    Column("gateway_settings", JSONB, nullable=False, server_default="{}"),
     created_at_column(),
     CheckConstraint("status in ('active', 'suspended')", name="status"),
     info={"app_grants": "select, insert, update"},

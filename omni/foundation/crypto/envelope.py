@@ -11,17 +11,8 @@ import os
 from dataclasses import dataclass
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from omni.foundation.crypto.secrets import KEY_BYTES, MasterKey
-
-NONCE_BYTES = 12
-VERSION = b"\x01"
-
-
-class DecryptionFailed(Exception):
-    """The ciphertext was changed, moved to another place, or made with another key."""
+from omni.kit.sealing import DecryptionFailed, seal, unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +26,6 @@ class Place:
 
     def associated_data(self) -> bytes:
         return "\x1f".join((str(self.tenant_id or "-"), self.table, self.column, self.row)).encode()
-
-
-def seal(key: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
-    """version ‖ nonce ‖ ciphertext and tag."""
-    nonce = os.urandom(NONCE_BYTES)
-    return VERSION + nonce + AESGCM(key).encrypt(nonce, plaintext, associated_data)
-
-
-def unseal(key: bytes, sealed: bytes, associated_data: bytes) -> bytes:
-    """The plaintext of what `seal` made. Raises DecryptionFailed."""
-    if sealed[:1] != VERSION:
-        raise DecryptionFailed("unknown version of the encryption format")
-    nonce, ciphertext = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    try:
-        return AESGCM(key).decrypt(nonce, ciphertext, associated_data)
-    except InvalidTag:
-        raise DecryptionFailed("the value was changed, moved or made with another key") from None
 
 
 @dataclass(frozen=True, slots=True)

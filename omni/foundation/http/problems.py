@@ -23,7 +23,7 @@ from omni.foundation.http.request_ids import request_id_of
 from omni.kit.errors import InvalidInput, OmniError
 
 _CODES_OF_STATUS = {404: "unknown_route", 405: "method_not_allowed"}
-_OPENAI_ROUTES = frozenset((e.method, e.template) for e in ENDPOINTS if e.openai_shaped)
+_OPENAI_ROUTES = frozenset((e.method, e.template) for e in ENDPOINTS if e.error_shape == "openai")
 
 log = structlog.stdlib.get_logger("omni.http")
 

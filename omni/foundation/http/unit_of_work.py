@@ -21,12 +21,12 @@ from sqlalchemy import RowMapping, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.responses import Response
 
-from omni.foundation.crypto.envelope import seal, unseal
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.sessions import Session
 from omni.foundation.http.json import JSONBytes
 from omni.foundation.http.tables import idempotency_keys
 from omni.kit.errors import InvalidInput, Unprocessable
+from omni.kit.sealing import seal, unseal
 
 HEADER = "idempotency-key"
 MAX_KEY_CHARS = 255

@@ -25,7 +25,9 @@ NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 
 
 def priced(usage: list[HourlyUsage], prices: list[Price], currency: str = "EUR") -> list[tuple[str, int, int]]:
-    lines, _ = invoice_lines(usage, lambda meter, moment: pricing.price_at(prices, meter, moment), currency)
+    lines, _ = invoice_lines(
+        usage, lambda meter, moment, model: pricing.price_at(prices, meter, moment, model), currency
+    )
     return [(line.meter, line.quantity, line.amount_minor) for line in lines]
 
 
@@ -62,7 +64,7 @@ def test_a_new_price_opens_a_new_line() -> None:
 
 
 def test_a_meter_without_a_price_is_named() -> None:
-    lines, unpriced = invoice_lines([HourlyUsage("pages", NOON, 1, 1)], lambda _meter, _moment: None, "EUR")
+    lines, unpriced = invoice_lines([HourlyUsage("pages", NOON, 1, 1)], lambda meter, moment, model: None, "EUR")
     assert (lines, unpriced) == ((), ("pages",))
 
 

@@ -269,3 +269,21 @@ async def test_a_key_can_be_made_without_a_user(plane: ControlPlane, people: Peo
     async with plane.database.write(owner.tenant_id) as session:
         with pytest.raises(NotFound):
             await facade.create_key(session, NewKey(uuid4(), "cli", "live"), plane.clock.now())
+
+
+async def test_a_keys_own_limits_are_set_kept_by_a_rotation_and_lifted(plane: ControlPlane, people: People) -> None:
+    owner = await people.owner()
+    limits = {"requests_per_minute": 5, "tokens_per_minute": 100, "concurrent_requests": 2, "models": ["a", "b"]}
+    body = {"project_id": str(owner.project_id), "name": "k", **limits}
+    made = (await owner.post("/api/tenants/{t}/keys", body)).json()
+    assert {name: made[name] for name in limits} == limits
+    rotated = (await owner.post(f"/api/tenants/{{t}}/keys/{made['id']}/rotate", {})).json()
+    assert {name: rotated[name] for name in limits} == limits
+    path = f"/api/tenants/{{t}}/keys/{rotated['id']}"
+    edited = (await owner.call("PATCH", path, {"tokens_per_minute": None, "concurrent_requests": 9})).json()
+    assert {name: edited[name] for name in limits} == {**limits, "tokens_per_minute": None, "concurrent_requests": 9}
+    await plane.run_tasks()
+    digest = hashlib.sha256(rotated["secret"].encode()).hexdigest()
+    snapshot = KeySnapshot.from_json(await stored(plane.redis, key_snapshot(digest)))
+    assert (snapshot.requests_per_minute, snapshot.tokens_per_minute) == (5, None)
+    assert (snapshot.concurrent_requests, snapshot.models) == (9, frozenset("ab"))

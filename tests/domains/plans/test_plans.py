@@ -20,6 +20,7 @@ FREE_BODY = {
     "request_burst": 20,
     "tokens_per_minute": 20_000,
     "requests_per_month": 10_000,
+    "concurrent_requests": 10,
     "compute_ms_per_month": 600_000,
     "storage_bytes": 104_857_600,
     "models": None,

@@ -42,7 +42,8 @@ def permissions_of(dependant: Dependant) -> set[Permission]:
 
 def filled(path: str, tenant_id: object) -> str:
     path = path.replace("{tenant_id}", str(tenant_id)).replace("{code}", "free")
-    for name in ("project_id", "user_id", "invitation_id", "key_id"):
+    path = path.replace("{provider}", "nowhere").replace("{name:path}", "no-model")
+    for name in ("project_id", "user_id", "invitation_id", "key_id", "budget_id"):
         path = path.replace("{" + name + "}", str(uuid4()))
     assert "{" not in path
     return path
@@ -90,11 +91,15 @@ async def objects_of(owner: Person, people: People) -> dict[str, object]:
     invited = await owner.post("/api/tenants/{t}/invitations", {"email": "x@example.com", "role": "viewer"})
     key = await owner.post("/api/tenants/{t}/keys", {"project_id": str(owner.project_id), "name": "k"})
     member = await people.member(owner, Role.VIEWER)
+    ceiling = {"scope": "tenant", "scope_id": str(owner.tenant_id), "period": "month", "limit_nanos": 1}
+    budget = await owner.post("/api/tenants/{t}/budgets", ceiling)
     return {
         "project_id": owner.project_id,
         "user_id": member.user_id,
         "invitation_id": invited.json()["id"],
         "key_id": key.json()["id"],
+        "budget_id": budget.json()["id"],
+        "provider": "nowhere",
     }
 
 
@@ -107,6 +112,7 @@ async def test_a_foreign_object_in_the_own_tenant_answers_like_a_missing_one(
         "project_id": {"name": "new"},
         "user_id": {"role": "viewer"},
         "key_id": {"name": "new"},
+        "budget_id": {"limit_nanos": 2},
     }
     covered = set()
     for method, route in api_routes(plane, TENANT_PREFIX):
@@ -115,6 +121,8 @@ async def test_a_foreign_object_in_the_own_tenant_answers_like_a_missing_one(
             continue
         covered.add(name)
         body = {} if route.path.endswith("/rotate") else bodies.get(name) if method == "PATCH" else None
+        if name == "provider" and method == "PUT":
+            body = {"key": "sk-0123456789"}
         path = route.path.replace("{tenant_id}", str(stranger.tenant_id))
         foreign, absent = [
             without_request_id(await stranger.call(method, path.replace("{" + name + "}", str(value)), body))

@@ -234,3 +234,24 @@ async def test_of_parallel_acceptances_one_counts(plane: ControlPlane, people: P
     token = await invite(plane, owner, guest.email)
     answers = await asyncio.gather(*(guest.post("/api/invitations/accept", {"token": token}) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 9
+
+
+async def test_gateway_settings_reach_the_gateways(plane: ControlPlane, people: People) -> None:
+    owner = await people.owner()
+    path = "/api/tenants/{t}/gateway-settings"
+    off = (await owner.get(path)).json()
+    assert (off["cache_seconds"], off["policies"]["personal_data"]) == (0, "off")
+    wanted = {
+        "cache_seconds": 60, "semantic_threshold_per_mille": 950,
+        "policies": {**off["policies"], "personal_data": "redact", "denied_models": ["gpt*"],
+                     "set_headers": {"x-team": "one"}},
+    }  # fmt: skip
+    assert (await owner.call("PUT", path, wanted)).json() == wanted
+    for wrong in ({"set_headers": {"set-cookie": "a"}}, {"set_headers": {"x-a": "b\r\nc"}}, {"personal_data": "maybe"}):
+        refused = await owner.call("PUT", path, {"policies": wrong})
+        assert problem(refused) == (400, "invalid_request")
+    await plane.run_tasks()
+    snapshot = TenantSnapshot.from_json(await stored(plane.redis, tenant_snapshot(owner.tenant_id)))
+    assert (snapshot.cache_seconds, snapshot.semantic_threshold_per_mille) == (60, 950)
+    assert snapshot.policies.set_headers == (("x-team", "one"),)
+    assert snapshot.policies.denied_models == ("gpt*",)

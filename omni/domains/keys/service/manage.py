@@ -40,6 +40,7 @@ async def create_key(session: WriteSession, new: NewKey, now: datetime) -> Creat
         rotated_to=None,
         overlap_until=None,
         last_used_at=None,
+        limits=new.limits,
     )
     if not await repository.insert_key(session, key, hashlib.sha256(secret.encode()).digest()):
         raise NotFound("project_not_found", "There is no such project in this tenant.")
@@ -65,8 +66,12 @@ async def edit_key(
     name: str | None = None,
     scopes: list[str] | None = None,
     networks: list[str] | None = None,
+    limits: dict[str, object] | None = None,
 ) -> Key:
-    """Changes what is given. Raises NotFound `key_not_found`, InvalidInput `invalid_scopes`, `invalid_networks`."""
+    """Changes what is given; of the limits those that are named, None lifting one.
+
+    Raises NotFound `key_not_found`, InvalidInput `invalid_scopes`, `invalid_networks`.
+    """
     values: dict[str, object] = {}
     if name is not None:
         values["name"] = name
@@ -74,6 +79,7 @@ async def edit_key(
         values["scopes"] = list(rules.normalise_scopes(scopes))
     if networks is not None:
         values["networks"] = list(rules.normalise_networks(networks))
+    values |= limits or {}
     if not values:
         return await get_key(session, key_id)
     key = _found(await repository.update_key(session, key_id, **values))
@@ -93,7 +99,7 @@ async def rotate_key(
         raise Conflict("key_already_rotated", "This key was rotated before. Rotate its successor.")
     if not old.works(now):
         raise Conflict("key_ended", "This key is revoked or expired. Make a new one.")
-    new = NewKey(old.project_id, old.name, old.mode, old.scopes, old.networks, old.expires_at, actor_id)
+    new = NewKey(old.project_id, old.name, old.mode, old.scopes, old.networks, old.expires_at, actor_id, old.limits)
     created = await create_key(session, new, now)
     await repository.update_key(session, key_id, rotated_to=created.key.key_id, overlap_until=now + overlap)
     await enqueue_publish(session, key_id)

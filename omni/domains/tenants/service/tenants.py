@@ -6,7 +6,7 @@ from uuid import UUID
 
 from omni.domains.plans import facade as plans
 from omni.domains.tenants import repository
-from omni.domains.tenants.contracts import Tenant, TenantAccess, TenantStatus
+from omni.domains.tenants.contracts import GatewaySettings, Tenant, TenantAccess, TenantStatus
 from omni.domains.tenants.service.snapshots import enqueue_publish
 from omni.foundation.authz import Permission, require
 from omni.foundation.db.sessions import ReadSession, WriteSession
@@ -49,6 +49,22 @@ async def set_status(session: WriteSession, status: TenantStatus) -> Tenant:
     tenant = _found(await repository.update_tenant(session, status=status))
     await enqueue_publish(session)
     return tenant
+
+
+async def gateway_settings(session: ReadSession) -> GatewaySettings:
+    """Raises NotFound `tenant_not_found`."""
+    settings = await repository.gateway_settings(session)
+    if settings is None:
+        raise tenant_not_found()
+    return settings
+
+
+async def set_gateway_settings(session: WriteSession, settings: GatewaySettings) -> GatewaySettings:
+    """Replaces them; gateways follow within a second. Raises NotFound `tenant_not_found`."""
+    if not await repository.set_gateway_settings(session, settings):
+        raise tenant_not_found()
+    await enqueue_publish(session)
+    return settings
 
 
 def tenant_not_found() -> NotFound:

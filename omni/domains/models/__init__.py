@@ -1,0 +1,1 @@
+"""Models, the providers behind them, and the keys to these."""

@@ -1,0 +1,17 @@
+"""The adapter of each kind of provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from omni.contracts.wire import Adapter
+from omni.gateway.engines import EngineAdapter
+from omni.providers.anthropic.adapter import AnthropicAdapter
+from omni.providers.openai.adapter import AzureAdapter, OpenAIAdapter
+
+ADAPTERS: Mapping[str, Adapter] = {
+    "openai": OpenAIAdapter(),
+    "azure": AzureAdapter(),
+    "anthropic": AnthropicAdapter(),
+    "backend": EngineAdapter(),
+}

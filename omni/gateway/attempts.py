@@ -1,0 +1,334 @@
+"""From a request for a model to an answer of one of its targets: failover, retries, hedging, shadow copies."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from random import Random
+from uuid import UUID
+
+from omni.contracts.routes import ModelRoute, Provider, RouteTable, Target
+from omni.contracts.usage import USAGE_HEADER, parse_usage
+from omni.contracts.wire import Adapter, Answer, BadAnswer, ModelRequest, ProviderCall, Untranslatable, Usage
+from omni.gateway.catalogue import Catalogue
+from omni.gateway.config import GatewayConfig
+from omni.gateway.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
+from omni.gateway.health import Call, HealthBook, RetryBudget
+from omni.gateway.observers import Observers
+from omni.gateway.routing import Ask, Router, provider_limited
+from omni.gateway.upstream import BackendPool, Origins, send_to
+from omni.kit.clock import unix_micros
+from omni.kit.errors import DeadlineExceeded, Forbidden, InvalidInput, NotConfigured, OmniError, UpstreamFailed
+
+_HEDGE_RATIO = 0.05
+_BACKOFF_SECONDS = (0.05, 0.15)
+_SHADOWS_AT_ONCE = 16
+_COOL_DOWN_SECONDS = 1.0
+_COOL_DOWN_MOST_SECONDS = 300.0
+_USAGE = USAGE_HEADER.encode("ascii")
+_MISCONFIGURED = frozenset((401, 403, 404))
+
+Watch = Callable[[BackendConnection], None]
+
+
+@dataclass(slots=True)
+class Way:
+    """One request on its way to a target."""
+
+    request: ModelRequest
+    model: ModelRoute
+    ask: Ask
+    tenant_id: UUID
+    live: bool
+    deadline: float
+    """Loop time."""
+    watch: Watch
+    head: bytes
+    """Header lines for every provider: trace context, request id."""
+    backend_head: Callable[[], bytes]
+    """Header lines for the platform's own engines: the signed principal."""
+
+
+class Served:
+    """An answer that a target has begun to give. `answer` is whole, or None where `response` is to be streamed."""
+
+    __slots__ = ("answer", "call", "first_byte_seconds", "own_key", "response", "target")
+
+    def __init__(
+        self, target: Target, call: ProviderCall, response: BackendResponse, first_byte_seconds: float
+    ) -> None:
+        self.target = target
+        self.call = call
+        self.response = response
+        self.first_byte_seconds = first_byte_seconds
+        self.own_key = False
+        self.answer: Answer | None = None
+
+
+class _TryNext(Exception):
+    """This target did not serve the request; another one may."""
+
+    def __init__(self, error: OmniError, *, again: bool = False) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.again = again
+        """Whether the same target may do better a moment later."""
+
+
+class Attempts:
+    """Sends requests to targets and keeps the book of how they fare."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        adapters: Mapping[str, Adapter],
+        backends: BackendPool,
+        observers: Observers,
+        config: GatewayConfig,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._random = Random()  # noqa: S311 - spreads load, keeps no secret
+        self.health = HealthBook(self._loop.time, self._random)
+        self._router = Router(self.health, self._random)
+        self._catalogue = catalogue
+        self._adapters = adapters
+        self._backends = backends
+        self._origins = Origins(config)
+        self._metrics = observers.metrics
+        self._logger = observers.logger
+        self._limit_bytes = config.model_answer_limit_bytes
+        self._retries = RetryBudget()
+        self._hedges = RetryBudget(_HEDGE_RATIO)
+        self._shadows: set[asyncio.Task[None]] = set()
+
+    async def serve(self, way: Way) -> Served:
+        """Raises OmniError when no target serves the request, or ClientGone."""
+        targets = self._router.targets(way.model, way.ask)
+        self._retries.call()
+        if way.model.shadow is not None:
+            self._start_shadow(way, way.model.shadow)
+        if way.model.hedge_after_ms is not None:
+            self._hedges.call()
+            return await self._hedged(way, targets, way.model.hedge_after_ms / 1000)
+        return await self._in_turn(way, targets)
+
+    async def _in_turn(self, way: Way, targets: list[Target]) -> Served:
+        failure: _TryNext | None = None
+        for target in targets:
+            try:
+                return await self._try(way, target)
+            except _TryNext as raised:
+                failure = raised
+        assert failure is not None
+        if not failure.again or not self._retries.take():
+            raise failure.error
+        self._metrics.provider_retries.inc()
+        await asyncio.sleep(self._random.uniform(*_BACKOFF_SECONDS))
+        try:
+            return await self._try(way, self._router.targets(way.model, way.ask)[0])
+        except _TryNext as raised:
+            raise raised.error from None
+
+    async def _hedged(self, way: Way, targets: list[Target], after_seconds: float) -> Served:
+        """A second target is asked when the first keeps silent; whichever begins to answer first is taken."""
+        tasks = {asyncio.create_task(self._try(way, targets[0]))}
+        rest = targets[1:]
+        failure: _TryNext | None = None
+        may_hedge = True
+        try:
+            while tasks:
+                timeout = after_seconds if may_hedge else None
+                done, tasks = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    may_hedge = False
+                    if self._hedges.take():
+                        self._metrics.provider_hedges.inc()
+                        second = rest.pop(0) if rest else targets[0]
+                        tasks.add(asyncio.create_task(self._try(way, second)))
+                for task in done:
+                    try:
+                        return task.result()
+                    except _TryNext as raised:
+                        failure = raised
+                if not tasks and rest:
+                    tasks.add(asyncio.create_task(self._try(way, rest.pop(0))))
+        finally:
+            for loser in tasks:
+                loser.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert failure is not None
+        raise failure.error
+
+    def _start_shadow(self, way: Way, target: Target) -> None:
+        if len(self._shadows) >= _SHADOWS_AT_ONCE or self._random.random() * 1000 >= way.model.shadow_per_mille:
+            return
+        task = asyncio.create_task(self._shadow(way, target))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _shadow(self, way: Way, target: Target) -> None:
+        """A copy whose answer nobody gets and nobody pays; the client's leaving does not end it."""
+        unwatched = Way(
+            way.request, way.model, way.ask, way.tenant_id, way.live, self._loop.time() + target.timeout_seconds,
+            lambda _: None, way.head, way.backend_head,
+        )  # fmt: skip
+        outcome = "answered"
+        try:
+            served = await self._try(unwatched, target)
+            if served.answer is None:
+                await served.response.read_whole(self._limit_bytes)
+        except (_TryNext, OmniError):
+            outcome = "failed"
+        self._metrics.shadow(outcome)
+
+    # --- one try ---
+
+    async def _try(self, way: Way, target: Target) -> Served:
+        provider = self._catalogue.provider(target.provider)
+        call, own_key = await self._prepare(way, target, provider)
+        health = self.health.of(target.id).start()
+        started = self._loop.time()
+        deadline = min(way.deadline, started + target.timeout_seconds)
+        open_connections: list[tuple[BackendConnection, int]] = []
+
+        def watch(connection: BackendConnection) -> None:
+            open_connections.append((connection, connection.serial))
+            way.watch(connection)
+
+        try:
+            response = await self._send(way, provider, call, deadline, watch)
+            return await self._judge(way, Served(target, call, response, self._loop.time() - started), health, own_key)
+        except ClientGone:
+            health.given_up()
+            raise
+        except asyncio.CancelledError:
+            health.given_up()
+            for connection, serial in open_connections:
+                connection.abort_request(serial, ClientGone())
+            raise
+        except (OmniError, BadAnswer) as error:
+            if isinstance(error, DeadlineExceeded) and deadline == way.deadline:
+                health.given_up()  # it was the client's time that ran out
+                raise
+            health.failed(self._loop.time())
+            self._failed(target, provider, repr(error))
+            again = not isinstance(error, DeadlineExceeded)
+            raise _TryNext(_public(error), again=again) from error
+
+    async def _prepare(self, way: Way, target: Target, provider: Provider) -> tuple[ProviderCall, bool]:
+        if not way.live and provider.kind != "backend":
+            raise _TryNext(
+                Forbidden("test_key_not_allowed", "Test keys reach the platform's own engines only: use a live key.")
+            )
+        adapter = self._adapters.get(provider.kind)
+        key = await self._catalogue.key(way.tenant_id, provider)
+        if adapter is None or key is None:
+            raise _TryNext(
+                NotConfigured("provider_not_configured", f"The provider {provider.code} has no key. Ask the operator.")
+            )
+        if not adapter.supports(provider, way.request.operation):
+            raise _TryNext(
+                InvalidInput("operation_not_supported", f"The model {way.model.name} cannot do this.", param="model")
+            )
+        try:
+            return adapter.call(provider, key[0], target.upstream_model, way.request), key[1]
+        except Untranslatable as error:
+            raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
+
+    async def _send(
+        self, way: Way, provider: Provider, call: ProviderCall, deadline: float, watch: Watch
+    ) -> BackendResponse:
+        request = call.request
+        lines = b"".join([b"%b: %b\r\n" % header for header in request.headers])
+        if lines.count(b"\n") != len(request.headers):
+            raise UpstreamFailed("provider_misconfigured", "The provider cannot be called.", internal="header")
+        if provider.kind == "backend":
+            lines += way.backend_head()
+        left_ms = max(1, int((deadline - self._loop.time()) * 1000))
+        body = request.body
+
+        def build(authority: bytes, path: bytes) -> bytes:
+            return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
+                request.method, path, request.path, authority, lines, way.head, left_ms, len(body), body,
+            )  # fmt: skip
+
+        self._metrics.provider_call(provider.code)
+        if provider.kind == "backend":
+            return await self._backends.send(lambda authority: build(authority, b""), deadline, watch)
+        origin = self._origins.get(provider.base_url)
+        return await send_to(origin, build(origin.authority, origin.path), deadline, watch)
+
+    async def _judge(self, way: Way, served: Served, health: Call, own_key: bool) -> Served:
+        """What the head of an answer, and its body where it is not streamed, say of the target."""
+        response, call = served.response, served.call
+        status = response.status
+        served.own_key = own_key
+        provider = self._catalogue.provider(served.target.provider)
+        if status == 429:
+            response.abort(ClientGone())
+            seconds = _retry_after(response.header(b"retry-after"))
+            health.limited(self._loop.time(), seconds)
+            raise _TryNext(provider_limited(math.ceil(seconds)))
+        if status >= 500 or status in _MISCONFIGURED or status == 408:
+            response.abort(ClientGone())
+            if status in _MISCONFIGURED:
+                self._logger.error("provider_refuses_us", target=served.target.id, status=status)
+                raise UpstreamFailed("provider_misconfigured", "The provider refuses the platform's request.")
+            raise _provider_failed(f"status {status}")
+        content_type = response.header(b"content-type")
+        if status < 400 and way.request.stream and b"event-stream" in content_type:
+            health.succeeded(self._loop.time(), served.first_byte_seconds)
+            return served
+        body = await response.read_whole(self._limit_bytes)
+        served.answer = call.error(status, body) if status >= 400 else call.answer(status, content_type, body)
+        if provider.kind == "backend" and (said := response.header(_USAGE)):
+            served.answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
+        health.succeeded(self._loop.time(), served.first_byte_seconds)
+        return served
+
+    def _failed(self, target: Target, provider: Provider, reason: str) -> None:
+        self._metrics.provider_failed(provider.code)
+        self._logger.warning("target_failed", target=target.id, reason=reason)
+
+    def use_table(self, table: RouteTable) -> None:
+        """Forgets providers and targets that are in no route any more."""
+        self._origins.keep_only({provider.base_url for provider in table.providers.values()})
+        self.health.keep_only({target.id for model in table.models.values() for target in model.targets})
+
+    def sweep(self, now: float) -> None:
+        self._origins.sweep(now)
+
+    def close(self) -> None:
+        for task in self._shadows:
+            task.cancel()
+        self._origins.close()
+
+
+def _provider_failed(internal: str) -> UpstreamFailed:
+    return UpstreamFailed("provider_failed", "The model's provider did not answer correctly.", internal=internal)
+
+
+def _public(error: OmniError | BadAnswer) -> OmniError:
+    if isinstance(error, DeadlineExceeded):
+        return deadline_exceeded()
+    if isinstance(error, OmniError) and error.code == "provider_misconfigured":
+        return error
+    return _provider_failed(str(error))
+
+
+def _retry_after(value: bytes) -> float:
+    """Seconds, from either form of the header (RFC 9110), within reason."""
+    text = value.decode("latin-1").strip()
+    seconds = _COOL_DOWN_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        with suppress(ValueError):
+            seconds = parsedate_to_datetime(text).timestamp() - unix_micros() / 1_000_000
+    if not math.isfinite(seconds):
+        seconds = _COOL_DOWN_SECONDS
+    return min(max(seconds, _COOL_DOWN_SECONDS), _COOL_DOWN_MOST_SECONDS)

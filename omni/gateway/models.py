@@ -1,0 +1,278 @@
+"""Requests for models: what is reserved for them, where they go, what they are charged."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+from omni.contracts.money import Rate, amount_nanos
+from omni.contracts.principal import PRINCIPAL_HEADER
+from omni.contracts.routes import ModelRoute
+from omni.contracts.usage import COST_NANOS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.wire import Usage
+from omni.gateway.attempts import Attempts, Served, Way
+from omni.gateway.auth import Caller
+from omni.gateway.catalogue import Catalogue
+from omni.gateway.config import GatewayConfig
+from omni.gateway.connection import ClientGone
+from omni.gateway.errors import unrecorded
+from omni.gateway.estimates import Estimates
+from omni.gateway.events import Outcome
+from omni.gateway.exchange import Exchange
+from omni.gateway.ledger import Ledger, Ticket, give_back
+from omni.gateway.limits import Reserved
+from omni.gateway.model_streams import ModelStreams, StreamPlan
+from omni.gateway.observers import Observers
+from omni.gateway.prices import Prices
+from omni.gateway.requests import MODEL_METERS, Asked, expected, read_request
+from omni.gateway.routes import Route
+from omni.gateway.routing import Ask
+from omni.kit.clock import unix_micros
+from omni.kit.errors import Forbidden, InvalidInput, OmniError
+
+_CLIENT_CLOSED_STATUS = 499
+_PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
+_BYTES_PER_TOKEN = 4
+_OWN_KEY_PREFIX = "own_"
+"""Of the meters of requests that a tenant makes with its own provider key: the provider bills these to the tenant."""
+
+
+class Plan:
+    """What one request may cost, worked out before it is admitted."""
+
+    __slots__ = ("asked", "caller", "ceiling", "likely", "model", "rates", "reserved", "worst_nanos")
+
+    def __init__(self, caller: Caller, asked: Asked, model: ModelRoute, rates: dict[str, Rate]) -> None:
+        self.caller = caller
+        self.asked = asked
+        self.model = model
+        self.rates = rates
+        self.likely: dict[str, int] = {}
+        self.reserved = Reserved(0, 0)
+        self.worst_nanos = 0
+        self.ceiling: int | None = None
+
+
+class ModelService:
+    """Serves the routes that name a model."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        attempts: Attempts,
+        streams: ModelStreams,
+        ledger: Ledger,
+        prices: Prices,
+        observers: Observers,
+        config: GatewayConfig,
+    ) -> None:
+        self._catalogue = catalogue
+        self._attempts = attempts
+        self._streams = streams
+        self._ledger = ledger
+        self._prices = prices
+        self._metrics = observers.metrics
+        self._logger = observers.logger
+        self._loop = asyncio.get_running_loop()
+        self._timeout_seconds = config.request_timeout_seconds
+        self._secret = config.principal_secret
+        self._estimates = Estimates()
+
+    def serves(self, route: Route, content_type: bytes, body: bytes) -> Asked | None:
+        """The request, when its model is in the catalogue or only a provider could have it; None = the backend's own.
+
+        Raises InvalidInput.
+        """
+        operation = route.operation
+        assert operation is not None
+        if not route.endpoint.backend:
+            return read_request(operation, content_type, body)
+        if not self._catalogue.table.models:
+            return None
+        try:
+            asked = read_request(operation, content_type, body)
+        except InvalidInput:
+            return None  # the backend says what it expects
+        return asked if asked.request.model in self._catalogue.table.models else None
+
+    async def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> None:
+        """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
+        at_micros = unix_micros()
+        plan = self._plan(caller, asked, at_micros)
+        ticket = await self._ledger.admit(
+            caller.limits(at_micros), caller.events(route), exchange.request_id, at_micros, plan.reserved
+        )
+        try:
+            self._narrow(plan, ticket)
+            await self._send_and_settle(exchange, plan, ticket)
+        finally:
+            self._ledger.abandon(ticket)
+
+    # --- before ---
+
+    def _plan(self, caller: Caller, asked: Asked, at_micros: int) -> Plan:
+        request = asked.request
+        model = self._catalogue.model(request.model, request.operation, caller.may_use)
+        rates = self._prices.rates(model.name, at_micros)
+        plan = Plan(caller, asked, model, rates)
+        likely, worst = expected(asked, model, self._estimates)
+        plan.likely = likely
+        nanos = amount_nanos(likely, rates)
+        plan.worst_nanos = amount_nanos(worst, rates)
+        if caller.limits(at_micros).moneys and not _is_priced(request.operation, rates):
+            if model.unpriced == "refuse":
+                raise Forbidden(
+                    "model_unpriced",
+                    f"The model {model.name} has no price yet, so a budget cannot be held. Ask the operator.",
+                )
+            nanos = max(nanos, model.flat_nanos)
+        plan.reserved = Reserved(nanos, sum(count for meter, count in likely.items() if meter.endswith("_tokens")))
+        return plan
+
+    def _narrow(self, plan: Plan, ticket: Ticket) -> None:
+        """Lowers the most that an answer may have, when the ceilings would not bear the worst case."""
+        room, reserved = ticket.room_nanos, ticket.reserved.nanos
+        output = plan.rates.get(OUTPUT_TOKENS)
+        if room is None or plan.asked.request.stream or output is None or OUTPUT_TOKENS not in plan.likely:
+            return
+        if plan.worst_nanos - reserved > room and output.price_nanos:
+            plan.ceiling = max(1, plan.likely[OUTPUT_TOKENS])
+
+    # --- on the way ---
+
+    async def _send_and_settle(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
+        try:
+            served = await self._attempts.serve(self._way(exchange, plan, ticket))
+        except OmniError as error:
+            try:
+                await self._ledger.settle(ticket, give_back(error.status))
+            except OSError:
+                raise unrecorded() from None
+            raise
+        except ClientGone:
+            await self._settle_gone(exchange, plan, ticket)
+            return
+        self._metrics.first_byte.observe(served.first_byte_seconds)
+        if served.answer is None:
+            await self._streams.relay(exchange, served, ticket, self._stream_plan(plan, served))
+            return
+        answer = served.answer
+        outcome = self._outcome(plan, served, answer.status, answer.usage, len(answer.body))
+        outcome.duration_micros = unix_micros() - ticket.occurred_at_micros
+        try:
+            await self._ledger.settle(ticket, outcome)
+        except OSError:
+            raise unrecorded() from None
+        exchange.respond(answer.status, b"content-type: %b\r\n%b" % (answer.content_type, ticket.headers), answer.body)
+
+    def _way(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> Way:
+        headers, caller, request = exchange.headers, plan.caller, plan.asked.request
+        seconds = self._timeout_seconds
+        if (asked_ms := headers.get(b"omni-timeout-ms")) is not None:
+            if not asked_ms.isdigit() or not 0 < len(asked_ms) < 10:
+                raise InvalidInput("invalid_timeout", "omni-timeout-ms must be a whole number of milliseconds.")
+            seconds = min(seconds, int(asked_ms) / 1000)
+        if plan.ceiling is not None:
+            request = replace(request, max_output_tokens=plan.ceiling)
+        tags = headers.get(b"omni-tags", b"").decode("latin-1")
+        ask = Ask(
+            tenant=str(caller.key.tenant_id),
+            region=headers.get(b"omni-region", b"").decode("latin-1"),
+            tags=frozenset(tag.strip() for tag in tags.split(",") if tag.strip()) if tags else frozenset(),
+            input_tokens=plan.likely.get(INPUT_TOKENS, 0),
+            output_tokens=plan.likely.get(OUTPUT_TOKENS, 0),
+            user=plan.asked.user or caller.key.key_id.hex,
+        )
+        trace = exchange.begin_trace()
+        head = b"traceparent: %b\r\nx-request-id: %b\r\n" % (trace.header(), ticket.id)
+        deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)
+
+        def backend_head() -> bytes:
+            principal = caller.principal(exchange.request_uuid, deadline_micros, self._secret)
+            return b"%b: %b\r\nomni-deadline-micros: %d\r\n" % (_PRINCIPAL_LINE, principal, deadline_micros)
+
+        live = caller.key.mode == "live"
+        deadline = self._loop.time() + seconds
+        return Way(request, plan.model, ask, caller.key.tenant_id, live, deadline, exchange.watch, head, backend_head)
+
+    async def _settle_gone(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
+        """The client left before an answer: the provider had its input."""
+        exchange.status = _CLIENT_CLOSED_STATUS
+        quantities = {meter: count for meter, count in plan.likely.items() if meter != OUTPUT_TOKENS}
+        outcome = Outcome(_CLIENT_CLOSED_STATUS, quantities, plan.model.name, 0, {"estimated": "client_left"})
+        try:
+            await self._ledger.settle(ticket, outcome)
+        except OSError as error:
+            self._logger.error("usage_not_recorded", request_id=exchange.request_id, error=repr(error))
+
+    # --- after ---
+
+    def _outcome(self, plan: Plan, served: Served, status: int, usage: Usage | None, text_bytes: int) -> Outcome:
+        """What an answer is charged: the provider's own counts, else an estimate that says so."""
+        target = served.target
+        attributes = {"provider": target.provider, "target": target.id}
+        if status >= 400:
+            return Outcome(
+                status, {REQUESTS: 1} if status < 500 and status != 429 else {}, plan.model.name, 0, attributes
+            )
+        generates = OUTPUT_TOKENS in plan.likely
+        if usage is None or not usage.quantities:
+            quantities = dict(plan.likely)
+            if generates:
+                quantities[OUTPUT_TOKENS] = math.ceil(text_bytes / _BYTES_PER_TOKEN)
+            if len(quantities) > 1:
+                attributes["estimated"] = "no_usage"
+        else:
+            quantities = {REQUESTS: 1, **usage.quantities}
+            self._learn(plan, usage, complete=usage.final)
+        return self._charged(served, Outcome(status, quantities, plan.model.name, 0, attributes))
+
+    def _charged(self, served: Served, outcome: Outcome) -> Outcome:
+        self._metrics.tokens(outcome.quantities)
+        if served.own_key:
+            outcome.quantities = {
+                meter if meter == REQUESTS else _OWN_KEY_PREFIX + meter: count
+                for meter, count in outcome.quantities.items()
+            }
+        elif served.target.cost:
+            outcome.quantities[COST_NANOS] = amount_nanos(outcome.quantities, dict(served.target.cost))
+        return outcome
+
+    def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:
+        tokens = usage.quantities
+        read = sum(count for meter, count in tokens.items() if meter in _INPUT_METERS)
+        written = sum(count for meter, count in tokens.items() if meter in _OUTPUT_METERS)
+        size = plan.asked.text_bytes if not plan.asked.images else 0
+        self._estimates.observe(
+            plan.model.name, size, read, written if complete and OUTPUT_TOKENS in plan.likely else None
+        )
+
+    def _stream_plan(self, plan: Plan, served: Served) -> StreamPlan:
+        def outcome(status: int, usage: Usage | None, text_bytes: int, estimated: str | None) -> Outcome:
+            if estimated is None:
+                return self._outcome(plan, served, status, usage, text_bytes)
+            counted = dict(usage.quantities) if usage is not None else {}
+            if not any(meter in _INPUT_METERS for meter in counted):
+                counted[INPUT_TOKENS] = plan.likely.get(INPUT_TOKENS, 0)
+            written = sum(count for meter, count in counted.items() if meter in _OUTPUT_METERS)
+            if text_bytes:
+                counted[OUTPUT_TOKENS] = counted.get(OUTPUT_TOKENS, 0) + max(
+                    0, math.ceil(text_bytes / _BYTES_PER_TOKEN) - written
+                )
+            attributes = {"provider": served.target.provider, "target": served.target.id, "estimated": estimated}
+            return self._charged(served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes))
+
+        output = plan.rates.get(OUTPUT_TOKENS)
+        return StreamPlan(outcome, output.price_nanos / output.per_quantity / _BYTES_PER_TOKEN if output else 0.0)
+
+
+_INPUT_METERS = frozenset(
+    (INPUT_TOKENS, "cached_input_tokens", "cache_write_tokens", "input_audio_tokens", "input_image_tokens")
+)
+_OUTPUT_METERS = frozenset((OUTPUT_TOKENS, "reasoning_tokens", "output_audio_tokens", "output_image_tokens"))
+
+
+def _is_priced(operation: str, rates: dict[str, Rate]) -> bool:
+    needed = MODEL_METERS.get(operation, ())
+    return all(meter in rates for meter in needed)

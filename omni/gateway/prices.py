@@ -1,0 +1,42 @@
+"""What a request costs its tenant, by the price book that the control plane published."""
+
+from __future__ import annotations
+
+from omni.contracts.money import PriceBook, Rate, amount_nanos
+
+_HOUR_MICROS = 3_600_000_000
+_ENTRIES_LIMIT = 10_000
+
+NO_PRICES = PriceBook("EUR", {})
+
+
+class Prices:
+    """The price book in force. Prices begin on full hours, so rates are looked up once an hour and model."""
+
+    def __init__(self) -> None:
+        self._book = NO_PRICES
+        self._rates: dict[tuple[str, int], dict[str, Rate]] = {}
+
+    def replace(self, book: PriceBook) -> None:
+        """From now on this one holds."""
+        self._book = book
+        self._rates.clear()
+
+    def rates(self, model: str, at_micros: int) -> dict[str, Rate]:
+        """The rate of each meter for a model, at an instant (Unix microseconds)."""
+        key = (model, at_micros // _HOUR_MICROS)
+        found = self._rates.get(key)
+        if found is None:
+            if len(self._rates) >= _ENTRIES_LIMIT:
+                self._rates.clear()
+            found = self._rates[key] = self._book.rates_at(model, at_micros)
+        return found
+
+    def amount(self, quantities: dict[str, int], model: str, at_micros: int) -> int | None:
+        """Nano-units for these quantities; None when none of them has a price."""
+        if not quantities:
+            return None
+        rates = self.rates(model, at_micros)
+        if not rates or rates.keys().isdisjoint(quantities):
+            return None
+        return amount_nanos(quantities, rates)

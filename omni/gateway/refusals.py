@@ -1,0 +1,83 @@
+"""What a limit that refuses tells the caller: the error, and RateLimit header lines."""
+
+from __future__ import annotations
+
+import math
+
+from omni.kit.errors import LimitExceeded
+
+RATE_REQUESTS = "rpm"
+RATE_TOKENS = "tpm"
+_MICROS = 1_000_000
+
+
+def rate_exceeded(rate: str, retry_after_micros: int, scope: str = "plan") -> LimitExceeded:
+    """The error for a rate of the plan or key."""
+    what = "requests" if rate == RATE_REQUESTS else "tokens"
+    return LimitExceeded(
+        "rate_limit_exceeded",
+        f"The {scope}'s rate of {what} per minute is exceeded. Slow down or wait as Retry-After says.",
+        retry_after_seconds=max(1, math.ceil(retry_after_micros / _MICROS)),
+        limit=rate,
+    )
+
+
+def too_many_open(limit: int) -> LimitExceeded:
+    """The error for requests and streams at once."""
+    return LimitExceeded(
+        "concurrency_limit_exceeded",
+        f"{limit} requests are open already, which is the limit. Wait until one has ended.",
+        retry_after_seconds=1,
+        limit="concurrent_requests",
+    )
+
+
+def quota_exceeded(meter: str, resets_in_micros: int) -> LimitExceeded:
+    """The error for a monthly quota of the plan."""
+    return LimitExceeded(
+        "quota_exceeded",
+        f"The plan's monthly quota of {meter} is used up. It starts anew with the next month (UTC); "
+        "a larger plan raises it at once.",
+        retry_after_seconds=max(1, math.ceil(resets_in_micros / _MICROS)),
+        meter=meter,
+    )
+
+
+def money_exceeded(scope: str, resets_in_micros: int | None) -> LimitExceeded:
+    """The error for a hard budget or the wallet: what is left does not cover the request."""
+    if scope == "wallet":
+        return LimitExceeded(
+            "credit_exhausted",
+            "The remaining credit does not cover this request. Top up the wallet.",
+            retry_after_seconds=3600,
+        )
+    renewal = "" if resets_in_micros is None else " It starts anew with the next period (UTC);"
+    return LimitExceeded(
+        "budget_exceeded",
+        f"The {scope}'s budget does not cover this request.{renewal} raising the budget helps at once.",
+        retry_after_seconds=3600 if resets_in_micros is None else max(1, math.ceil(resets_in_micros / _MICROS)),
+        scope=scope,
+    )
+
+
+def limit_headers(limit: int, remaining: int, reset_micros: int) -> bytes:
+    """The header lines of one limit, in the general and in OpenAI's form."""
+    remaining = max(0, remaining)
+    reset_micros = max(0, reset_micros)
+    return (
+        b"ratelimit-limit: %d\r\nratelimit-remaining: %d\r\nratelimit-reset: %d\r\n"
+        b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %b\r\n"
+    ) % (limit, remaining, -(-reset_micros // _MICROS), limit, remaining, _short(reset_micros))
+
+
+def token_limit_headers(limit: int, remaining: int, reset_micros: int) -> bytes:
+    """The header lines of a token rate, in OpenAI's form."""
+    return (b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %d\r\nx-ratelimit-reset-tokens: %b\r\n") % (
+        limit,
+        max(0, remaining),
+        _short(max(0, reset_micros)),
+    )
+
+
+def _short(micros: int) -> bytes:
+    return b"%dms" % -(-micros // 1000) if micros < _MICROS else b"%ds" % -(-micros // _MICROS)

@@ -1,0 +1,210 @@
+"""A client's request for a model, read once: what it asks for, and how large it can become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from omni.contracts.routes import ModelRoute, Operation
+from omni.contracts.usage import AUDIO_MS, CHARACTERS, IMAGES, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.wire import ModelRequest
+from omni.gateway.estimates import Estimates
+from omni.kit.errors import InvalidInput
+
+_MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
+_GENERATES = frozenset(("chat", "completions", "responses", "messages"))
+_CEILINGS = {
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "completions": ("max_tokens",),
+    "responses": ("max_output_tokens",),
+    "messages": ("max_tokens",),
+}
+_IMAGE_TOKENS = 1_600
+"""About what providers count for a large image; the bytes of one say nothing of its tokens."""
+_AUDIO_BYTES_PER_MS = 4
+"""Of compressed speech at 32 kbit/s."""
+_FIELD_LIMIT_BYTES = 64 * 1024
+_FIELDS_LIMIT = 100
+_CHOICES_LIMIT = 128
+
+MODEL_METERS = {
+    "chat": (INPUT_TOKENS, OUTPUT_TOKENS),
+    "completions": (INPUT_TOKENS, OUTPUT_TOKENS),
+    "responses": (INPUT_TOKENS, OUTPUT_TOKENS),
+    "messages": (INPUT_TOKENS, OUTPUT_TOKENS),
+    "embeddings": (INPUT_TOKENS,),
+    "images": (IMAGES,),
+    "image_edits": (IMAGES,),
+    "transcriptions": (AUDIO_MS,),
+    "translations": (AUDIO_MS,),
+    "speech": (CHARACTERS,),
+}
+"""The meters that have to have a price for an operation to count as priced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with its size."""
+
+    request: ModelRequest
+    text_bytes: int
+    """Bytes of what the model reads as text."""
+    images: int
+    ceiling: int
+    """Most output tokens that it allows, over all choices."""
+    user: str
+
+
+def read_request(operation: Operation, content_type: bytes, body: bytes) -> Asked:
+    """Raises InvalidInput for what no provider could read."""
+    if operation in _MULTIPART:
+        fields: dict[str, Any] = _multipart_fields(content_type, body)
+        text_bytes, images = 0, 0
+    else:
+        fields = _json_fields(body)
+        text_bytes, images = _text_size(body, fields)
+    model = fields.get("model")
+    if not isinstance(model, str) or not 0 < len(model) <= 200:
+        raise InvalidInput("model_required", "Name the model in `model`. GET /v1/models lists them.", param="model")
+    stream = fields.get("stream") in (True, "true") and operation in _GENERATES | {"transcriptions", "speech", "images"}
+    request = ModelRequest(operation, body, content_type, fields, model, stream)
+    user = fields.get("user")
+    return Asked(request, text_bytes, images, _ceiling(operation, fields), user if isinstance(user, str) else "")
+
+
+def expected(asked: Asked, model: ModelRoute, estimates: Estimates) -> tuple[dict[str, int], dict[str, int]]:
+    """What the request will probably use at most, and what it could use in the worst case, by meter."""
+    request, fields = asked.request, asked.request.fields
+    quantities = {REQUESTS: 1}
+    operation = request.operation
+    if operation in ("images", "image_edits"):
+        quantities[IMAGES] = _count(fields.get("n"), 1)
+    elif operation == "speech":
+        spoken = fields.get("input")
+        quantities[CHARACTERS] = len(spoken) if isinstance(spoken, str) else 0
+    elif operation in _MULTIPART:
+        quantities[AUDIO_MS] = len(request.body) // _AUDIO_BYTES_PER_MS
+    else:
+        tokens = estimates.input_tokens(model.name, asked.text_bytes) + _IMAGE_TOKENS * asked.images
+        quantities[INPUT_TOKENS] = tokens
+    worst = quantities
+    if operation in _GENERATES:
+        choices = _count(fields.get("n"), 1)
+        ceiling = asked.ceiling or model.max_output_tokens
+        worst = quantities | {OUTPUT_TOKENS: ceiling * choices}
+        quantities[OUTPUT_TOKENS] = estimates.output_tokens(model.name, ceiling) * choices
+    return quantities, worst
+
+
+def _ceiling(operation: str, fields: dict[str, Any]) -> int:
+    for name in _CEILINGS.get(operation, ()):
+        if fields.get(name) is not None:
+            asked = fields[name]
+            if type(asked) is not int or asked < 1:
+                raise InvalidInput("invalid_request", f"{name} must be a positive integer.", param=name)
+            return asked
+    return 0
+
+
+def _count(value: object, default: int) -> int:
+    if value is None:
+        return default
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 4 else value
+    if type(number) is not int or not 1 <= number <= _CHOICES_LIMIT:
+        raise InvalidInput("invalid_request", f"n must be an integer from 1 to {_CHOICES_LIMIT}.", param="n")
+    return number
+
+
+def _json_fields(body: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput("invalid_json", f"The body is not valid JSON: {error}.") from None
+    if not isinstance(fields, dict):
+        raise InvalidInput("invalid_json", "The body must be a JSON object.")
+    return fields
+
+
+def _text_size(body: bytes, fields: dict[str, Any]) -> tuple[int, int]:
+    """Bytes of text, and how many images there are: the bytes of a picture in the body are not read as text."""
+    if b"image" not in body:
+        return len(body), 0
+    sizes = [0, 0]
+    _measure(fields, sizes)
+    return len(body) - sizes[0], sizes[1]
+
+
+def _measure(value: object, sizes: list[int]) -> None:
+    if isinstance(value, dict):
+        kind = value.get("type")
+        if kind in ("image_url", "input_image", "image"):
+            sizes[0] += len(orjson.dumps(value))
+            sizes[1] += 1
+            return
+        for member in value.values():
+            _measure(member, sizes)
+    elif isinstance(value, list):
+        for member in value:
+            _measure(member, sizes)
+
+
+class _Fields:
+    """Collects the text parts of a multipart body; files are passed over."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self._name = b""
+        self._value = bytearray()
+        self._header = [bytearray(), bytearray()]
+        self._disposition = b""
+
+    def callbacks(self) -> dict[str, Any]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self._name, self._value, self._disposition = b"", bytearray(), b""
+
+    def _header_end(self) -> None:
+        if bytes(self._header[0]).lower() == b"content-disposition":
+            self._disposition = bytes(self._header[1])
+        self._header = [bytearray(), bytearray()]
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = b"" if b"filename" in options else options.get(b"name", b"")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._name:
+            self._value += data[start:end]
+            if len(self._value) > _FIELD_LIMIT_BYTES or len(self.found) > _FIELDS_LIMIT:
+                raise InvalidInput("invalid_multipart", "A text field is too large, or there are too many.")
+
+    def _end(self) -> None:
+        if self._name:
+            self.found[self._name.decode("utf-8", "replace")] = self._value.decode("utf-8", "replace")
+
+
+def _multipart_fields(content_type: bytes, body: bytes) -> dict[str, Any]:
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise InvalidInput("invalid_multipart", "This route reads multipart/form-data with a boundary.")
+    fields = _Fields()
+    parser = MultipartParser(boundary, cast(Any, fields.callbacks()))
+    try:
+        parser.write(body)
+        parser.finalize()
+    except ValueError as error:
+        raise InvalidInput("invalid_multipart", "The body is not well-formed multipart/form-data.") from error
+    return fields.found

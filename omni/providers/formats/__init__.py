@@ -1,0 +1,1 @@
+"""What adapters share: OpenAI's chat format as the pivot between all others, and server-sent events."""

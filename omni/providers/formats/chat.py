@@ -1,0 +1,114 @@
+"""OpenAI's chat format towards clients: chunks written, text measured, errors shaped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from omni.contracts.wire import Answer
+from omni.providers.formats.pivot import Json
+from omni.providers.formats.sse import sse_event
+
+DONE = b"data: [DONE]\n\n"
+JSON_TYPE = b"application/json"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+_TYPES = {401: "invalid_request_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def text_bytes(chunk: Json) -> int:
+    """UTF-8 bytes of what a chunk generates: text, reasoning, refusals, arguments of tools."""
+    total = 0
+    for choice in chunk.get("choices") or ():
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            for name in ("content", "reasoning_content", "reasoning", "refusal"):
+                value = delta.get(name)
+                if value and isinstance(value, str):
+                    total += len(value.encode("utf-8", "surrogatepass"))
+            for call in delta.get("tool_calls") or ():
+                arguments = (call.get("function") or {}).get("arguments")
+                total += len(arguments) if isinstance(arguments, str) else 0
+        elif isinstance(choice.get("text"), str):
+            total += len(choice["text"].encode("utf-8", "surrogatepass"))
+    return total
+
+
+def chunk_of(base: Json, delta: Json, finish_reason: str | None = None) -> Json:
+    """A `chat.completion.chunk` with one choice; `base` has id, created and model."""
+    return {
+        **base,
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+    }
+
+
+def usage_chunk(base: Json, usage: Json) -> Json:
+    """The chunk at the end of a stream that has only usage."""
+    return {**base, "object": "chat.completion.chunk", "choices": [], "usage": usage}
+
+
+class ChatWriter:
+    """Writes chunks as OpenAI does. The usage chunk passes only where the client asked for it."""
+
+    def __init__(self, *, include_usage: bool) -> None:
+        self._include_usage = include_usage
+
+    def write(self, chunk: Json) -> bytes:
+        if not chunk["choices"] and not self._include_usage:
+            return b""
+        return sse_event(orjson.dumps(chunk))
+
+    def end(self) -> bytes:
+        return DONE
+
+    def error(self, code: str, message: str) -> bytes:
+        return error_event(code, message)
+
+
+def error_event(code: str, message: str) -> bytes:
+    """An error inside a stream, as OpenAI's clients read it, and the stream's end."""
+    kind = "rate_limit_error" if code == "budget_exceeded" else "server_error"
+    return sse_event(orjson.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})) + DONE
+
+
+def wants_usage(fields: Any) -> bool:
+    """Whether a client asked for usage at the end of its stream."""
+    options = fields.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def error_answer(status: int, body: bytes, key: str) -> Answer:
+    """A provider's error for an OpenAI client: its own words where it has any, never the key, never HTML."""
+    message, found = provider_message(body)
+    error = {
+        "message": redacted(message or f"The model's provider refused the request (status {status}).", key),
+        "type": found.get("type") or _TYPES.get(status, "invalid_request_error"),
+        "param": found.get("param"),
+        "code": found.get("code"),
+    }
+    return Answer(status, JSON_TYPE, orjson.dumps({"error": error}), None)
+
+
+def provider_message(body: bytes) -> tuple[str, Json]:
+    """What an error body of OpenAI, Anthropic or Google says, and its error object."""
+    try:
+        row = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "", {}
+    if isinstance(row, list) and row:
+        row = row[0]
+    error = row.get("error") if isinstance(row, dict) else None
+    if isinstance(error, str):
+        return error, {}
+    if not isinstance(error, dict):
+        message = row.get("message") if isinstance(row, dict) else None
+        return (message if isinstance(message, str) else ""), {}
+    message = error.get("message")
+    plain = {name: value for name, value in error.items() if isinstance(value, str | None)}
+    return (message if isinstance(message, str) else ""), plain
+
+
+def redacted(message: str, key: str) -> str:
+    """The message without the key."""
+    return message.replace(key, "…") if len(key) >= 8 else message

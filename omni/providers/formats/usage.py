@@ -1,0 +1,104 @@
+"""Usage in OpenAI's shapes, as disjoint counts by meter. What a provider says is not trusted to be consistent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omni.contracts import usage as meters
+from omni.contracts.wire import Usage
+
+_LARGEST = 2**40
+
+
+def count(value: object) -> int:
+    """A count as it can be billed: 0 for what is no non-negative integer."""
+    return value if type(value) is int and 0 <= value <= _LARGEST else 0
+
+
+def disjoint(total: int, parts: dict[str, int], rest: str) -> dict[str, int]:
+    """`parts` of `total` by meter, none beyond what is left of it, and what remains as `rest`."""
+    found: dict[str, int] = {}
+    left = total
+    for meter, size in parts.items():
+        taken = min(size, left)
+        if taken:
+            found[meter] = taken
+            left -= taken
+    if left:
+        found[rest] = left
+    return found
+
+
+def from_openai(row: object) -> Usage | None:
+    """Usage of a completion, response, embedding, image or transcription; None when it says nothing."""
+    if not isinstance(row, dict):
+        return None
+    if row.get("type") == "duration":
+        seconds = row.get("seconds")
+        millis = int(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0
+        return Usage({meters.AUDIO_MS: millis}, final=True)
+    read = count(row.get("prompt_tokens")) or count(row.get("input_tokens"))
+    written = count(row.get("completion_tokens")) or count(row.get("output_tokens"))
+    if not read and not written:
+        return None
+    into = _details(row, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    out = _details(row, "completion_tokens_details", "output_tokens_details")
+    quantities = disjoint(
+        read,
+        {
+            meters.CACHED_INPUT_TOKENS: count(into.get("cached_tokens")),
+            meters.INPUT_AUDIO_TOKENS: count(into.get("audio_tokens")),
+            meters.INPUT_IMAGE_TOKENS: count(into.get("image_tokens")),
+        },
+        meters.INPUT_TOKENS,
+    ) | disjoint(
+        written,
+        {
+            meters.REASONING_TOKENS: count(out.get("reasoning_tokens")),
+            meters.OUTPUT_AUDIO_TOKENS: count(out.get("audio_tokens")),
+            meters.OUTPUT_IMAGE_TOKENS: count(out.get("image_tokens")),
+        },
+        meters.OUTPUT_TOKENS,
+    )
+    return Usage(quantities, final=True)
+
+
+def to_openai(usage: Usage | None) -> dict[str, Any]:
+    """The usage object of a chat completion."""
+    found = usage.quantities if usage is not None else {}
+    cached = found.get(meters.CACHED_INPUT_TOKENS, 0)
+    reasoning = found.get(meters.REASONING_TOKENS, 0)
+    read = sum(size for meter, size in found.items() if meter in _INPUT)
+    written = sum(size for meter, size in found.items() if meter in _OUTPUT)
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
+        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": found.get(meters.INPUT_AUDIO_TOKENS, 0)},
+        "completion_tokens_details": {
+            "reasoning_tokens": reasoning,
+            "audio_tokens": found.get(meters.OUTPUT_AUDIO_TOKENS, 0),
+        },
+    }
+
+
+_INPUT = frozenset(
+    (
+        meters.INPUT_TOKENS,
+        meters.CACHED_INPUT_TOKENS,
+        meters.CACHE_WRITE_TOKENS,
+        meters.INPUT_AUDIO_TOKENS,
+        meters.INPUT_IMAGE_TOKENS,
+    )
+)
+_OUTPUT = frozenset(
+    (meters.OUTPUT_TOKENS, meters.REASONING_TOKENS, meters.OUTPUT_AUDIO_TOKENS, meters.OUTPUT_IMAGE_TOKENS)
+)
+
+
+def _details(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        if isinstance(row.get(name), dict):
+            found: dict[str, Any] = row[name]
+            return found
+    return {}

@@ -1,0 +1,1 @@
+"""OpenAI, Azure OpenAI, and every server that speaks OpenAI's API."""
