@@ -242,9 +242,17 @@ async def test_public_pages(port: int, backend: FakeBackend) -> None:
     reply = await ask(port, "GET", "/openapi.json")
     assert (reply.status, orjson.loads(reply.body)["code"]) == (503, "openapi_unavailable")
     backend.reset()
+
+    async def described(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(200, b'{"openapi":"3.1.0","paths":{"/v1/rows":{"get":{}}}}'))
+
+    backend.handler = described
     for _ in range(2):
         reply = await ask(port, "GET", "/openapi.json")
-        assert (reply.status, reply.body) == (200, b'{"ok":true}')
+        paths = orjson.loads(reply.body)["paths"]
+        assert reply.status == 200
+        assert paths["/v1/rows"] == {"get": {}}
+        assert paths["/v1/chat/completions"]["post"]["operationId"] == "chat"
     assert len(backend.received) == 1
 
 
