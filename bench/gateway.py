@@ -30,12 +30,12 @@ from omni.apps.embedded.redis import find_binary
 from omni.contracts import redis_names
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
+from omni.gateway.access.auth import Authenticator, check_caller
+from omni.gateway.admission.limits import Scripts
 from omni.gateway.app import serve
-from omni.gateway.auth import Authenticator, check_caller
 from omni.gateway.config import GatewayConfig
-from omni.gateway.limits import Scripts
-from omni.gateway.redis_client import RedisClient
-from omni.gateway.routes import Routes
+from omni.gateway.edge.routes import Routes
+from omni.gateway.redis.client import RedisClient
 from omni.kit.ids import mint_secret
 
 RPS_PER_CORE_BAR = 5_000.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import omni
 from omni.foundation.http import problems
-from omni.gateway import errors as gateway_errors
+from omni.gateway.edge import errors as gateway_errors
 from omni.kit import errors as kit_errors
 from omni.kit.errors import OmniError
 

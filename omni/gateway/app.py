@@ -12,28 +12,28 @@ from prometheus_client import CollectorRegistry
 from omni.contracts import redis_names
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.routes import RouteTable
-from omni.gateway.adapters import ADAPTERS
-from omni.gateway.attempts import Attempts
-from omni.gateway.auth import Authenticator
-from omni.gateway.catalogue import Catalogue
+from omni.gateway.access.auth import Authenticator
+from omni.gateway.admission.ledger import Ledger
+from omni.gateway.admission.limits import Scripts
+from omni.gateway.admission.prices import Prices
+from omni.gateway.admission.spool import Spool
 from omni.gateway.config import GatewayConfig
-from omni.gateway.ledger import Ledger
-from omni.gateway.limits import Scripts
+from omni.gateway.edge.ops import OpsServer
+from omni.gateway.edge.public import PublicPages
+from omni.gateway.edge.routes import Routes
+from omni.gateway.edge.server import Server, ServerConnection
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
-from omni.gateway.model_streams import ModelStreams
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
-from omni.gateway.ops import OpsServer
 from omni.gateway.pipeline import Pipeline
-from omni.gateway.prices import Prices
-from omni.gateway.public import PublicPages
-from omni.gateway.redis_client import RedisClient, RedisSubscriber
-from omni.gateway.resp import RedisReplyError, RedisUnavailable
-from omni.gateway.routes import Routes
-from omni.gateway.server import Server, ServerConnection
-from omni.gateway.spool import Spool
-from omni.gateway.upstream import BackendPool
+from omni.gateway.redis.client import RedisClient, RedisSubscriber
+from omni.gateway.redis.resp import RedisReplyError, RedisUnavailable
+from omni.gateway.routing.adapters import ADAPTERS
+from omni.gateway.routing.attempts import Attempts
+from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.streams import ModelStreams
+from omni.gateway.upstream.pools import BackendPool
 from omni.telemetry.spans import RequestSpans
 
 _SWEEP_SECONDS = 0.2

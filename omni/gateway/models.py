@@ -11,23 +11,23 @@ from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.contracts.routes import ModelRoute
 from omni.contracts.usage import COST_NANOS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
 from omni.contracts.wire import Usage
-from omni.gateway.attempts import Attempts, Served, Way
-from omni.gateway.auth import Caller
-from omni.gateway.catalogue import Catalogue
+from omni.gateway.access.auth import Caller
+from omni.gateway.admission.estimates import Estimates
+from omni.gateway.admission.events import Outcome
+from omni.gateway.admission.ledger import Ledger, Ticket, give_back
+from omni.gateway.admission.limits import Reserved
+from omni.gateway.admission.prices import Prices
 from omni.gateway.config import GatewayConfig
-from omni.gateway.connection import ClientGone
-from omni.gateway.errors import unrecorded
-from omni.gateway.estimates import Estimates
-from omni.gateway.events import Outcome
-from omni.gateway.exchange import Exchange
-from omni.gateway.ledger import Ledger, Ticket, give_back
-from omni.gateway.limits import Reserved
-from omni.gateway.model_streams import ModelStreams, StreamPlan
+from omni.gateway.edge.errors import unrecorded
+from omni.gateway.edge.exchange import Exchange
+from omni.gateway.edge.routes import Route
 from omni.gateway.observers import Observers
-from omni.gateway.prices import Prices
-from omni.gateway.requests import MODEL_METERS, Asked, expected, read_request
-from omni.gateway.routes import Route
-from omni.gateway.routing import Ask
+from omni.gateway.routing.attempts import Attempts, Served, Way
+from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.routing.requests import MODEL_METERS, Asked, expected, read_request
+from omni.gateway.routing.router import Ask
+from omni.gateway.streams import ModelStreams, StreamPlan
+from omni.gateway.upstream.connection import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import Forbidden, InvalidInput, OmniError
 

@@ -6,19 +6,19 @@ import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from omni.contracts.principal import PRINCIPAL_HEADER
-from omni.gateway.auth import Authenticator, Caller, check_caller, invalid_key
+from omni.gateway.access.auth import Authenticator, Caller, check_caller, invalid_key
+from omni.gateway.admission.ledger import Ledger, Refused, Ticket, give_back, one_request
+from omni.gateway.admission.limits import Reserved
 from omni.gateway.config import GatewayConfig
-from omni.gateway.connection import BackendResponse, ClientGone
-from omni.gateway.errors import error_body, error_headers, unrecorded
-from omni.gateway.exchange import Exchange
-from omni.gateway.ledger import Ledger, Refused, Ticket, give_back, one_request
-from omni.gateway.limits import Reserved
+from omni.gateway.edge.errors import error_body, error_headers, unrecorded
+from omni.gateway.edge.exchange import Exchange
+from omni.gateway.edge.public import PublicPages
+from omni.gateway.edge.routes import Route
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
-from omni.gateway.public import PublicPages
 from omni.gateway.relay import outcome_of, passed_headers, relay
-from omni.gateway.routes import Route
-from omni.gateway.upstream import BackendPool
+from omni.gateway.upstream.connection import BackendResponse, ClientGone
+from omni.gateway.upstream.pools import BackendPool
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 from omni.telemetry.spans import RequestSpans

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from omni.contracts.usage import MODEL_HEADER, REQUESTS, USAGE_HEADER, parse_usage
-from omni.gateway.connection import BackendResponse, ClientGone
-from omni.gateway.events import Outcome
-from omni.gateway.exchange import Exchange
-from omni.gateway.ledger import Ledger, Ticket
+from omni.gateway.admission.events import Outcome
+from omni.gateway.admission.ledger import Ledger, Ticket
+from omni.gateway.edge.exchange import Exchange
+from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 

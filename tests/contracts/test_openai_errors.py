@@ -13,7 +13,7 @@ from starlette.requests import Request
 from omni.contracts.docs import doc_url
 from omni.contracts.openai_errors import openai_error
 from omni.foundation.http.problems import problem_of, problem_response
-from omni.gateway.errors import error_body
+from omni.gateway.edge.errors import error_body
 from omni.kit.errors import (
     Conflict,
     DeadlineExceeded,

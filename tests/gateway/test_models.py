@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from omni.contracts.money import Rate
 from omni.gateway.app import Gateway
+from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway
 from tests.gateway.providers import (
     CHAT,
@@ -30,7 +31,6 @@ from tests.gateway.providers import (
     whole,
 )
 from tests.gateway.support import Client, ControlPlane, FakeBackend, RedisServer, request
-from tests.gateway.test_auth import code
 
 
 @pytest_asyncio.fixture

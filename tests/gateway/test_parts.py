@@ -10,12 +10,12 @@ import pytest
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.snapshots import KeySnapshot
 from omni.contracts.usage import UsageEvent
-from omni.gateway.errors import MethodNotAllowed
-from omni.gateway.events import EventTemplate, Outcome
-from omni.gateway.refusals import limit_headers
-from omni.gateway.resp import RedisAddress
-from omni.gateway.routes import Routes
-from omni.gateway.trace import Trace
+from omni.gateway.admission.events import EventTemplate, Outcome
+from omni.gateway.admission.refusals import limit_headers
+from omni.gateway.edge.errors import MethodNotAllowed
+from omni.gateway.edge.routes import Routes
+from omni.gateway.edge.trace import Trace
+from omni.gateway.redis.resp import RedisAddress
 from omni.kit.errors import NotFound
 from omni.kit.ids import uuid7
 

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 from omni.gateway.app import Gateway
-from omni.gateway.trace import Trace
+from omni.gateway.edge.trace import Trace
 from omni.telemetry.request_spans import OtlpRequestSpans
 from omni.telemetry.spans import RequestSpan
 from omni.telemetry.traces import Tracing

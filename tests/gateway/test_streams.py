@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from omni.gateway.connection import BackendConnection, ClientGone
-from omni.gateway.upstream import BackendPool
+from omni.gateway.upstream.connection import BackendConnection, ClientGone
+from omni.gateway.upstream.pools import BackendPool
+from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway, make_config
 from tests.gateway.support import (
     EMBEDDINGS,
@@ -23,7 +24,6 @@ from tests.gateway.support import (
     eventually,
     request,
 )
-from tests.gateway.test_auth import code
 
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from omni.contracts.endpoints import Endpoint
-from omni.gateway.errors import MethodNotAllowed
+from omni.gateway.edge.errors import MethodNotAllowed
 from omni.kit.errors import NotFound
 
 # A proxy or framework behind us might resolve these, and then serve another route than the one that was authorised.

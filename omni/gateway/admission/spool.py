@@ -21,7 +21,7 @@ from prometheus_client import Gauge
 
 from omni.contracts.usage import UsageEvent
 from omni.gateway.logs import Logger
-from omni.gateway.resp import Argument
+from omni.gateway.redis.resp import Argument
 
 _SUFFIX = ".jsonl"
 _REPLAY_BATCH = 100

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from omni.gateway.logs import Logger
-from omni.gateway.resp import (
+from omni.gateway.redis.resp import (
     Argument,
     RedisAddress,
     RedisConnection,
@@ -29,10 +29,10 @@ _PUBSUB_SILENCE_LIMIT_SECONDS = 3.0
 
 
 class Script:
-    """A Lua script of this package, run by its digest."""
+    """A Lua script that lies in a package, run by its digest."""
 
-    def __init__(self, file_name: str) -> None:
-        self.source = files("omni.gateway").joinpath(file_name).read_bytes()
+    def __init__(self, package: str, file_name: str) -> None:
+        self.source = files(package).joinpath(file_name).read_bytes()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode("ascii")
 
 

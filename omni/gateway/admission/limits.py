@@ -15,8 +15,7 @@ from omni.contracts import redis_names
 from omni.contracts.money import Budget, MoneySnapshot
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot
 from omni.contracts.usage import COMPUTE_MS, REQUESTS, TOKEN_METERS
-from omni.gateway.redis_client import Script
-from omni.gateway.refusals import (
+from omni.gateway.admission.refusals import (
     RATE_REQUESTS,
     RATE_TOKENS,
     limit_headers,
@@ -26,7 +25,8 @@ from omni.gateway.refusals import (
     token_limit_headers,
     too_many_open,
 )
-from omni.gateway.resp import Argument
+from omni.gateway.redis.client import Script
+from omni.gateway.redis.resp import Argument
 from omni.kit.clock import month_start, next_month, unix_micros
 from omni.kit.errors import LimitExceeded
 
@@ -41,10 +41,10 @@ class Scripts:
     """The Lua scripts of admission."""
 
     def __init__(self) -> None:
-        self.admit = Script("admit.lua")
-        self.settle = Script("settle.lua")
-        self.renew = Script("renew.lua")
-        self.extend = Script("extend.lua")
+        self.admit = Script(__package__, "admit.lua")
+        self.settle = Script(__package__, "settle.lua")
+        self.renew = Script(__package__, "renew.lua")
+        self.extend = Script(__package__, "extend.lua")
 
     def all(self) -> tuple[Script, ...]:
         return self.admit, self.settle, self.renew, self.extend

@@ -9,15 +9,15 @@ from contextlib import suppress
 
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
+from omni.gateway.admission.events import ONE_REQUEST, EventTemplate, Outcome
+from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only
+from omni.gateway.admission.outage import OutageLimits, refused_headers
+from omni.gateway.admission.prices import Prices
+from omni.gateway.admission.spool import Spool, SpoolSendFailed
 from omni.gateway.config import GatewayConfig
-from omni.gateway.events import ONE_REQUEST, EventTemplate, Outcome
-from omni.gateway.limits import LimitSet, Reserved, Scripts, appended_only
 from omni.gateway.observers import Observers
-from omni.gateway.outage import OutageLimits, refused_headers
-from omni.gateway.prices import Prices
-from omni.gateway.redis_client import RedisClient
-from omni.gateway.resp import Argument, RedisReplyError, RedisUnavailable
-from omni.gateway.spool import Spool, SpoolSendFailed
+from omni.gateway.redis.client import RedisClient
+from omni.gateway.redis.resp import Argument, RedisReplyError, RedisUnavailable
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 _RESEND_SECONDS = 5.0

@@ -11,12 +11,12 @@ import orjson
 from omni.contracts import redis_names
 from omni.contracts.money import PriceBook
 from omni.contracts.routes import EMPTY_TABLE, ModelRoute, Operation, Provider, RouteTable
+from omni.gateway.access.snapshots import SnapshotCache
+from omni.gateway.admission.prices import Prices
 from omni.gateway.config import GatewayConfig
 from omni.gateway.logs import Logger
-from omni.gateway.prices import Prices
-from omni.gateway.redis_client import RedisClient
-from omni.gateway.resp import RedisReplyError, RedisUnavailable
-from omni.gateway.snapshots import SnapshotCache
+from omni.gateway.redis.client import RedisClient
+from omni.gateway.redis.resp import RedisReplyError, RedisUnavailable
 from omni.kit.errors import NotFound
 from omni.kit.sealing import DecryptionFailed, credential_place, unseal
 

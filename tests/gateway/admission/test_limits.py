@@ -8,6 +8,7 @@ from collections import Counter
 import orjson
 
 from omni.contracts import redis_names
+from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway
 from tests.gateway.support import (
     EMBEDDINGS,
@@ -22,7 +23,6 @@ from tests.gateway.support import (
     eventually,
     request,
 )
-from tests.gateway.test_auth import code
 
 SLOW_RATE = 6  # per minute: nothing comes back during a test
 

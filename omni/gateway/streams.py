@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omni.contracts.wire import BadAnswer, StreamTranslator, Usage
-from omni.gateway.attempts import Served
+from omni.gateway.admission.events import Outcome
+from omni.gateway.admission.ledger import Ledger, Ticket
 from omni.gateway.config import GatewayConfig
-from omni.gateway.connection import ClientGone, backend_failed
-from omni.gateway.events import Outcome
-from omni.gateway.exchange import Exchange
-from omni.gateway.ledger import Ledger, Ticket
+from omni.gateway.edge.exchange import Exchange
 from omni.gateway.observers import Observers
+from omni.gateway.routing.attempts import Served
+from omni.gateway.upstream.connection import ClientGone, backend_failed
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 

@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 
 from omni.contracts import redis_names
 from omni.gateway.config import GatewayConfig
-from omni.gateway.redis_client import RedisClient
-from omni.gateway.resp import RedisReplyError, RedisUnavailable
+from omni.gateway.redis.client import RedisClient
+from omni.gateway.redis.resp import RedisReplyError, RedisUnavailable
 from omni.kit.errors import Unavailable
 
 _NEGATIVE_SECONDS = 2.0

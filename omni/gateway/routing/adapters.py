@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from omni.contracts.wire import Adapter
-from omni.gateway.engines import EngineAdapter
+from omni.gateway.routing.engines import EngineAdapter
 from omni.providers.anthropic.adapter import AnthropicAdapter
 from omni.providers.openai.adapter import AzureAdapter, OpenAIAdapter
 

@@ -11,12 +11,12 @@ from omni.contracts import redis_names
 from omni.contracts.money import MoneySnapshot
 from omni.contracts.principal import Principal
 from omni.contracts.snapshots import KEY_PREFIXES, KeySnapshot, PlanSnapshot, TenantSnapshot
+from omni.gateway.access.snapshots import SnapshotCache, snapshots_unavailable
+from omni.gateway.admission.events import EventTemplate
+from omni.gateway.admission.limits import LimitSet
 from omni.gateway.config import GatewayConfig
-from omni.gateway.events import EventTemplate
-from omni.gateway.limits import LimitSet
-from omni.gateway.redis_client import RedisClient
-from omni.gateway.routes import Route
-from omni.gateway.snapshots import SnapshotCache, snapshots_unavailable
+from omni.gateway.edge.routes import Route
+from omni.gateway.redis.client import RedisClient
 from omni.kit.clock import unix_micros
 from omni.kit.errors import Forbidden, Unauthenticated
 from omni.kit.ids import is_well_formed

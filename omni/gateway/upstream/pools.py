@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from omni.gateway.config import GatewayConfig
-from omni.gateway.connection import (
+from omni.gateway.upstream.connection import (
     BackendConnection,
     BackendResponse,
     DiedIdle,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from omni.gateway.admission.limits import MINUTE_MICROS, LimitSet
+from omni.gateway.admission.refusals import RATE_REQUESTS, limit_headers, rate_exceeded
 from omni.gateway.config import GatewayConfig
-from omni.gateway.limits import MINUTE_MICROS, LimitSet
-from omni.gateway.refusals import RATE_REQUESTS, limit_headers, rate_exceeded
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 _ENTRIES_LIMIT = 50_000

@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from omni.contracts.routes import ModelRoute, Operation
 from omni.contracts.usage import AUDIO_MS, CHARACTERS, IMAGES, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
 from omni.contracts.wire import ModelRequest
-from omni.gateway.estimates import Estimates
+from omni.gateway.admission.estimates import Estimates
 from omni.kit.errors import InvalidInput
 
 _MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))

@@ -6,15 +6,15 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from omni.gateway.connection import BackendConnection, ClientGone
-from omni.gateway.routes import Route
-from omni.gateway.trace import Trace
+from omni.gateway.edge.routes import Route
+from omni.gateway.edge.trace import Trace
+from omni.gateway.upstream.connection import BackendConnection, ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
-    from omni.gateway.server import ServerConnection
+    from omni.gateway.edge.server import ServerConnection
 
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus

@@ -11,7 +11,7 @@ from random import Random
 from omni.contracts.money import amount_nanos
 from omni.contracts.routes import Condition, ModelRoute, Target
 from omni.contracts.usage import INPUT_TOKENS, OUTPUT_TOKENS
-from omni.gateway.health import HealthBook, TargetHealth
+from omni.gateway.routing.health import HealthBook, TargetHealth
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 _HASH_RANGE = float(1 << 64)

@@ -6,7 +6,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from omni.gateway.public import LIVE_BODY, Checks, readiness
+from omni.gateway.edge.public import LIVE_BODY, Checks, readiness
 
 _REQUEST_LIMIT_BYTES = 8 * 1024
 _TIMEOUT_SECONDS = 5.0

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import httptools
 
 from omni.gateway.config import GatewayConfig
-from omni.gateway.connection import ClientGone
-from omni.gateway.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
-from omni.gateway.exchange import Exchange
-from omni.gateway.routes import Route, Routes
+from omni.gateway.edge.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
+from omni.gateway.edge.exchange import Exchange
+from omni.gateway.edge.routes import Route, Routes
+from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
 _WANTED_HEADERS = frozenset((

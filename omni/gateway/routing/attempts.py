@@ -14,13 +14,13 @@ from uuid import UUID
 from omni.contracts.routes import ModelRoute, Provider, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
 from omni.contracts.wire import Adapter, Answer, BadAnswer, ModelRequest, ProviderCall, Untranslatable, Usage
-from omni.gateway.catalogue import Catalogue
 from omni.gateway.config import GatewayConfig
-from omni.gateway.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
-from omni.gateway.health import Call, HealthBook, RetryBudget
 from omni.gateway.observers import Observers
-from omni.gateway.routing import Ask, Router, provider_limited
-from omni.gateway.upstream import BackendPool, Origins, send_to
+from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.routing.health import Call, HealthBook, RetryBudget
+from omni.gateway.routing.router import Ask, Router, provider_limited
+from omni.gateway.upstream.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
+from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, Forbidden, InvalidInput, NotConfigured, OmniError, UpstreamFailed
 

@@ -9,11 +9,11 @@ import orjson
 
 from omni.contracts.docs import page_headers
 from omni.contracts.endpoints import ENDPOINTS
-from omni.gateway.errors import JSON, MethodNotAllowed
-from omni.gateway.exchange import Exchange
-from omni.gateway.openapi import with_own_routes
-from omni.gateway.routes import Routes
-from omni.gateway.upstream import BackendPool
+from omni.gateway.edge.errors import JSON, MethodNotAllowed
+from omni.gateway.edge.exchange import Exchange
+from omni.gateway.edge.openapi import with_own_routes
+from omni.gateway.edge.routes import Routes
+from omni.gateway.upstream.pools import BackendPool
 from omni.kit.errors import OmniError, Unavailable
 
 _OPENAPI_SECONDS = 30.0

@@ -19,6 +19,7 @@ from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
 from omni.gateway.app import Gateway
 from omni.kit.ids import uuid7
+from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway, _control, make_config
 from tests.gateway.support import (
     EMBEDDINGS,
@@ -36,7 +37,6 @@ from tests.gateway.support import (
     free_port,
     stranger,
 )
-from tests.gateway.test_auth import code
 
 
 def spooled(folder: Path) -> list[UsageEvent]:

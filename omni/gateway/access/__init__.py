@@ -1,0 +1,1 @@
+"""Who calls: keys, tenants and plans as this process knows them."""

@@ -1,0 +1,1 @@
+"""Redis: pipelined commands and scripts on one connection, pub/sub on another."""

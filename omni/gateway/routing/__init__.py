@@ -1,0 +1,1 @@
+"""Models: what is asked, which targets serve it, how they fare."""

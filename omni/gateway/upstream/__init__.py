@@ -1,0 +1,1 @@
+"""The way to backends and providers: connections and their pools."""
