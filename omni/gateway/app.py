@@ -58,7 +58,7 @@ class Gateway:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._metrics = GatewayMetrics(registry)
-        scripts = Scripts()
+        scripts = Scripts(config.lease_seconds)
         self._redis = RedisClient(
             config.redis_url,
             scripts.all(),
@@ -66,7 +66,7 @@ class Gateway:
             on_flush=self._metrics.redis_round_trips.inc,
             logger=logger,
         )
-        self._auth = Authenticator(self._redis, config)
+        self._auth = Authenticator(self._redis, scripts, config)
         self._subscriber = RedisSubscriber(
             config.redis_url,
             redis_names.INVALIDATE_CHANNEL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from uuid import UUID
 
 from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.principal import PRINCIPAL_HEADER
@@ -15,7 +16,7 @@ from omni.gateway.access.auth import Caller
 from omni.gateway.admission.estimates import Estimates
 from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
-from omni.gateway.admission.limits import Reserved
+from omni.gateway.admission.limits import LimitSet, Reserved
 from omni.gateway.admission.prices import Prices
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import unrecorded
@@ -24,7 +25,7 @@ from omni.gateway.edge.routes import Route
 from omni.gateway.observers import Observers
 from omni.gateway.routing.attempts import Attempts, Served, Way
 from omni.gateway.routing.catalogue import Catalogue
-from omni.gateway.routing.requests import MODEL_METERS, Asked, expected, read_request
+from omni.gateway.routing.requests import MODEL_METERS, Asked, expect, read_request
 from omni.gateway.routing.router import Ask
 from omni.gateway.streams import ModelStreams, StreamPlan
 from omni.gateway.upstream.connection import ClientGone
@@ -41,7 +42,7 @@ _OWN_KEY_PREFIX = "own_"
 class Plan:
     """What one request may cost, worked out before it is admitted."""
 
-    __slots__ = ("asked", "caller", "ceiling", "likely", "model", "rates", "reserved", "worst_nanos")
+    __slots__ = ("asked", "caller", "ceiling", "likely", "model", "rates", "reserved", "worst_output")
 
     def __init__(self, caller: Caller, asked: Asked, model: ModelRoute, rates: dict[str, Rate]) -> None:
         self.caller = caller
@@ -49,8 +50,10 @@ class Plan:
         self.model = model
         self.rates = rates
         self.likely: dict[str, int] = {}
+        """By meter, what it probably uses at most."""
+        self.worst_output = 0
+        """Output tokens in the worst case."""
         self.reserved = Reserved(0, 0)
-        self.worst_nanos = 0
         self.ceiling: int | None = None
 
 
@@ -99,10 +102,9 @@ class ModelService:
     async def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> None:
         """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
         at_micros = unix_micros()
-        plan = self._plan(caller, asked, at_micros)
-        ticket = await self._ledger.admit(
-            caller.limits(at_micros), caller.events(route), exchange.request_id, at_micros, plan.reserved
-        )
+        limits = caller.limits(at_micros)
+        plan = self._plan(caller, asked, limits, at_micros)
+        ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, plan.reserved)
         try:
             self._narrow(plan, ticket)
             await self._send_and_settle(exchange, plan, ticket)
@@ -111,33 +113,36 @@ class ModelService:
 
     # --- before ---
 
-    def _plan(self, caller: Caller, asked: Asked, at_micros: int) -> Plan:
+    def _plan(self, caller: Caller, asked: Asked, limits: LimitSet, at_micros: int) -> Plan:
         request = asked.request
         model = self._catalogue.model(request.model, request.operation, caller.may_use)
         rates = self._prices.rates(model.name, at_micros)
         plan = Plan(caller, asked, model, rates)
-        likely, worst = expected(asked, model, self._estimates)
-        plan.likely = likely
-        nanos = amount_nanos(likely, rates)
-        plan.worst_nanos = amount_nanos(worst, rates)
-        if caller.limits(at_micros).moneys and not _is_priced(request.operation, rates):
-            if model.unpriced == "refuse":
-                raise Forbidden(
-                    "model_unpriced",
-                    f"The model {model.name} has no price yet, so a budget cannot be held. Ask the operator.",
-                )
-            nanos = max(nanos, model.flat_nanos)
-        plan.reserved = Reserved(nanos, sum(count for meter, count in likely.items() if meter.endswith("_tokens")))
+        likely = plan.likely
+        plan.worst_output = expect(likely, asked, model, self._estimates)
+        reserved = plan.reserved
+        reserved.tokens = likely.get(INPUT_TOKENS, 0) + likely.get(OUTPUT_TOKENS, 0)
+        if limits.moneys:
+            reserved.nanos = amount_nanos(likely, rates)
+            if not MODEL_METERS.get(request.operation, _NO_METERS) <= rates.keys():
+                if model.unpriced == "refuse":
+                    raise Forbidden(
+                        "model_unpriced",
+                        f"The model {model.name} has no price yet, so a budget cannot be held. Ask the operator.",
+                    )
+                reserved.nanos = max(reserved.nanos, model.flat_nanos)
         return plan
 
     def _narrow(self, plan: Plan, ticket: Ticket) -> None:
         """Lowers the most that an answer may have, when the ceilings would not bear the worst case."""
-        room, reserved = ticket.room_nanos, ticket.reserved.nanos
-        output = plan.rates.get(OUTPUT_TOKENS)
-        if room is None or plan.asked.request.stream or output is None or OUTPUT_TOKENS not in plan.likely:
+        room = ticket.room_nanos
+        if room is None or not plan.worst_output or plan.asked.request.stream:
             return
-        if plan.worst_nanos - reserved > room and output.price_nanos:
-            plan.ceiling = max(1, plan.likely[OUTPUT_TOKENS])
+        output, likely = plan.rates.get(OUTPUT_TOKENS), plan.likely[OUTPUT_TOKENS]
+        if output is None or plan.worst_output <= likely:
+            return
+        if amount_nanos({OUTPUT_TOKENS: plan.worst_output - likely}, plan.rates) > room:
+            plan.ceiling = max(1, likely)
 
     # --- on the way ---
 
@@ -175,26 +180,27 @@ class ModelService:
             seconds = min(seconds, int(asked_ms) / 1000)
         if plan.ceiling is not None:
             request = replace(request, max_output_tokens=plan.ceiling)
-        tags = headers.get(b"omni-tags", b"").decode("latin-1")
-        ask = Ask(
-            tenant=str(caller.key.tenant_id),
-            region=headers.get(b"omni-region", b"").decode("latin-1"),
-            tags=frozenset(tag.strip() for tag in tags.split(",") if tag.strip()) if tags else frozenset(),
-            input_tokens=plan.likely.get(INPUT_TOKENS, 0),
-            output_tokens=plan.likely.get(OUTPUT_TOKENS, 0),
-            user=plan.asked.user or caller.key.key_id.hex,
-        )
         trace = exchange.begin_trace()
         head = b"traceparent: %b\r\nx-request-id: %b\r\n" % (trace.header(), ticket.id)
         deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)
 
         def backend_head() -> bytes:
-            principal = caller.principal(exchange.request_uuid, deadline_micros, self._secret)
+            principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._secret)
             return b"%b: %b\r\nomni-deadline-micros: %d\r\n" % (_PRINCIPAL_LINE, principal, deadline_micros)
 
-        live = caller.key.mode == "live"
+        def ask() -> Ask:
+            tags = headers.get(b"omni-tags", b"").decode("latin-1").split(",")
+            return Ask(
+                tenant=str(caller.key.tenant_id),
+                region=headers.get(b"omni-region", b"").decode("latin-1"),
+                tags=frozenset(tag.strip() for tag in tags if tag.strip()),
+                input_tokens=plan.likely.get(INPUT_TOKENS, 0),
+                output_tokens=plan.likely.get(OUTPUT_TOKENS, 0),
+                user=plan.asked.user or caller.key.key_id.hex,
+            )
+
         deadline = self._loop.time() + seconds
-        return Way(request, plan.model, ask, caller.key.tenant_id, live, deadline, exchange.watch, head, backend_head)
+        return Way(request, plan.model, caller, ask, deadline, exchange.watch, head, backend_head)
 
     async def _settle_gone(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
         """The client left before an answer: the provider had its input."""
@@ -216,10 +222,9 @@ class ModelService:
             return Outcome(
                 status, {REQUESTS: 1} if status < 500 and status != 429 else {}, plan.model.name, 0, attributes
             )
-        generates = OUTPUT_TOKENS in plan.likely
         if usage is None or not usage.quantities:
             quantities = dict(plan.likely)
-            if generates:
+            if OUTPUT_TOKENS in quantities:
                 quantities[OUTPUT_TOKENS] = math.ceil(text_bytes / _BYTES_PER_TOKEN)
             if len(quantities) > 1:
                 attributes["estimated"] = "no_usage"
@@ -240,9 +245,12 @@ class ModelService:
         return outcome
 
     def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:
-        tokens = usage.quantities
-        read = sum(count for meter, count in tokens.items() if meter in _INPUT_METERS)
-        written = sum(count for meter, count in tokens.items() if meter in _OUTPUT_METERS)
+        read = written = 0
+        for meter, count in usage.quantities.items():
+            if meter in _INPUT_METERS:
+                read += count
+            elif meter in _OUTPUT_METERS:
+                written += count
         size = plan.asked.text_bytes if not plan.asked.images else 0
         self._estimates.observe(
             plan.model.name, size, read, written if complete and OUTPUT_TOKENS in plan.likely else None
@@ -271,8 +279,4 @@ _INPUT_METERS = frozenset(
     (INPUT_TOKENS, "cached_input_tokens", "cache_write_tokens", "input_audio_tokens", "input_image_tokens")
 )
 _OUTPUT_METERS = frozenset((OUTPUT_TOKENS, "reasoning_tokens", "output_audio_tokens", "output_image_tokens"))
-
-
-def _is_priced(operation: str, rates: dict[str, Rate]) -> bool:
-    needed = MODEL_METERS.get(operation, ())
-    return all(meter in rates for meter in needed)
+_NO_METERS: frozenset[str] = frozenset()

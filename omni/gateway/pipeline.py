@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from uuid import UUID
 
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.gateway.access.auth import Authenticator, Caller, check_caller, invalid_key
@@ -47,7 +48,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._proxies = tuple(ip_network(network) for network in config.trusted_proxies)
         self._timeout_micros = int(config.request_timeout_seconds * 1_000_000)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
 
     @property
     def open_requests(self) -> int:
@@ -55,15 +56,13 @@ class Pipeline:
 
     def run(self, exchange: Exchange) -> None:
         """Serves the exchange in a task of its own."""
-        task = self._loop.create_task(self._serve(exchange))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[exchange] = self._loop.create_task(self._serve(exchange))
 
     async def wait_idle(self, seconds: float) -> None:
         """Returns when nothing is being served, or the time is over."""
         deadline = self._loop.time() + seconds
         while self._tasks and (left := deadline - self._loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left)
+            await asyncio.wait(list(self._tasks.values()), timeout=left)
 
     async def _serve(self, exchange: Exchange) -> None:
         try:
@@ -154,7 +153,7 @@ class Pipeline:
         deadline_micros = at_micros + self._timeout_micros
         headers = exchange.headers
         trace = exchange.begin_trace(self._spans)
-        principal = caller.principal(exchange.request_uuid, deadline_micros, self._config.principal_secret)
+        principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._config.principal_secret)
         passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in _FORWARDED if name in headers])
         if body or exchange.method == b"POST":
             passed += b"content-length: %d\r\n" % len(body)
@@ -199,6 +198,7 @@ class Pipeline:
         exchange.respond(error.status, content_type + error_headers(error) + headers, body)
 
     def _done(self, exchange: Exchange) -> None:
+        del self._tasks[exchange]
         seconds = self._loop.time() - exchange.started_at
         route_name = exchange.route.name if exchange.route is not None else ""
         self._metrics.request_done(route_name, exchange.status, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import time
 import zlib
@@ -24,6 +25,18 @@ def uuid7() -> UUID:
     fraction = (rest << 12) // 1_000_000
     value = millis << 80 | 0x7000 << 64 | fraction << 64 | 0x8000 << 48 | int.from_bytes(os.urandom(8), "big") >> 2
     return UUID(int=value)
+
+
+def uuid7_text() -> str:
+    """As `uuid7`, written out, for where many are made: not for what nobody may guess."""
+    nanos = time.time_ns()
+    millis, rest = divmod(nanos, 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    random_bits = random.getrandbits(62)
+    return (
+        f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-{0x7000 | fraction:04x}-"
+        f"{0x8000 | random_bits >> 48:04x}-{random_bits & 0xFFFFFFFFFFFF:012x}"
+    )
 
 
 def uuid7_time(value: UUID) -> datetime:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from uuid import UUID
+
+import orjson
 
 from omni.contracts import redis_names
 from omni.contracts.money import MoneySnapshot
@@ -13,7 +16,7 @@ from omni.contracts.principal import Principal
 from omni.contracts.snapshots import KEY_PREFIXES, KeySnapshot, PlanSnapshot, TenantSnapshot
 from omni.gateway.access.snapshots import SnapshotCache, snapshots_unavailable
 from omni.gateway.admission.events import EventTemplate
-from omni.gateway.admission.limits import LimitSet
+from omni.gateway.admission.limits import LimitSet, Scripts
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.routes import Route
 from omni.gateway.redis.client import RedisClient
@@ -26,10 +29,17 @@ _OUTAGE_CALLER_SECONDS = 1.0
 
 _NO_MONEY = MoneySnapshot(UUID(int=0))
 
+Credentials = Mapping[str, str]
+"""Provider code → base64 of the tenant's own sealed key."""
+
 
 def invalid_key() -> Unauthenticated:
     """One answer for every key that does not open, so that none of the reasons leaks."""
     return Unauthenticated("invalid_api_key", "The API key is missing, malformed, unknown, expired or revoked.")
+
+
+Known = tuple[KeySnapshot, TenantSnapshot, PlanSnapshot, MoneySnapshot, Credentials]
+"""What a caller is made of."""
 
 
 class Caller:
@@ -38,10 +48,13 @@ class Caller:
     __slots__ = (
         "_events",
         "_limits",
+        "_scripts",
         "allows_all",
+        "credentials",
         "fresh_until",
         "generation",
         "key",
+        "known",
         "models",
         "money",
         "networks",
@@ -50,11 +63,11 @@ class Caller:
         "tenant",
     )
 
-    def __init__(self, key: KeySnapshot, tenant: TenantSnapshot, plan: PlanSnapshot, money: MoneySnapshot) -> None:
-        self.key = key
-        self.tenant = tenant
-        self.plan = plan
-        self.money = money
+    def __init__(self, known: Known, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self.known = known
+        self.key, self.tenant, self.plan, self.money, self.credentials = known
+        key, plan = self.key, self.plan
         self.models = _both(key.models, plan.models)
         """What plan and key allow; None = all."""
         self.scopes = key.scopes
@@ -92,7 +105,7 @@ class Caller:
         """The levels to admit at, in the periods that `at_micros` is in."""
         limits = self._limits
         if limits is None or not limits.from_micros <= at_micros < limits.until_micros:
-            limits = self._limits = LimitSet(self.key, self.plan, self.money, at_micros)
+            limits = self._limits = LimitSet(self.key, self.plan, self.money, at_micros, self._scripts)
         return limits
 
 
@@ -109,12 +122,14 @@ def _both(first: frozenset[str] | None, second: frozenset[str] | None) -> frozen
 class Authenticator:
     """Turns a credential into a Caller. A caller whose snapshots are fresh costs a hash and a look-up."""
 
-    def __init__(self, redis: RedisClient, config: GatewayConfig) -> None:
+    def __init__(self, redis: RedisClient, scripts: Scripts, config: GatewayConfig) -> None:
+        self._scripts = scripts
         self._loop = asyncio.get_running_loop()
         self._keys = SnapshotCache(redis, KeySnapshot.from_json, config)
         self._tenants = SnapshotCache(redis, TenantSnapshot.from_json, config)
         self._plans = SnapshotCache(redis, PlanSnapshot.from_json, config)
         self._money = SnapshotCache(redis, MoneySnapshot.from_json, config, missing=_NO_MONEY)
+        self._credentials: SnapshotCache[Credentials] = SnapshotCache(redis, orjson.loads, config, missing={})
         self._callers: dict[str, Caller] = {}
         self._callers_limit = config.snapshot_entries_limit
         self._generation = 0
@@ -148,16 +163,19 @@ class Authenticator:
             raise snapshots_unavailable()
         money_name = redis_names.money_snapshot(key.tenant_id)
         money = await self._money.get(money_name) or _NO_MONEY
+        credentials_name = redis_names.tenant_credentials(key.tenant_id)
+        credentials = await self._credentials.get(credentials_name) or {}
+        known = (key, tenant, plan, money, credentials)
         caller = self._callers.pop(digest, None)
-        if caller is None or (caller.key, caller.tenant, caller.plan, caller.money) != (key, tenant, plan, money):
-            caller = Caller(key, tenant, plan, money)
+        if caller is None or caller.known != known:
+            caller = Caller(known, self._scripts)
         peeks = (
             self._keys.peek(key_name), self._tenants.peek(tenant_name), self._plans.peek(plan_name),
-            self._money.peek(money_name),
+            self._money.peek(money_name), self._credentials.peek(credentials_name),
         )  # fmt: skip
         freshness = [peek[1] for peek in peeks if peek is not None]
-        known = len(freshness) == len(peeks)
-        caller.fresh_until = min(freshness) if known else self._loop.time() + _OUTAGE_CALLER_SECONDS
+        all_fresh = len(freshness) == len(peeks)
+        caller.fresh_until = min(freshness) if all_fresh else self._loop.time() + _OUTAGE_CALLER_SECONDS
         caller.generation = generation
         if len(self._callers) >= self._callers_limit:
             del self._callers[next(iter(self._callers))]
@@ -166,8 +184,10 @@ class Authenticator:
 
     def on_invalidation(self, message: bytes) -> None:
         """Forgets what a message on the invalidation channel names."""
-        self._generation += 1
         kind, _, name = message.decode("utf-8", "replace").partition(" ")
+        if kind in ("routes", "prices"):
+            return
+        self._generation += 1
         try:
             if kind == "key":
                 self._keys.invalidate(redis_names.key_snapshot(name))
@@ -177,6 +197,8 @@ class Authenticator:
                 self._plans.invalidate(redis_names.plan_snapshot(name))
             elif kind == "money":
                 self._money.invalidate(redis_names.money_snapshot(UUID(name)))
+            elif kind == "credentials":
+                self._credentials.invalidate(redis_names.tenant_credentials(UUID(name)))
             else:
                 self.distrust_all()
         except ValueError:
@@ -185,7 +207,7 @@ class Authenticator:
     def distrust_all(self) -> None:
         """Invalidations may have been missed: everything is asked for again at its next use."""
         self._generation += 1
-        for cache in (self._keys, self._tenants, self._plans, self._money):
+        for cache in (self._keys, self._tenants, self._plans, self._money, self._credentials):
             cache.mark_stale()
 
 

@@ -1,19 +1,23 @@
 -- Admits a request at every level or at none, by the time of Redis, and holds it under a lease.
 -- KEYS: counters-ready, holds index, holds data, then a key per rate level, then a key per counter level.
--- ARGV: request id, lease in ms, what the reaper does when the lease runs out, number of rate levels, number of
---       counter levels; per rate level: interval in µs of one unit, tolerance in µs, units now (0 = look only);
---       per counter level: limit (-1 = none), units reserved now, seconds to live (0 = for ever).
+-- ARGV: lease in ms, number of rate levels, number of counter levels;
+--       per rate level: interval in µs of one unit, tolerance in µs, most units at once of a token rate ('' = a rate of
+--       requests: one unit each);
+--       per counter level: limit (-1 = none), units reserved now ('n' = the nano-units), seconds to live (0 = for ever);
+--       then request id, what the reaper does when the lease runs out, nano-units to reserve, tokens to take.
 -- Returns {-1}: counters not rebuilt yet; {0, level, retry after µs, reset µs} for a rate that refuses;
 --         {0, level, used, 0} for a counter that refuses (levels count from 0, rates first);
 --         {1, remaining units and reset µs per rate level, units used per counter level}.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {-1} end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local rates, counters = tonumber(ARGV[4]), tonumber(ARGV[5])
-local reply, arrivals, at = {1}, {}, 6
+local rates, counters = tonumber(ARGV[2]), tonumber(ARGV[3])
+local nanos, tokens = ARGV[#ARGV - 1], tonumber(ARGV[#ARGV])
+local reply, arrivals, at = {1}, {}, 4
 
 for level = 1, rates do
-  local interval, tolerance, units = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local interval, tolerance, units = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), 1
+  if ARGV[at + 2] ~= '' then units = math.min(tokens, tonumber(ARGV[at + 2])) end
   local arrival = math.max(tonumber(redis.call('GET', KEYS[3 + level]) or 0), now)
   local next_arrival = arrival + math.ceil(interval * units)
   local late = next_arrival - tolerance - now
@@ -24,12 +28,15 @@ for level = 1, rates do
   at = at + 3
 end
 
-local first_counter = at
+local first_counter, taken = at, {}
 for level = 1, counters do
-  local limit, units = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local limit, units = tonumber(ARGV[at]), ARGV[at + 1]
+  if units == 'n' then units = nanos end
   local used = tonumber(redis.call('GET', KEYS[3 + rates + level]) or 0)
-  if limit >= 0 and (used >= limit or used + units > limit) then return {0, rates + level - 1, used, 0} end
-  reply[#reply + 1] = used + units
+  local after = used + tonumber(units)
+  if limit >= 0 and (used >= limit or after > limit) then return {0, rates + level - 1, used, 0} end
+  taken[level] = units
+  reply[#reply + 1] = after
   at = at + 3
 end
 
@@ -41,7 +48,7 @@ for level = 1, rates do
 end
 at = first_counter
 for level = 1, counters do
-  local units, seconds = ARGV[at + 1], ARGV[at + 2]
+  local units, seconds = taken[level], ARGV[at + 2]
   if units ~= '0' then
     local key = KEYS[3 + rates + level]
     if redis.call('INCRBY', key, units) == tonumber(units) and seconds ~= '0' then
@@ -50,6 +57,7 @@ for level = 1, counters do
   end
   at = at + 3
 end
-redis.call('ZADD', KEYS[2], string.format('%.0f', math.floor(now / 1000) + tonumber(ARGV[2])), ARGV[1])
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+local id = ARGV[#ARGV - 3]
+redis.call('ZADD', KEYS[2], string.format('%.0f', math.floor(now / 1000) + tonumber(ARGV[1])), id)
+redis.call('HSET', KEYS[3], id, ARGV[#ARGV - 2])
 return reply

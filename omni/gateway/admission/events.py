@@ -13,6 +13,8 @@ from omni.contracts.usage import REQUESTS, SPEND_NANOS
 
 ONE_REQUEST = {REQUESTS: 1}
 _ONE_REQUEST_JSON = orjson.dumps(ONE_REQUEST)
+_SPEND = b',"%b":' % SPEND_NANOS.encode("ascii")
+_ONLY_SPEND = _SPEND[1:]
 _NO_ATTRIBUTES: dict[str, str] = {}
 
 
@@ -43,32 +45,31 @@ class Outcome:
 class EventTemplate:
     """Writes the usage events of one key on one route."""
 
-    __slots__ = ("_middle", "_owner")
+    __slots__ = ("_template",)
 
     def __init__(self, key: KeySnapshot, endpoint: str) -> None:
         owner = {"tenant_id": key.tenant_id, "project_id": key.project_id, "key_id": key.key_id, "mode": key.mode}
-        self._owner = b"," + orjson.dumps(owner)[1:-1] + b',"occurred_at_micros":'
-        self._middle = b',"endpoint":' + orjson.dumps(endpoint) + b',"model":'
+        self._template = b'{"event_id":"%%b",%b,"occurred_at_micros":%%d,"endpoint":%b,"model":' % (
+            orjson.dumps(owner)[1:-1].replace(b"%", b"%%"), orjson.dumps(endpoint).replace(b"%", b"%%"),
+        )  # fmt: skip
 
-    def held(self, request_id: bytes, occurred_at_micros: int, spend_nanos: int | None) -> bytes:
-        """The event that counts when the lease runs out before an answer: one request."""
+    def held(self, spend_nanos: int | None) -> bytes:
+        """The event that counts when the lease runs out before an answer, one request, as a template: `%b` stands for
+        the request id, `%d` for the Unix microseconds."""
         quantities = _ONE_REQUEST_JSON
         if spend_nanos is not None:
             quantities = b'{"%b":1,"%b":%d}' % (REQUESTS.encode("ascii"), SPEND_NANOS.encode("ascii"), spend_nanos)
-        return b'{"event_id":"%b"%b%d%b"","status":0,"duration_micros":0,"quantities":%b,"attributes":{}}' % (
-            request_id, self._owner, occurred_at_micros, self._middle, quantities,
-        )  # fmt: skip
+        return self._template + b'"","status":0,"duration_micros":0,"quantities":%b,"attributes":{}}' % quantities
 
     def settled(self, request_id: bytes, occurred_at_micros: int, outcome: Outcome) -> tuple[bytes, bytes]:
         """The event of a request that came to an end: up to its amount, and from there on."""
         quantities = orjson.dumps(outcome.quantities)
         end = b',"attributes":%b}' % (orjson.dumps(outcome.attributes) if outcome.attributes else b"{}")
         if outcome.spend_nanos is not None:
-            separator = b"," if outcome.quantities else b""
-            quantities = b'%b%b"%b":' % (quantities[:-1], separator, SPEND_NANOS.encode("ascii"))
+            quantities = quantities[:-1] + (_SPEND if outcome.quantities else _ONLY_SPEND)
             end = b"}" + end
-        before = b'{"event_id":"%b"%b%d%b%b,"status":%d,"duration_micros":%d,"quantities":%b' % (
-            request_id, self._owner, occurred_at_micros, self._middle, orjson.dumps(outcome.model),
-            outcome.status, outcome.duration_micros, quantities,
+        before = (self._template + b'%b,"status":%d,"duration_micros":%d,"quantities":%b') % (
+            request_id, occurred_at_micros, orjson.dumps(outcome.model), outcome.status, outcome.duration_micros,
+            quantities,
         )  # fmt: skip
         return before, end

@@ -77,9 +77,8 @@ class Ledger:
         self._loop = asyncio.get_running_loop()
         self._outage = OutageLimits(config)
         self._lease_seconds = config.lease_seconds
-        self._lease_ms = b"%d" % int(config.lease_seconds * 1000)
         self._held: dict[bytes, Ticket] = {}
-        self._recent: deque[tuple[float, tuple[Argument, ...]]] = deque()
+        self._recent: deque[tuple[float, bytes]] = deque()
         self._replay_wanted = asyncio.Event()
 
     async def admit(
@@ -87,13 +86,11 @@ class Ledger:
     ) -> Ticket:
         """Checks and reserves at every level. Raises Refused."""
         ticket = Ticket(request_id, at_micros, limits, events, reserved)
-        first = self._prices.amount(ONE_REQUEST, "", at_micros)
-        data = limits.hold_data(events.held(ticket.id, at_micros, first), first, reserved.nanos)
+        first = self._prices.of_one_request(at_micros)
+        data = limits.first_hold(events, ticket.id, at_micros, first, reserved.nanos)
+        call = limits.admit(ticket.hex, data, reserved.nanos, reserved.tokens)
         try:
-            reply = await self._redis.eval(
-                self._scripts.admit,
-                *limits.admit_args(ticket.hex, self._lease_ms, data, reserved.nanos, reserved.tokens),
-            )
+            reply = await self._redis.call(self._scripts.admit, call)
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("admit_failed", error=str(error))
@@ -105,23 +102,23 @@ class Ledger:
         ticket.headers = limits.headers(reply)
         if reply[0] == 0:
             refusal = limits.refusal(reply)
-            self._metrics.decided(refusal.code)
+            self._metrics.decisions.add(refusal.code)
             raise Refused(refusal, ticket.headers)
         ticket.room_nanos = limits.room_nanos(reply)
         reserved.held = True
         ticket.renewed_at = self._loop.time()
         self._held[ticket.hex] = ticket
-        self._metrics.decided("admitted")
+        self._metrics.decisions.add("admitted")
         return ticket
 
     def _admit_alone(self, ticket: Ticket) -> Ticket:
         try:
             ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros, ticket.reserved.nanos)
         except (LimitExceeded, Unavailable) as error:
-            self._metrics.decided(error.code)
+            self._metrics.decisions.add(error.code)
             raise Refused(error, refused_headers(error, ticket.limits)) from None
         ticket.room_nanos = 0 if ticket.limits.moneys else None
-        self._metrics.decided("admitted_locally")
+        self._metrics.decisions.add("admitted_locally")
         return ticket
 
     def price(self, ticket: Ticket, outcome: Outcome) -> int | None:
@@ -143,9 +140,8 @@ class Ledger:
         before, after = ticket.events.settled(ticket.id, ticket.occurred_at_micros, so_far)
         event = before + after if spend is None else b"%b%d%b" % (before, spend, after)
         data = ticket.limits.hold_data(event, spend, reserved.nanos + more)
-        args = ticket.limits.extend_args(ticket.hex, self._lease_ms, data, more)
         try:
-            reply = await self._redis.eval(self._scripts.extend, *args)
+            reply = await self._redis.call(self._scripts.extend, ticket.limits.extend(ticket.hex, data, more))
         except (RedisUnavailable, RedisReplyError):
             return None
         if reply == 0:
@@ -160,26 +156,25 @@ class Ledger:
         at_micros = ticket.occurred_at_micros
         outcome.spend_nanos = charge = self.price(ticket, outcome)
         event = ticket.events.settled(ticket.id, at_micros, outcome)
-        args = ticket.limits.settle_args(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
+        last = ticket.limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
+        call = ticket.limits.settle(last)
         try:
-            await self._redis.eval(self._scripts.settle, *args)
+            await self._redis.call(self._scripts.settle, call)
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("settle_failed", error=str(error))
             before, after = event
-            await self._spool.append(before + after if charge is None else b"%b%d%b" % (before, charge, after), args)
+            whole = before + after if charge is None else b"%b%d%b" % (before, charge, after)
+            await self._spool.append(whole, ticket.limits.spooled_settle(last))
             self._replay_wanted.set()
             return
-        self._remember(args)
+        now = self._loop.time()
+        self._recent.append((now, call))
+        self._forget_older(now)
 
     def abandon(self, ticket: Ticket) -> None:
         """Lets the lease run out, where nothing was settled; nothing to do after `settle`."""
         self._held.pop(ticket.hex, None)
-
-    def _remember(self, args: tuple[Argument, ...]) -> None:
-        now = self._loop.time()
-        self._recent.append((now, args))
-        self._forget_older(now)
 
     def _forget_older(self, now: float) -> None:
         recent = self._recent
@@ -198,7 +193,7 @@ class Ledger:
         for partition, ids in by_partition.items():
             try:
                 await self._redis.eval(
-                    self._scripts.renew, b"1", redis_names.holds_index(partition), self._lease_ms, *ids
+                    self._scripts.renew, b"1", redis_names.holds_index(partition), self._scripts.lease_ms, *ids
                 )
             except (RedisUnavailable, RedisReplyError):
                 return
@@ -209,7 +204,7 @@ class Ledger:
     async def on_redis_connected(self) -> None:
         """Sends again what Redis may have lost, and has the spool replayed."""
         now = self._loop.time()
-        recent = [args for at, args in self._recent if at >= now - _RESEND_SECONDS]
+        recent = [call for at, call in self._recent if at >= now - _RESEND_SECONDS]
         try:
             for start in range(0, len(recent), 500):
                 await self._send_all(recent[start : start + 500])
@@ -217,8 +212,8 @@ class Ledger:
             self._logger.warning("resend_failed", error=str(error))
         self._replay_wanted.set()
 
-    async def _send_all(self, settlements: Sequence[tuple[Argument, ...]]) -> None:
-        await asyncio.gather(*(self._redis.eval(self._scripts.settle, *args) for args in settlements))
+    async def _send_all(self, settlements: Sequence[bytes]) -> None:
+        await asyncio.gather(*(self._redis.call(self._scripts.settle, call) for call in settlements))
 
     async def replay_for_ever(self) -> None:
         """Empties the spool whenever Redis is back, and takes over files of processes that died."""

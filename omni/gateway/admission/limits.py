@@ -15,17 +15,20 @@ from omni.contracts import redis_names
 from omni.contracts.money import Budget, MoneySnapshot
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot
 from omni.contracts.usage import COMPUTE_MS, REQUESTS, TOKEN_METERS
+from omni.gateway.admission.events import EventTemplate
 from omni.gateway.admission.refusals import (
     RATE_REQUESTS,
     RATE_TOKENS,
+    RateLines,
+    RequestRateLines,
+    TokenRateLines,
     limit_headers,
     money_exceeded,
     quota_exceeded,
     rate_exceeded,
-    token_limit_headers,
     too_many_open,
 )
-from omni.gateway.redis.client import Script
+from omni.gateway.redis.client import Script, ScriptCall
 from omni.gateway.redis.resp import Argument
 from omni.kit.clock import month_start, next_month, unix_micros
 from omni.kit.errors import LimitExceeded
@@ -38,9 +41,10 @@ _DAY_MICROS = 86_400_000_000
 
 
 class Scripts:
-    """The Lua scripts of admission."""
+    """The Lua scripts of admission, and the lease that they give."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease_seconds: float) -> None:
+        self.lease_ms = b"%d" % int(lease_seconds * 1000)
         self.admit = Script(__package__, "admit.lua")
         self.settle = Script(__package__, "settle.lua")
         self.renew = Script(__package__, "renew.lua")
@@ -75,32 +79,17 @@ class MoneyLevel:
 
 
 class LimitSet:
-    """The levels of one caller in one period, ready to be sent."""
+    """The levels of one caller in one period, ready to be sent. What does not change is packed once."""
 
     __slots__ = (
-        "_admit_levels",
-        "_keys_admit",
-        "_keys_settle",
-        "_quota_at",
-        "_release",
-        "_request_rate",
-        "_settle_counts",
-        "_token_rate",
-        "_token_rates",
-        "_units_at",
-        "from_micros",
-        "mode",
-        "money_used",
-        "moneys",
-        "opens",
-        "partition",
-        "plan",
-        "rates",
-        "tenant_id",
-        "until_micros",
+        "_admit", "_extend", "_first_holds", "_header_lines", "_hold_end", "_quota_at", "_request_rate", "_settle",
+        "from_micros", "mode", "money_used", "moneys", "opens", "partition", "plan", "rates",
+        "tenant_id", "until_micros",
     )  # fmt: skip
 
-    def __init__(self, key: KeySnapshot, plan: PlanSnapshot, money: MoneySnapshot, at_micros: int) -> None:
+    def __init__(
+        self, key: KeySnapshot, plan: PlanSnapshot, money: MoneySnapshot, at_micros: int, scripts: Scripts
+    ) -> None:
         moment = datetime.fromtimestamp(at_micros / 1_000_000, UTC)
         self.plan = plan
         self.tenant_id = key.tenant_id
@@ -118,108 +107,127 @@ class LimitSet:
                 *(m.ends_at_micros for m in self.moneys if m.ends_at_micros),
             ]
         )
-        self._token_rates = [level for level in self.rates if level.what == RATE_TOKENS]
-        self._request_rate = next((level for level in self.rates if level.what == RATE_REQUESTS), None)
-        self._token_rate = self._token_rates[0] if self._token_rates else None
-        self._prepare(_quota_keys(key.tenant_id, key.mode, moment))
+        self._request_rate = next((at for at, level in enumerate(self.rates) if level.what == RATE_REQUESTS), None)
+        token_rate = next((at for at, level in enumerate(self.rates) if level.what == RATE_TOKENS), None)
+        self._quota_at = 1 + 2 * len(self.rates) + len(self.opens)
+        self._first_holds: dict[tuple[EventTemplate, int | None], bytes] = {}
+        self._header_lines: list[tuple[RateLines, int]] = [
+            (lines(self.rates[at].per_minute), 1 + 2 * at)
+            for at, lines in ((self._request_rate, RequestRateLines), (token_rate, TokenRateLines))
+            if at is not None
+        ]
+        opens = [level for level, _ in self.opens]
+        release = b"".join(b"\n%b -1" % level for level in opens)
+        corrections = b"".join(b"\n%b %%d" % level.key for level in self.moneys)
+        self._hold_end = release + corrections
+        quotas = _quota_keys(key.tenant_id, key.mode, moment)
+        self._admit = self._admit_call(scripts, opens, quotas)
+        self._settle = self._settle_call(scripts, opens, quotas)
+        index, data = _names(redis_names.holds_index(self.partition), redis_names.holds_data(self.partition))
+        self._extend = ScriptCall(
+            scripts.extend,
+            (index, data, *(level.key for level in self.moneys)),
+            (scripts.lease_ms, *(b"%d" % level.ceiling_nanos for level in self.moneys)),
+            3,
+        )
 
-    def _prepare(self, quotas: list[bytes]) -> None:
+    def _admit_call(self, scripts: Scripts, opens: list[bytes], quotas: list[bytes]) -> ScriptCall:
         plan, partition = self.plan, self.partition
-        levels: list[Argument] = []
-        self._units_at: list[tuple[int, int]] = []
-        for level in self.rates:
-            if level.what == RATE_TOKENS:
-                self._units_at.append((len(levels) + 2, level.capacity))
-            levels += [level.interval, level.tolerance, b"1"]
+        levels: list[bytes] = []
+        for rate in self.rates:
+            levels += [rate.interval, rate.tolerance, b"%d" % rate.capacity if rate.what == RATE_TOKENS else b""]
         for _, limit in self.opens:
             levels += [b"%d" % limit, b"1", _FOR_EVER]
         for ceiling, units in ((plan.requests_per_month, b"1"), (plan.compute_ms_per_month, b"0")):
             levels += [b"%d" % (-1 if ceiling is None else ceiling), units, _COUNTER_SECONDS]
-        self._quota_at = len(self.opens)
         for money in self.moneys:
-            levels += [b"%d" % money.ceiling_nanos, b"0", money.seconds]
-        self._admit_levels = levels
-        opens = [key for key, _ in self.opens]
-        moneys = [money.key for money in self.moneys]
-        index, data = redis_names.holds_index(partition), redis_names.holds_data(partition)
-        self._keys_admit = _with_count(
-            redis_names.counters_ready(partition),
-            index,
-            data,
-            *(level.key for level in self.rates),
-            *opens,
-            *quotas,
-            *moneys,
+            levels += [b"%d" % money.ceiling_nanos, b"n", money.seconds]
+        counters = [*opens, *quotas, *(money.key for money in self.moneys)]
+        named = _names(
+            redis_names.counters_ready(partition), redis_names.holds_index(partition), redis_names.holds_data(partition)
         )
-        tokens = [level.key for level in self._token_rates]
-        self._keys_settle = _with_count(
-            index,
-            data,
-            redis_names.usage_stream(partition),
-            redis_names.reaped(partition),
-            *tokens,
-            *opens,
-            *quotas,
-            *moneys,
-        )
-        counts = (len(tokens), len(opens), len(quotas), len(moneys))
-        self._settle_counts: tuple[bytes, ...] = tuple(b"%d" % count for count in counts)
-        self._release = b"".join(b"\n%b -1" % key for key in opens)
+        keys = (*named, *(rate.key for rate in self.rates), *counters)
+        numbers = (scripts.lease_ms, b"%d" % len(self.rates), b"%d" % len(counters))
+        return ScriptCall(scripts.admit, keys, (*numbers, *levels), 4)
 
-    # --- arguments ---
+    def _settle_call(self, scripts: Scripts, opens: list[bytes], quotas: list[bytes]) -> ScriptCall:
+        tokens = [rate for rate in self.rates if rate.what == RATE_TOKENS]
+        fixed = [b"%d" % len(levels) for levels in (tokens, opens, quotas, self.moneys)]
+        for rate in tokens:
+            fixed += [rate.interval, b"%d" % rate.capacity]
+        fixed += [_COUNTER_SECONDS] * len(quotas)
+        for money in self.moneys:
+            fixed += [b"%d" % money.ceiling_nanos, money.seconds]
+        levels = (*(rate.key for rate in tokens), *opens, *quotas, *(money.key for money in self.moneys))
+        return ScriptCall(scripts.settle, (*_settle_names(self.partition), *levels), fixed, 8 + len(quotas))
 
-    def admit_args(self, request: bytes, lease_ms: bytes, data: bytes, nanos: int, tokens: int) -> tuple[Argument, ...]:
-        """Keys and arguments of the call that admits; `data` as from `hold_data`."""
-        levels = self._admit_levels
-        if self._units_at or self.moneys:
-            levels = levels.copy()
-            for at, capacity in self._units_at:
-                levels[at] = min(tokens, capacity)
-            for position in range(len(self.moneys)):
-                levels[position * 3 - 3 * len(self.moneys) + 1] = nanos
-        counters = len(self.opens) + len(_QUOTAS) + len(self.moneys)
-        return (*self._keys_admit, request, lease_ms, data, b"%d" % len(self.rates), b"%d" % counters, *levels)
+    # --- calls ---
+
+    def admit(self, request: bytes, data: bytes, nanos: int, tokens: int) -> bytes:
+        """The call that admits, packed; `data` as from `hold_data` or `first_hold`."""
+        return self._admit.pack(request, data, b"%d" % nanos, b"%d" % tokens)
+
+    def extend(self, request: bytes, data: bytes, more: int) -> bytes:
+        """The call that renews a hold and reserves `more` nano-units, packed."""
+        return self._extend.pack(request, data, b"%d" % more)
+
+    def settle(self, last: Sequence[bytes]) -> bytes:
+        """The call that settles, packed; `last` as from `settle_arguments`."""
+        return self._settle.pack(*last)
+
+    def spooled_settle(self, last: Sequence[bytes]) -> tuple[bytes, ...]:
+        """The same call to be made later: number of keys, keys, arguments."""
+        return self._settle.arguments(*last)
 
     def hold_data(self, event: bytes, charged: int | None, reserved: int) -> bytes:
         """What the reaper does with a hold: writes the event, gives back the rest of what was reserved."""
         if not self.moneys:
-            return b"%b\n%b" % (event, self._release)
+            return b"%b\n%b" % (event, self._hold_end)
         charged = charged or 0
-        corrections = b"".join(b"\n%b %d" % (money.key, charged - reserved) for money in self.moneys)
-        return b"%b\n%d%b%b" % (event, charged, self._release, corrections)
+        return b"%b\n%d%b" % (event, charged, self._hold_end % ((charged - reserved,) * len(self.moneys)))
 
-    def extend_args(self, request: bytes, lease_ms: bytes, data: bytes, more: int) -> tuple[Argument, ...]:
-        """Keys and arguments of the call that renews a hold and reserves `more` nano-units."""
-        moneys = self.moneys
-        keys = _with_count(
-            redis_names.holds_index(self.partition), redis_names.holds_data(self.partition), *(m.key for m in moneys)
-        )
-        return (*keys, request, lease_ms, data, more, *(money.ceiling_nanos for money in moneys))
+    def first_hold(
+        self, events: EventTemplate, request_id: bytes, at_micros: int, charged: int | None, reserved: int
+    ) -> bytes:
+        """As `hold_data` for a request that has just begun: it would be charged as one request."""
+        template = self._first_holds.get((events, charged))
+        if template is None:
+            amount = b"%d" % (charged or 0) if self.moneys else b""
+            template = b"%b\n%b%b" % (events.held(charged), amount, self._hold_end)
+            self._first_holds[events, charged] = template
+        deltas = ((charged or 0) - reserved,) * len(self.moneys)
+        return template % (request_id, at_micros, *deltas)
 
-    def settle_args(
+    def settle_arguments(
         self,
         request: bytes,
         event: tuple[bytes, bytes],
         charge: int | None,
         reserved: Reserved,
         quantities: dict[str, int],
-    ) -> tuple[Argument, ...]:
-        """Keys and arguments of the call that settles a request at these quantities."""
-        rates: list[Argument] = []
-        if self._token_rates:
-            tokens = sum(quantity for meter, quantity in quantities.items() if meter in TOKEN_METERS)
-            for level in self._token_rates:
-                rates += [level.interval, tokens - min(reserved.tokens, level.capacity)]
-        requests = quantities.get(REQUESTS, 0) - (1 if reserved.held else 0)
-        moneys: list[Argument] = []
-        for money in self.moneys:
-            moneys += [b"%d" % money.ceiling_nanos, money.seconds]
+    ) -> tuple[bytes, ...]:
+        """What changes in the call that settles a request at these quantities."""
         before, after = event
+        tokens = requests = compute = 0
+        for meter, quantity in quantities.items():
+            if meter in TOKEN_METERS:
+                tokens += quantity
+            elif meter == REQUESTS:
+                requests = quantity
+            elif meter == COMPUTE_MS:
+                compute = quantity
+        if charge is None:
+            before, charged = before + after, b""
+        else:
+            charged = b"%d" % charge
+        if reserved.held:
+            requests -= 1
+            return (
+                request, before, after, charged, b"%d" % reserved.nanos, b"0", b"%d" % tokens, b"%d" % reserved.tokens,
+                b"%d" % requests, b"%d" % compute,
+            )  # fmt: skip
         return (
-            *self._keys_settle, request, before if charge is not None else before + after, after,
-            b"" if charge is None else b"%d" % charge, reserved.nanos if reserved.held else 0, *self._settle_counts,
-            b"0" if reserved.held else b"1", *rates, requests, _COUNTER_SECONDS, quantities.get(COMPUTE_MS, 0),
-            _COUNTER_SECONDS, *moneys,
+            request, before, after, charged, b"0", b"1", b"%d" % tokens, b"0", b"%d" % requests, b"%d" % compute,
         )  # fmt: skip
 
     # --- replies ---
@@ -229,8 +237,8 @@ class LimitSet:
         moneys = self.moneys
         if not moneys:
             return None
-        self.money_used = reply[-len(moneys) :]
-        return min(money.ceiling_nanos - used for money, used in zip(moneys, self.money_used, strict=True))
+        self.money_used = used = reply[-len(moneys) :]
+        return min([money.ceiling_nanos - spent for money, spent in zip(moneys, used, strict=True)])
 
     def refusal(self, reply: list[int]) -> LimitExceeded:
         """The error for a refusing level."""
@@ -250,26 +258,20 @@ class LimitSet:
 
     def headers(self, reply: list[int]) -> bytes:
         """RateLimit header lines: of the request rate where there is one, else of the quota; and of the token rate."""
-        admitted = reply[0] == 1
-        if not admitted:
+        if reply[0] != 1:
             return self._refused_headers(reply)
         lines = b""
-        for position, level in enumerate(self.rates):
-            if level is self._request_rate:
-                lines += limit_headers(level.per_minute, reply[1 + 2 * position], reply[2 + 2 * position])
-            elif level is self._token_rate:
-                lines += token_limit_headers(level.per_minute, reply[1 + 2 * position], reply[2 + 2 * position])
+        for template, at in self._header_lines:
+            lines += template.of(reply[at], reply[at + 1])
         quota = self.plan.requests_per_month
         if self._request_rate is None and quota is not None:
-            used = reply[1 + 2 * len(self.rates) + self._quota_at]
-            lines += limit_headers(quota, quota - used, self.until_micros - unix_micros())
+            lines += limit_headers(quota, quota - reply[self._quota_at], self.until_micros - unix_micros())
         return lines
 
     def _refused_headers(self, reply: list[int]) -> bytes:
         rate = self._request_rate
-        level = reply[1]
-        if rate is not None and level < len(self.rates) and self.rates[level] is rate:
-            return limit_headers(rate.per_minute, 0, reply[3])
+        if rate is not None and reply[1] == rate:
+            return limit_headers(self.rates[rate].per_minute, 0, reply[3])
         quota = self.plan.requests_per_month
         if rate is None and quota is not None:
             return limit_headers(quota, 0, self.until_micros - unix_micros())
@@ -277,7 +279,7 @@ class LimitSet:
 
 
 class Reserved:
-    """What a hold took: nano-units at each money level, tokens of each token rate. `held` is False without Redis."""
+    """What a hold takes: nano-units at each money level, tokens of each token rate. `held` is False without Redis."""
 
     __slots__ = ("held", "nanos", "tokens")
 
@@ -355,14 +357,18 @@ def _quota_keys(tenant_id: UUID, mode: str, moment: datetime) -> list[bytes]:
     return [redis_names.quota_key(tenant_id, mode, month, meter).encode("ascii") for meter in _QUOTAS]
 
 
-def _with_count(*keys: str | bytes) -> tuple[Argument, ...]:
-    return b"%d" % len(keys), *(key.encode("ascii") if isinstance(key, str) else key for key in keys)
+def _names(*names: str) -> tuple[bytes, ...]:
+    return tuple(name.encode("ascii") for name in names)
 
 
-def appended_only(partition: int, request: bytes, event: bytes) -> Sequence[Argument]:
-    """Keys and arguments that append an event and count nothing."""
-    keys = _with_count(
+def _settle_names(partition: int) -> tuple[bytes, ...]:
+    return _names(
         redis_names.holds_index(partition), redis_names.holds_data(partition), redis_names.usage_stream(partition),
         redis_names.reaped(partition),
     )  # fmt: skip
-    return (*keys, request, event, b"", b"", b"0", b"0", b"0", b"0", b"0", b"0")
+
+
+def appended_only(partition: int, request: bytes, event: bytes) -> Sequence[Argument]:
+    """Number of keys, keys and arguments of a settlement that appends an event and counts nothing."""
+    none = (b"0",) * 4
+    return (b"4", *_settle_names(partition), *none, request, event, b"", b"", b"0", b"0", b"0", b"0")

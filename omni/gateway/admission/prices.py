@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from omni.contracts.money import PriceBook, Rate, amount_nanos
+from omni.gateway.admission.events import ONE_REQUEST
 
 _HOUR_MICROS = 3_600_000_000
 _ENTRIES_LIMIT = 10_000
@@ -16,11 +17,14 @@ class Prices:
     def __init__(self) -> None:
         self._book = NO_PRICES
         self._rates: dict[tuple[str, int], dict[str, Rate]] = {}
+        self._first: int | None = None
+        self._first_hour = -1
 
     def replace(self, book: PriceBook) -> None:
         """From now on this one holds."""
         self._book = book
         self._rates.clear()
+        self._first_hour = -1
 
     def rates(self, model: str, at_micros: int) -> dict[str, Rate]:
         """The rate of each meter for a model, at an instant (Unix microseconds)."""
@@ -34,9 +38,14 @@ class Prices:
 
     def amount(self, quantities: dict[str, int], model: str, at_micros: int) -> int | None:
         """Nano-units for these quantities; None when none of them has a price."""
-        if not quantities:
-            return None
         rates = self.rates(model, at_micros)
         if not rates or rates.keys().isdisjoint(quantities):
             return None
         return amount_nanos(quantities, rates)
+
+    def of_one_request(self, at_micros: int) -> int | None:
+        """Nano-units for a request of which nothing else is known."""
+        hour = at_micros // _HOUR_MICROS
+        if hour != self._first_hour:
+            self._first_hour, self._first = hour, self.amount(ONE_REQUEST, "", at_micros)
+        return self._first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from omni.kit.errors import LimitExceeded
 
@@ -60,24 +61,52 @@ def money_exceeded(scope: str, resets_in_micros: int | None) -> LimitExceeded:
     )
 
 
+class RateLines(Protocol):
+    """Writes the header lines of one limit."""
+
+    def __init__(self, limit: int) -> None: ...
+
+    def of(self, remaining: int, reset_micros: int) -> bytes:
+        """The lines for what is left of it."""
+        ...
+
+
+class RequestRateLines:
+    """A limit of requests, in the general and in OpenAI's form."""
+
+    __slots__ = ("_template",)
+
+    def __init__(self, limit: int) -> None:
+        self._template = (
+            b"ratelimit-limit: %d\r\nratelimit-remaining: %%d\r\nratelimit-reset: %%d\r\n"
+            b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %%d\r\n"
+            b"x-ratelimit-reset-requests: %%b\r\n"
+        ) % (limit, limit)
+
+    def of(self, remaining: int, reset_micros: int) -> bytes:
+        remaining = max(0, remaining)
+        return self._template % (remaining, max(0, -(-reset_micros // _MICROS)), remaining, _short(reset_micros))
+
+
+class TokenRateLines:
+    """A limit of tokens, in OpenAI's form."""
+
+    __slots__ = ("_template",)
+
+    def __init__(self, limit: int) -> None:
+        self._template = (
+            b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %%d\r\nx-ratelimit-reset-tokens: %%b\r\n"
+        ) % limit
+
+    def of(self, remaining: int, reset_micros: int) -> bytes:
+        return self._template % (max(0, remaining), _short(reset_micros))
+
+
 def limit_headers(limit: int, remaining: int, reset_micros: int) -> bytes:
-    """The header lines of one limit, in the general and in OpenAI's form."""
-    remaining = max(0, remaining)
-    reset_micros = max(0, reset_micros)
-    return (
-        b"ratelimit-limit: %d\r\nratelimit-remaining: %d\r\nratelimit-reset: %d\r\n"
-        b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %b\r\n"
-    ) % (limit, remaining, -(-reset_micros // _MICROS), limit, remaining, _short(reset_micros))
-
-
-def token_limit_headers(limit: int, remaining: int, reset_micros: int) -> bytes:
-    """The header lines of a token rate, in OpenAI's form."""
-    return (b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %d\r\nx-ratelimit-reset-tokens: %b\r\n") % (
-        limit,
-        max(0, remaining),
-        _short(max(0, reset_micros)),
-    )
+    """The header lines of a limit of requests."""
+    return RequestRateLines(limit).of(remaining, reset_micros)
 
 
 def _short(micros: int) -> bytes:
+    micros = max(0, micros)
     return b"%dms" % -(-micros // 1000) if micros < _MICROS else b"%ds" % -(-micros // _MICROS)

@@ -10,7 +10,7 @@ from omni.gateway.edge.routes import Route
 from omni.gateway.edge.trace import Trace
 from omni.gateway.upstream.connection import BackendConnection, ClientGone
 from omni.kit.errors import OmniError
-from omni.kit.ids import uuid7
+from omni.kit.ids import uuid7_text
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
@@ -27,14 +27,13 @@ class Exchange:
     __slots__ = (
         "_backends", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
         "connection", "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal",
-        "request_id", "request_uuid", "route", "started_at", "status", "target", "trace",
+        "request_id", "route", "started_at", "status", "target", "trace",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, started_at: float) -> None:
         self.connection = connection
         self.started_at = started_at
-        self.request_uuid = uuid7()
-        self.request_id = str(self.request_uuid)
+        self.request_id = uuid7_text()
         self.method = b""
         self.target = b""
         self.path = b""

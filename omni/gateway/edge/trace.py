@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 
 from omni.telemetry.spans import RequestSpan, RequestSpans
@@ -19,12 +19,12 @@ class Trace:
         match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
         self.parent_id: bytes | None
         if match is None:
-            random = os.urandom(24).hex().encode("ascii")
-            self.trace_id, self.span_id, self.parent_id = random[:32], random[32:], None
-            self.flags = b"01" if spans is None or spans.samples(int(self.trace_id, 16)) else b"00"
+            trace_id = random.getrandbits(128) or 1
+            self.trace_id, self.span_id, self.parent_id = b"%032x" % trace_id, _span_id(), None
+            self.flags = b"01" if spans is None or spans.samples(trace_id) else b"00"
         else:
             self.trace_id, self.parent_id, self.flags = match[1], match[2], match[3]
-            self.span_id = os.urandom(8).hex().encode("ascii")
+            self.span_id = _span_id()
 
     @property
     def sampled(self) -> bool:
@@ -49,3 +49,7 @@ class Trace:
             start_nanos,
             end_nanos,
         )
+
+
+def _span_id() -> bytes:
+    return b"%016x" % (random.getrandbits(64) or 1)

@@ -36,6 +36,31 @@ class Script:
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode("ascii")
 
 
+class ScriptCall:
+    """A call of a script of which only the last arguments change: all before them is packed once."""
+
+    __slots__ = ("_fixed", "_head", "_tail", "script")
+
+    def __init__(self, script: Script, keys: Sequence[bytes], fixed: Sequence[bytes], changing: int) -> None:
+        """`fixed` are the first arguments; `changing` is how many follow them in each call."""
+        self.script = script
+        self._fixed = (b"%d" % len(keys), *keys, *fixed)
+        first = (b"EVALSHA", script.sha, *self._fixed)
+        self._head = b"*%d\r\n" % (len(first) + changing) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in first)
+        self._tail = b"$%d\r\n%b\r\n" * changing
+
+    def pack(self, *last: bytes) -> bytes:
+        """The command as it goes over the wire."""
+        sized: list[bytes | int] = []
+        for argument in last:
+            sized += (len(argument), argument)
+        return self._head + self._tail % tuple(sized)
+
+    def arguments(self, *last: bytes) -> tuple[bytes, ...]:
+        """Number of keys, keys, arguments: the call to be made later, perhaps by another process."""
+        return (*self._fixed, *last)
+
+
 class RedisClient:
     """Commands and scripts. While Redis is away or stalled every call raises RedisUnavailable at once.
 
@@ -103,6 +128,21 @@ class RedisClient:
             if not str(error).startswith("NOSCRIPT"):
                 raise
         return await self.execute(b"EVAL", script.source, *keys_and_args)
+
+    async def call(self, script: Script, packed: bytes) -> Any:
+        """Makes a ScriptCall, as packed. One round trip when Redis knows the script."""
+        connection = self._connection
+        if connection is None:
+            raise RedisUnavailable("not connected")
+        try:
+            return await connection.send_packed(packed)
+        except RedisReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        await self.execute(b"SCRIPT", b"LOAD", script.source)
+        if self._connection is None:
+            raise RedisUnavailable("not connected")
+        return await self._connection.send_packed(packed)
 
     async def _keep_connected(self) -> None:
         backoff_seconds = _BACKOFF_FIRST_SECONDS

@@ -63,6 +63,12 @@ class RedisAddress:
         return commands
 
 
+def pack(command: tuple[Argument, ...]) -> bytes:
+    """A command as it goes over the wire."""
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows 1-tuples only
+    return packed
+
+
 class RedisConnection(asyncio.Protocol):
     """One connection. Commands issued in one turn of the event loop leave in one write."""
 
@@ -107,18 +113,25 @@ class RedisConnection(asyncio.Protocol):
 
     def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
         """Queues a command and returns its reply to be. Raises RedisUnavailable when the connection is gone."""
+        return self.send_packed(pack(command))
+
+    def send_packed(self, command: bytes) -> asyncio.Future[Any]:
+        """As `send`, of what `pack` made."""
         if self._transport is None:
             raise RedisUnavailable("not connected")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._pending.append((future, self._loop.time()))
-        self.write(command)
+        loop = self._loop
+        future: asyncio.Future[Any] = loop.create_future()
+        self._pending.append((future, loop.time()))
+        if not self._unsent:
+            loop.call_soon(self._flush)
+        self._unsent.append(command)
         return future
 
     def write(self, command: tuple[Argument, ...]) -> None:
         """Queues a command without waiting for a reply to it."""
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub knows 1-tuples only
+        self._unsent.append(pack(command))
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from random import Random
-from uuid import UUID
 
 from omni.contracts.routes import ModelRoute, Provider, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
 from omni.contracts.wire import Adapter, Answer, BadAnswer, ModelRequest, ProviderCall, Untranslatable, Usage
+from omni.gateway.access.auth import Caller
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
 from omni.gateway.routing.catalogue import Catalogue
@@ -41,9 +41,8 @@ class Way:
 
     request: ModelRequest
     model: ModelRoute
-    ask: Ask
-    tenant_id: UUID
-    live: bool
+    caller: Caller
+    ask: Callable[[], Ask]
     deadline: float
     """Loop time."""
     watch: Watch
@@ -59,13 +58,19 @@ class Served:
     __slots__ = ("answer", "call", "first_byte_seconds", "own_key", "response", "target")
 
     def __init__(
-        self, target: Target, call: ProviderCall, response: BackendResponse, first_byte_seconds: float
+        self,
+        target: Target,
+        call: ProviderCall,
+        response: BackendResponse,
+        first_byte_seconds: float,
+        *,
+        own_key: bool,
     ) -> None:
         self.target = target
         self.call = call
         self.response = response
         self.first_byte_seconds = first_byte_seconds
-        self.own_key = False
+        self.own_key = own_key
         self.answer: Answer | None = None
 
 
@@ -116,7 +121,7 @@ class Attempts:
             return await self._hedged(way, targets, way.model.hedge_after_ms / 1000)
         return await self._in_turn(way, targets)
 
-    async def _in_turn(self, way: Way, targets: list[Target]) -> Served:
+    async def _in_turn(self, way: Way, targets: Sequence[Target]) -> Served:
         failure: _TryNext | None = None
         for target in targets:
             try:
@@ -133,10 +138,10 @@ class Attempts:
         except _TryNext as raised:
             raise raised.error from None
 
-    async def _hedged(self, way: Way, targets: list[Target], after_seconds: float) -> Served:
+    async def _hedged(self, way: Way, targets: Sequence[Target], after_seconds: float) -> Served:
         """A second target is asked when the first keeps silent; whichever begins to answer first is taken."""
         tasks = {asyncio.create_task(self._try(way, targets[0]))}
-        rest = targets[1:]
+        rest = list(targets[1:])
         failure: _TryNext | None = None
         may_hedge = True
         try:
@@ -173,8 +178,8 @@ class Attempts:
     async def _shadow(self, way: Way, target: Target) -> None:
         """A copy whose answer nobody gets and nobody pays; the client's leaving does not end it."""
         unwatched = Way(
-            way.request, way.model, way.ask, way.tenant_id, way.live, self._loop.time() + target.timeout_seconds,
-            lambda _: None, way.head, way.backend_head,
+            way.request, way.model, way.caller, way.ask, self._loop.time() + target.timeout_seconds, lambda _: None,
+            way.head, way.backend_head,
         )  # fmt: skip
         outcome = "answered"
         try:
@@ -183,32 +188,28 @@ class Attempts:
                 await served.response.read_whole(self._limit_bytes)
         except (_TryNext, OmniError):
             outcome = "failed"
-        self._metrics.shadow(outcome)
+        self._metrics.shadows.add(outcome)
 
     # --- one try ---
 
     async def _try(self, way: Way, target: Target) -> Served:
         provider = self._catalogue.provider(target.provider)
-        call, own_key = await self._prepare(way, target, provider)
+        call, own_key = self._prepare(way, target, provider)
         health = self.health.of(target.id).start()
         started = self._loop.time()
         deadline = min(way.deadline, started + target.timeout_seconds)
-        open_connections: list[tuple[BackendConnection, int]] = []
-
-        def watch(connection: BackendConnection) -> None:
-            open_connections.append((connection, connection.serial))
-            way.watch(connection)
-
+        response: BackendResponse | None = None
         try:
-            response = await self._send(way, provider, call, deadline, watch)
-            return await self._judge(way, Served(target, call, response, self._loop.time() - started), health, own_key)
+            response = await self._send(way, provider, call, deadline)
+            served = Served(target, call, response, self._loop.time() - started, own_key=own_key)
+            return await self._judge(way, provider, served, health)
         except ClientGone:
             health.given_up()
             raise
         except asyncio.CancelledError:
             health.given_up()
-            for connection, serial in open_connections:
-                connection.abort_request(serial, ClientGone())
+            if response is not None:
+                response.abort(ClientGone())
             raise
         except (OmniError, BadAnswer) as error:
             if isinstance(error, DeadlineExceeded) and deadline == way.deadline:
@@ -219,13 +220,13 @@ class Attempts:
             again = not isinstance(error, DeadlineExceeded)
             raise _TryNext(_public(error), again=again) from error
 
-    async def _prepare(self, way: Way, target: Target, provider: Provider) -> tuple[ProviderCall, bool]:
-        if not way.live and provider.kind != "backend":
+    def _prepare(self, way: Way, target: Target, provider: Provider) -> tuple[ProviderCall, bool]:
+        if way.caller.key.mode != "live" and provider.kind != "backend":
             raise _TryNext(
                 Forbidden("test_key_not_allowed", "Test keys reach the platform's own engines only: use a live key.")
             )
         adapter = self._adapters.get(provider.kind)
-        key = await self._catalogue.key(way.tenant_id, provider)
+        key = self._catalogue.key(way.caller, provider)
         if adapter is None or key is None:
             raise _TryNext(
                 NotConfigured("provider_not_configured", f"The provider {provider.code} has no key. Ask the operator.")
@@ -239,9 +240,7 @@ class Attempts:
         except Untranslatable as error:
             raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
 
-    async def _send(
-        self, way: Way, provider: Provider, call: ProviderCall, deadline: float, watch: Watch
-    ) -> BackendResponse:
+    async def _send(self, way: Way, provider: Provider, call: ProviderCall, deadline: float) -> BackendResponse:
         request = call.request
         lines = b"".join([b"%b: %b\r\n" % header for header in request.headers])
         if lines.count(b"\n") != len(request.headers):
@@ -256,18 +255,16 @@ class Attempts:
                 request.method, path, request.path, authority, lines, way.head, left_ms, len(body), body,
             )  # fmt: skip
 
-        self._metrics.provider_call(provider.code)
+        self._metrics.provider_calls.add(provider.code)
         if provider.kind == "backend":
-            return await self._backends.send(lambda authority: build(authority, b""), deadline, watch)
+            return await self._backends.send(lambda authority: build(authority, b""), deadline, way.watch)
         origin = self._origins.get(provider.base_url)
-        return await send_to(origin, build(origin.authority, origin.path), deadline, watch)
+        return await send_to(origin, build(origin.authority, origin.path), deadline, way.watch)
 
-    async def _judge(self, way: Way, served: Served, health: Call, own_key: bool) -> Served:
+    async def _judge(self, way: Way, provider: Provider, served: Served, health: Call) -> Served:
         """What the head of an answer, and its body where it is not streamed, say of the target."""
         response, call = served.response, served.call
         status = response.status
-        served.own_key = own_key
-        provider = self._catalogue.provider(served.target.provider)
         if status == 429:
             response.abort(ClientGone())
             seconds = _retry_after(response.header(b"retry-after"))
@@ -279,11 +276,13 @@ class Attempts:
                 self._logger.error("provider_refuses_us", target=served.target.id, status=status)
                 raise UpstreamFailed("provider_misconfigured", "The provider refuses the platform's request.")
             raise _provider_failed(f"status {status}")
-        content_type = response.header(b"content-type")
+        content_type = response.content_type
         if status < 400 and way.request.stream and b"event-stream" in content_type:
             health.succeeded(self._loop.time(), served.first_byte_seconds)
             return served
-        body = await response.read_whole(self._limit_bytes)
+        body = response.body
+        if body is None:
+            body = await response.read_whole(self._limit_bytes)
         served.answer = call.error(status, body) if status >= 400 else call.answer(status, content_type, body)
         if provider.kind == "backend" and (said := response.header(_USAGE)):
             served.answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
@@ -291,7 +290,7 @@ class Attempts:
         return served
 
     def _failed(self, target: Target, provider: Provider, reason: str) -> None:
-        self._metrics.provider_failed(provider.code)
+        self._metrics.provider_failures.add(provider.code)
         self._logger.warning("target_failed", target=target.id, reason=reason)
 
     def use_table(self, table: RouteTable) -> None:

@@ -6,12 +6,10 @@ import base64
 from collections.abc import Callable
 from uuid import UUID
 
-import orjson
-
 from omni.contracts import redis_names
 from omni.contracts.money import PriceBook
 from omni.contracts.routes import EMPTY_TABLE, ModelRoute, Operation, Provider, RouteTable
-from omni.gateway.access.snapshots import SnapshotCache
+from omni.gateway.access.auth import Caller
 from omni.gateway.admission.prices import Prices
 from omni.gateway.config import GatewayConfig
 from omni.gateway.logs import Logger
@@ -22,9 +20,6 @@ from omni.kit.sealing import DecryptionFailed, credential_place, unseal
 
 _NAMES_LISTED = 50
 _PLATFORM = "platform"
-
-Credentials = dict[str, str]
-"""Provider code → base64 of the sealed key."""
 
 
 class Catalogue:
@@ -38,7 +33,6 @@ class Catalogue:
         self._table = EMPTY_TABLE
         self._tables_raw = (b"", b"")
         self._keys: dict[str, str] = {}
-        self._own: SnapshotCache[Credentials] = SnapshotCache(redis, orjson.loads, config, missing={})
         self._opened: dict[tuple[UUID, str], tuple[str, str]] = {}
         self.on_table: list[Callable[[RouteTable], None]] = []
         """Called with each new table."""
@@ -66,13 +60,7 @@ class Catalogue:
 
     def on_invalidation(self, message: bytes) -> bool:
         """Whether the message asks for a reload."""
-        kind, _, name = message.partition(b" ")
-        if kind == b"money":
-            return False
-        if kind == b"credentials":
-            self._own.invalidate(redis_names.tenant_credentials(UUID(name.decode("ascii"))))
-            return False
-        return kind in (b"routes", b"prices", b"all")
+        return message in (b"routes", b"prices", b"all")
 
     def model(self, name: str, operation: Operation, allowed: Callable[[str], bool]) -> ModelRoute:
         """Raises NotFound `model_not_found`, which lists the models that the caller may use for this."""
@@ -90,11 +78,11 @@ class Catalogue:
     def provider(self, code: str) -> Provider:
         return self._table.providers[code]
 
-    async def key(self, tenant_id: UUID, provider: Provider) -> tuple[str, bool] | None:
+    def key(self, caller: Caller, provider: Provider) -> tuple[str, bool] | None:
         """The key to call a provider with, and whether it is the tenant's own; None when there is none."""
-        own = await self._own.get(redis_names.tenant_credentials(tenant_id)) or {}
-        sealed = own.get(provider.code)
+        sealed = caller.credentials.get(provider.code)
         if sealed is not None:
+            tenant_id = caller.key.tenant_id
             known = self._opened.get((tenant_id, provider.code))
             if known is None or known[0] != sealed:
                 known = (sealed, self._open(str(tenant_id), provider.code, sealed) or "")

@@ -16,6 +16,7 @@ from omni.kit.errors import InvalidInput
 
 _MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
 _GENERATES = frozenset(("chat", "completions", "responses", "messages"))
+_STREAMS = _GENERATES | {"transcriptions", "speech", "images"}
 _CEILINGS = {
     "chat": ("max_completion_tokens", "max_tokens"),
     "completions": ("max_tokens",),
@@ -31,21 +32,21 @@ _FIELDS_LIMIT = 100
 _CHOICES_LIMIT = 128
 
 MODEL_METERS = {
-    "chat": (INPUT_TOKENS, OUTPUT_TOKENS),
-    "completions": (INPUT_TOKENS, OUTPUT_TOKENS),
-    "responses": (INPUT_TOKENS, OUTPUT_TOKENS),
-    "messages": (INPUT_TOKENS, OUTPUT_TOKENS),
-    "embeddings": (INPUT_TOKENS,),
-    "images": (IMAGES,),
-    "image_edits": (IMAGES,),
-    "transcriptions": (AUDIO_MS,),
-    "translations": (AUDIO_MS,),
-    "speech": (CHARACTERS,),
+    "chat": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
+    "completions": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
+    "responses": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
+    "messages": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
+    "embeddings": frozenset((INPUT_TOKENS,)),
+    "images": frozenset((IMAGES,)),
+    "image_edits": frozenset((IMAGES,)),
+    "transcriptions": frozenset((AUDIO_MS,)),
+    "translations": frozenset((AUDIO_MS,)),
+    "speech": frozenset((CHARACTERS,)),
 }
 """The meters that have to have a price for an operation to count as priced."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A request with its size."""
 
@@ -69,17 +70,17 @@ def read_request(operation: Operation, content_type: bytes, body: bytes) -> Aske
     model = fields.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= 200:
         raise InvalidInput("model_required", "Name the model in `model`. GET /v1/models lists them.", param="model")
-    stream = fields.get("stream") in (True, "true") and operation in _GENERATES | {"transcriptions", "speech", "images"}
+    stream = fields.get("stream") in (True, "true") and operation in _STREAMS
     request = ModelRequest(operation, body, content_type, fields, model, stream)
     user = fields.get("user")
     return Asked(request, text_bytes, images, _ceiling(operation, fields), user if isinstance(user, str) else "")
 
 
-def expected(asked: Asked, model: ModelRoute, estimates: Estimates) -> tuple[dict[str, int], dict[str, int]]:
-    """What the request will probably use at most, and what it could use in the worst case, by meter."""
+def expect(quantities: dict[str, int], asked: Asked, model: ModelRoute, estimates: Estimates) -> int:
+    """Adds what the request will probably use at most, by meter; returns its output tokens in the worst case."""
     request, fields = asked.request, asked.request.fields
-    quantities = {REQUESTS: 1}
     operation = request.operation
+    quantities[REQUESTS] = 1
     if operation in ("images", "image_edits"):
         quantities[IMAGES] = _count(fields.get("n"), 1)
     elif operation == "speech":
@@ -90,13 +91,12 @@ def expected(asked: Asked, model: ModelRoute, estimates: Estimates) -> tuple[dic
     else:
         tokens = estimates.input_tokens(model.name, asked.text_bytes) + _IMAGE_TOKENS * asked.images
         quantities[INPUT_TOKENS] = tokens
-    worst = quantities
-    if operation in _GENERATES:
-        choices = _count(fields.get("n"), 1)
-        ceiling = asked.ceiling or model.max_output_tokens
-        worst = quantities | {OUTPUT_TOKENS: ceiling * choices}
-        quantities[OUTPUT_TOKENS] = estimates.output_tokens(model.name, ceiling) * choices
-    return quantities, worst
+    if operation not in _GENERATES:
+        return 0
+    choices = _count(fields.get("n"), 1)
+    ceiling = asked.ceiling or model.max_output_tokens
+    quantities[OUTPUT_TOKENS] = estimates.output_tokens(model.name, ceiling) * choices
+    return ceiling * choices
 
 
 def _ceiling(operation: str, fields: dict[str, Any]) -> int:

@@ -17,9 +17,9 @@ from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 _HASH_RANGE = float(1 << 64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
-    """What of a request decides its way."""
+    """What of a request decides its way, where there is more than one."""
 
     tenant: str
     region: str
@@ -47,15 +47,19 @@ class Router:
             "balanced": self._by_balance,
         }
 
-    def targets(self, model: ModelRoute, ask: Ask) -> list[Target]:
+    def targets(self, model: ModelRoute, make_ask: Callable[[], Ask]) -> Sequence[Target]:
         """The targets to try, best first; those that are out of order or cooling down are left out.
 
         Raises LimitExceeded or Unavailable when none is left.
         """
         possible = model.targets
-        if len(possible) > 1 or possible[0].when is not None:
-            possible = tuple(target for target in possible if target.when is None or _holds(target.when, ask))
         now = self._health.now()
+        if len(possible) == 1 and possible[0].when is None:
+            if not self._health.of(possible[0].id).usable(now):
+                raise self._none_left(model, possible, now)
+            return possible
+        ask = make_ask()
+        possible = tuple(target for target in possible if target.when is None or _holds(target.when, ask))
         usable = [target for target in possible if self._health.of(target.id).usable(now)]
         if not usable:
             raise self._none_left(model, possible, now)

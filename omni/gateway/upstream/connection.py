@@ -40,13 +40,14 @@ def deadline_exceeded() -> DeadlineExceeded:
 class BackendResponse:
     """An answer. `body` is whole, or None for a stream to be read; `content_length` is None when it is not declared."""
 
-    __slots__ = ("_connection", "body", "content_length", "headers", "status")
+    __slots__ = ("_connection", "body", "content_length", "content_type", "headers", "status")
 
     def __init__(self, connection: BackendConnection) -> None:
         self._connection = connection
         self.status = connection.status
         self.headers = connection.headers
         self.content_length = connection.content_length
+        self.content_type = connection.content_type
         self.body: bytes | None = None
 
     async def read(self) -> bytes:
@@ -114,6 +115,7 @@ class BackendConnection(asyncio.Protocol):
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.content_length: int | None = None
+        self.content_type = b""
         self._head_bytes = 0
         self._chunked = False
         self._keep_alive = True
@@ -219,7 +221,8 @@ class BackendConnection(asyncio.Protocol):
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             response = BackendResponse(self)
-            response.body = b"".join(self._parts)
+            parts = self._parts
+            response.body = parts[0] if len(parts) == 1 else b"".join(parts)
             answer.set_result(response)
         if self._streaming:
             self._wake_reader()
@@ -249,6 +252,8 @@ class BackendConnection(asyncio.Protocol):
         elif name == b"transfer-encoding":
             self._chunked = True
         else:
+            if name == b"content-type":
+                self.content_type = value
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

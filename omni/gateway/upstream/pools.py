@@ -11,6 +11,7 @@ from omni.gateway.config import GatewayConfig
 from omni.gateway.upstream.connection import (
     BackendConnection,
     BackendResponse,
+    ClientGone,
     DiedIdle,
     backend_unavailable,
     deadline_exceeded,
@@ -103,21 +104,30 @@ async def send_to(
 ) -> BackendResponse:
     """Sends a whole request over an idle connection or a new one and returns its answer.
 
-    `watch` is told the connection in use, so that its request can be aborted. Raises Unavailable, UpstreamFailed,
+    `watch` is told the connection in use, so that its request can be aborted; a caller that is cancelled aborts it.
+    Raises Unavailable, UpstreamFailed,
     DeadlineExceeded, or what the connection was aborted with.
     """
     connection = backend.reuse()
     if connection is not None:
-        answer = connection.send(request, deadline)
-        watch(connection)
         try:
-            return await answer
+            return await _answer_of(connection, request, deadline, watch)
         except DiedIdle:
             pass
     connection = await (backend.open() if opened is None else opened())
+    return await _answer_of(connection, request, deadline, watch)
+
+
+async def _answer_of(
+    connection: BackendConnection, request: bytes, deadline: float, watch: Callable[[BackendConnection], None]
+) -> BackendResponse:
     answer = connection.send(request, deadline)
     watch(connection)
-    return await answer
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        connection.abort(ClientGone())
+        raise
 
 
 class Origins:

@@ -41,25 +41,21 @@ def from_openai(row: object) -> Usage | None:
     written = count(row.get("completion_tokens")) or count(row.get("output_tokens"))
     if not read and not written:
         return None
+    quantities: dict[str, int] = {}
     into = _details(row, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    for name, meter in _INPUT_DETAILS:
+        if into.get(name) and (size := min(count(into[name]), read)):
+            quantities[meter] = size
+            read -= size
+    if read:
+        quantities[meters.INPUT_TOKENS] = read
     out = _details(row, "completion_tokens_details", "output_tokens_details")
-    quantities = disjoint(
-        read,
-        {
-            meters.CACHED_INPUT_TOKENS: count(into.get("cached_tokens")),
-            meters.INPUT_AUDIO_TOKENS: count(into.get("audio_tokens")),
-            meters.INPUT_IMAGE_TOKENS: count(into.get("image_tokens")),
-        },
-        meters.INPUT_TOKENS,
-    ) | disjoint(
-        written,
-        {
-            meters.REASONING_TOKENS: count(out.get("reasoning_tokens")),
-            meters.OUTPUT_AUDIO_TOKENS: count(out.get("audio_tokens")),
-            meters.OUTPUT_IMAGE_TOKENS: count(out.get("image_tokens")),
-        },
-        meters.OUTPUT_TOKENS,
-    )
+    for name, meter in _OUTPUT_DETAILS:
+        if out.get(name) and (size := min(count(out[name]), written)):
+            quantities[meter] = size
+            written -= size
+    if written:
+        quantities[meters.OUTPUT_TOKENS] = written
     return Usage(quantities, final=True)
 
 
@@ -96,9 +92,22 @@ _OUTPUT = frozenset(
 )
 
 
+_INPUT_DETAILS = (
+    ("cached_tokens", meters.CACHED_INPUT_TOKENS),
+    ("audio_tokens", meters.INPUT_AUDIO_TOKENS),
+    ("image_tokens", meters.INPUT_IMAGE_TOKENS),
+)
+_OUTPUT_DETAILS = (
+    ("reasoning_tokens", meters.REASONING_TOKENS),
+    ("audio_tokens", meters.OUTPUT_AUDIO_TOKENS),
+    ("image_tokens", meters.OUTPUT_IMAGE_TOKENS),
+)
+_NO_DETAILS: dict[str, Any] = {}
+
+
 def _details(row: dict[str, Any], *names: str) -> dict[str, Any]:
     for name in names:
-        if isinstance(row.get(name), dict):
-            found: dict[str, Any] = row[name]
+        found = row.get(name)
+        if isinstance(found, dict):
             return found
-    return {}
+    return _NO_DETAILS

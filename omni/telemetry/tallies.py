@@ -1,0 +1,83 @@
+"""Counters and histograms for one event loop: no locks and no objects per sample; they are put together when scraped.
+
+prometheus-client's own take a lock and walk the buckets with each sample, which a hot path notices.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+Labels = tuple[str, ...]
+
+
+class Tally(Collector):
+    """A counter by label values."""
+
+    def __init__(self, name: str, documentation: str, labels: Labels, registry: CollectorRegistry) -> None:
+        """`name` without `_total`."""
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._counts: dict[Labels, int] = {} if labels else {(): 0}
+        registry.register(self)
+
+    def add(self, *values: str, count: int = 1) -> None:
+        """Counts under these label values."""
+        counts = self._counts
+        counts[values] = counts.get(values, 0) + count
+
+    def of(self, *values: str) -> int:
+        """What was counted under these label values."""
+        return self._counts.get(values, 0)
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
+        for values, count in self._counts.items():
+            family.add_metric(values, count)
+        yield family
+
+
+class Spread(Collector):
+    """A histogram by label values."""
+
+    def __init__(
+        self, name: str, documentation: str, labels: Labels, buckets: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        """`buckets` are upper bounds, in order, without infinity."""
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._buckets = tuple(buckets)
+        self._names = [*(_bound(bucket) for bucket in buckets), "+Inf"]
+        self._cells: dict[Labels, list[float]] = {} if labels else {(): self._empty()}
+        registry.register(self)
+
+    def _empty(self) -> list[float]:
+        return [0.0] * (len(self._buckets) + 2)
+
+    def observe(self, value: float, *values: str) -> None:
+        """Takes one sample under these label values."""
+        cell = self._cells.get(values)
+        if cell is None:
+            cell = self._cells[values] = self._empty()
+        cell[bisect_left(self._buckets, value)] += 1
+        cell[-1] += value
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        for values, cell in self._cells.items():
+            below, found = 0.0, []
+            for name, count in zip(self._names, cell, strict=False):
+                below += count
+                found.append((name, below))
+            family.add_metric(values, found, cell[-1])
+        yield family
+
+
+def _bound(bucket: float) -> str:
+    return repr(float(bucket))
