@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.gateway import key_check, load, sides, streams
+from bench.gateway import key_check, load, sides
+from bench.gateway.streams import measure as measure_streams
 
 WARM_UP_SECONDS = 2
 ROUND_SECONDS = 4
@@ -47,7 +48,7 @@ def run() -> list[Row]:
             crowd = sides.start_gateway(several, folder, redis_port, key, workers=WORKERS, core=BOTH_CORES)
             sides.wait_for_answer(crowd)
             scaling = _scaling(folder, crowd, statistics.median(row["rps_per_core"] for row in rows["gateway"]))
-        streamed = streams.measure(stack, folder, redis_port)
+        streamed = measure_streams(stack, folder, redis_port)
     return [
         *_throughput_bars(rows),
         *_latency_bars(latencies),
@@ -104,12 +105,16 @@ def _throughput_bars(rows: dict[str, list[Row]]) -> list[Row]:
 def _latency_bars(latencies: dict[str, list[Row]]) -> list[Row]:
     def added(side: str, name: str) -> float:
         pairs = zip(latencies[side], latencies["direct"], strict=True)
-        return statistics.median(with_it[name] - direct[name] for with_it, direct in pairs)
+        return float(statistics.median(with_it[name] - direct[name] for with_it, direct in pairs))
 
     return [
         bar(f"added p50 at {RATE}/s", added("gateway", "p50"), "ms", 0.7, at_least=False),
         bar(
-            f"added p99 at {RATE}/s", added("gateway", "p99"), "ms", round(2 * added("reference", "p99"), 3), at_least=False
+            f"added p99 at {RATE}/s",
+            added("gateway", "p99"),
+            "ms",
+            round(2 * added("reference", "p99"), 3),
+            at_least=False,
         ),
         bar(f"reference added p50 at {RATE}/s", added("reference", "p50"), "ms", None, at_least=False),
         bar(f"reference added p99 at {RATE}/s", added("reference", "p99"), "ms", None, at_least=False),

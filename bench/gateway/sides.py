@@ -246,6 +246,15 @@ def start_gateway(
     return side
 
 
+def measure_start(stack: ExitStack, folder: Path, redis_port: int, key: str) -> tuple[float, float]:
+    """Memory of a gateway that has not been asked anything yet (MB), and seconds from its start to its readiness."""
+    begun = time.monotonic()
+    side = start_gateway(stack, folder, redis_port, key)
+    seconds = time.monotonic() - begun
+    time.sleep(1)
+    return memory_mb(side.pids[0]), seconds
+
+
 def cpu_seconds(pids: Sequence[int]) -> float:
     """CPU time that the processes and all that descend from them have used."""
     todo, ticks = list(pids), 0

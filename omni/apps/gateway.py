@@ -45,6 +45,8 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         redis_url=settings.redis_address(),
         principal_secret=master_key.derive("principal"),
         credentials_key=master_key.derive("gateway-credentials"),
+        console_url=settings.console_url,
+        control_feed_secret=master_key.derive("control-feed"),
         spool_dir=settings.spool_folder,
         reuse_port=settings.gateway_workers > 1,
         pages={ERRORS_PATH: errors_page()},

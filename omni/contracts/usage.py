@@ -13,6 +13,9 @@ from omni.contracts.snapshots import Mode
 USAGE_HEADER = "omni-usage"
 """Backend → gateway, a structured-field dictionary (RFC 9651) of integers: `input_tokens=12, compute_ms=34`."""
 
+WAIT_HEADER = "omni-wait-ms"
+"""Backend → gateway: milliseconds that the request waited for an engine."""
+
 MODEL_HEADER = "omni-model"
 """Backend → gateway: the model that did the work."""
 

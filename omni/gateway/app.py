@@ -13,6 +13,7 @@ from omni.contracts import redis_names
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.routes import RouteTable
 from omni.gateway.access.auth import Authenticator
+from omni.gateway.access.control_feed import ControlFeed
 from omni.gateway.admission.ledger import Ledger
 from omni.gateway.admission.limits import Scripts
 from omni.gateway.admission.prices import Prices
@@ -26,11 +27,12 @@ from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
+from omni.gateway.overload import Gate
 from omni.gateway.pipeline import Pipeline
 from omni.gateway.redis.client import RedisClient, RedisSubscriber
 from omni.gateway.redis.resp import RedisReplyError, RedisUnavailable
 from omni.gateway.routing.adapters import ADAPTERS
-from omni.gateway.routing.attempts import Attempts
+from omni.gateway.routing.attempts import Attempts, Engines
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.streams import ModelStreams
 from omni.gateway.upstream.pools import BackendPool
@@ -67,6 +69,7 @@ class Gateway:
             logger=logger,
         )
         self._auth = Authenticator(self._redis, scripts, config)
+        self._feed = ControlFeed(self._auth, config, logger)
         self._subscriber = RedisSubscriber(
             config.redis_url,
             redis_names.INVALIDATE_CHANNEL,
@@ -80,14 +83,18 @@ class Gateway:
         self._catalogue = Catalogue(self._redis, prices, config, logger)
         self._redis.on_connected += [self._catalogue.reload, self._ledger.on_redis_connected, self._check_snapshots]
         self._backends = BackendPool(config)
-        self._attempts = Attempts(self._catalogue, ADAPTERS, self._backends, observers, config)
+        self._gate = Gate()
+        engines = Engines(self._backends, self._gate)
+        self._attempts = Attempts(self._catalogue, ADAPTERS, engines, observers, config)
         self._catalogue.on_table.append(self._attempts.use_table)
         self._streams = ModelStreams(self._ledger, observers, config)
         models = ModelService(self._catalogue, self._attempts, self._streams, self._ledger, prices, observers, config)
         routes = Routes(ENDPOINTS)
         pages = PublicPages(routes, self._backends, self.checks, config.pages)
-        self._pipeline = Pipeline(config, self._auth, self._ledger, self._backends, models, pages, observers)
+        self._pipeline = Pipeline(config, self._auth, self._ledger, engines, models, pages, observers)
         self._metrics.open_requests.set_function(lambda: self._pipeline.open_requests)
+        self._metrics.engine_limit.set_function(lambda: self._gate.limit)
+        self._metrics.open_breakers.set_function(self._attempts.health.open_breakers)
         self._server = Server(config, routes, self._pipeline.run)
         self._ops = OpsServer(registry, self.checks)
         self._listener: asyncio.Server | None = None
@@ -136,7 +143,9 @@ class Gateway:
         self._tasks = [
             asyncio.create_task(self._sweep_for_ever(), name="gateway-sweep"),
             asyncio.create_task(self._renew_for_ever(), name="gateway-renew"),
+            asyncio.create_task(self._measure_lag_for_ever(), name="gateway-lag"),
             asyncio.create_task(self._reload_for_ever(), name="gateway-reload"),
+            asyncio.create_task(self._ask_control_plane_for_ever(), name="gateway-control-feed"),
             asyncio.create_task(self._ledger.replay_for_ever(), name="gateway-replay"),
         ]
 
@@ -154,6 +163,7 @@ class Gateway:
         self._server.abort()
         self._attempts.close()
         self._backends.close()
+        self._feed.close()
         await self._pipeline.wait_idle(_LAST_FLUSH_SECONDS)
         await self._ledger.flush(_LAST_FLUSH_SECONDS)
         for task in self._tasks:
@@ -173,9 +183,17 @@ class Gateway:
             self._server.sweep(now)
             self._backends.sweep(now)
             self._attempts.sweep(now)
+            self._feed.sweep(now)
             self._streams.tick(now)
             if not self._snapshots_seen and self._redis.connected:
                 await self._check_snapshots()
+
+    async def _measure_lag_for_ever(self) -> None:
+        seconds = self._config.lag_check_seconds
+        while True:
+            due = self._loop.time() + seconds
+            await asyncio.sleep(seconds)
+            self._pipeline.tick(self._loop.time() - due)
 
     async def _renew_for_ever(self) -> None:
         while True:
@@ -200,6 +218,12 @@ class Gateway:
         while True:
             await asyncio.sleep(self._config.snapshot_fresh_seconds)
             await self._catalogue.reload()
+
+    async def _ask_control_plane_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.control_feed_seconds)
+            if not self._redis.connected:
+                await self._feed.refresh()
 
     async def _check_snapshots(self) -> None:
         with suppress(RedisUnavailable, RedisReplyError):

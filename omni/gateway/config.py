@@ -25,6 +25,13 @@ class GatewayConfig:
     """Opens the provider keys that the control plane sealed for the gateways; 32 bytes."""
     spool_dir: Path
 
+    console_url: str = ""
+    """Where keys are asked about while Redis is away; empty = nowhere."""
+    control_feed_secret: bytes = field(default=b"", repr=False)
+    """Signs what is asked there."""
+    control_feed_seconds: float = 10.0
+    """How often, then."""
+
     metrics_host: str = "127.0.0.1"
     reuse_port: bool = False
     trusted_proxies: tuple[str, ...] = ()
@@ -61,6 +68,11 @@ class GatewayConfig:
     """Requests with a quota that one process admits per tenant and outage: max(floor, per mille of the quota)."""
     outage_money_per_mille: int = 10
     """Of what was last known to be left of a hard ceiling, what all processes together may spend in an outage."""
+
+    open_requests_limit: int = 20_000
+    """Requests and streams that one process may have open; more are shed."""
+    lag_check_seconds: float = 0.05
+    """How often the lateness of the event loop is measured."""
 
     slow_request_seconds: float = 1.0
     """Requests that take longer are logged."""

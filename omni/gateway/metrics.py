@@ -33,6 +33,10 @@ class GatewayMetrics:
             "omni_gateway_spool_events", "Usage events on disk that Redis has not acknowledged.", registry=registry
         )
         self.open_requests = Gauge("omni_gateway_open_requests", "Requests being served.", registry=registry)
+        self.engine_limit = Gauge(
+            "omni_gateway_engine_limit", "Requests that may be with the platform's own engines.", registry=registry
+        )
+        self.shed = Tally("omni_gateway_shed", "Requests refused because of overload.", ("priority",), registry)
         self.redis_round_trips = Counter(
             "omni_redis_round_trips", "Batches of commands written to Redis.", registry=registry
         )

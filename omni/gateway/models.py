@@ -25,6 +25,7 @@ from omni.gateway.edge.routes import Route
 from omni.gateway.observers import Observers
 from omni.gateway.routing.attempts import Attempts, Served, Way
 from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.routing.listing import Listing
 from omni.gateway.routing.requests import MODEL_METERS, Asked, expect, read_request
 from omni.gateway.routing.router import Ask
 from omni.gateway.streams import ModelStreams, StreamPlan
@@ -81,6 +82,7 @@ class ModelService:
         self._timeout_seconds = config.request_timeout_seconds
         self._secret = config.principal_secret
         self._estimates = Estimates()
+        self.listing = Listing(catalogue)
 
     def serves(self, route: Route, content_type: bytes, body: bytes) -> Asked | None:
         """The request, when its model is in the catalogue or only a provider could have it; None = the backend's own.
@@ -200,7 +202,7 @@ class ModelService:
             )
 
         deadline = self._loop.time() + seconds
-        return Way(request, plan.model, caller, ask, deadline, exchange.watch, head, backend_head)
+        return Way(request, plan.model, caller, ask, exchange.is_batch, deadline, exchange.watch, head, backend_head)
 
     async def _settle_gone(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
         """The client left before an answer: the provider had its input."""

@@ -17,9 +17,10 @@ from omni.gateway.edge.public import PublicPages
 from omni.gateway.edge.routes import Route
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
+from omni.gateway.overload import OVERLOADED, WAIT, LoadGuard, overloaded, waited_seconds
 from omni.gateway.relay import outcome_of, passed_headers, relay
+from omni.gateway.routing.attempts import Engines
 from omni.gateway.upstream.connection import BackendResponse, ClientGone
-from omni.gateway.upstream.pools import BackendPool
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 from omni.telemetry.spans import RequestSpans
@@ -33,13 +34,15 @@ class Pipeline:
     """Serves exchanges. One coroutine per request."""
 
     def __init__(
-        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, backends: BackendPool, models: ModelService,
+        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, engines: Engines, models: ModelService,
         pages: PublicPages, observers: Observers,
     ) -> None:  # fmt: skip
         self._config = config
         self._auth = auth
         self._ledger = ledger
-        self._backends = backends
+        self._backends = engines.backends
+        self._gate = engines.gate
+        self._guard = LoadGuard(config.open_requests_limit)
         self._models = models
         self._pages = pages
         self._metrics = observers.metrics
@@ -53,6 +56,10 @@ class Pipeline:
     @property
     def open_requests(self) -> int:
         return len(self._tasks)
+
+    def tick(self, late_seconds: float) -> None:
+        """Takes note of how late a timer of the event loop was."""
+        self._guard.tick(late_seconds, len(self._tasks))
 
     def run(self, exchange: Exchange) -> None:
         """Serves the exchange in a task of its own."""
@@ -70,6 +77,8 @@ class Pipeline:
                 raise exchange.refusal
             if exchange.route is None:
                 await self._pages.answer(exchange)
+            elif self._guard.active and not self._guard.lets_in(batch=exchange.is_batch):
+                raise overloaded()
             else:
                 await self._main_path(exchange, exchange.route)
         except OmniError as error:
@@ -99,8 +108,14 @@ class Pipeline:
             caller.limits(at_micros), caller.events(route), exchange.request_id, at_micros, reserved
         )
         try:
+            place = await self._gate.enter(caller.key.tenant_id, batch=exchange.is_batch)
+        except OmniError as error:
+            await self._settle_refused(exchange, ticket, error)
+            return
+        try:
             await self._forward_and_settle(exchange, caller, body, ticket)
         finally:
+            self._gate.leave(place, exchange.waited_seconds)
             self._ledger.abandon(ticket)
 
     async def _forward_and_settle(self, exchange: Exchange, caller: Caller, body: bytes, ticket: Ticket) -> None:
@@ -112,16 +127,18 @@ class Pipeline:
         except ClientGone:
             await self._settle_gone(exchange, ticket)
             return
+        exchange.waited_seconds = waited_seconds(answer.header(WAIT))
         if answer.body is None:
             await relay(exchange, answer, ticket, self._ledger)
             return
         outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros)
         headers = passed_headers(answer.headers) + ticket.headers
+        outcome.status, content = self._models.listing.merged(exchange, caller, answer.status, answer.body)
         try:
             await self._ledger.settle(ticket, outcome)
         except OSError:
             raise unrecorded() from None
-        exchange.respond(answer.status, headers, answer.body)
+        exchange.respond(outcome.status, headers, content)
 
     async def _authenticate(self, exchange: Exchange, route: Route) -> Caller:
         headers = exchange.headers
@@ -193,6 +210,8 @@ class Pipeline:
         if exchange.status or exchange.gone:
             exchange.connection.abort()  # a part of an answer is out: only cutting it says that it failed
             return
+        if error.code == OVERLOADED:
+            self._metrics.shed.add("batch" if exchange.is_batch else "interactive")
         shape = exchange.route.error_shape if exchange.route is not None else "problem"
         content_type, body = error_body(error, exchange.request_id, shape)
         exchange.respond(error.status, content_type + error_headers(error) + headers, body)

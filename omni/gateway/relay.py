@@ -6,6 +6,7 @@ from omni.contracts.usage import MODEL_HEADER, REQUESTS, USAGE_HEADER, parse_usa
 from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket
 from omni.gateway.edge.exchange import Exchange
+from omni.gateway.overload import WAIT
 from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
@@ -14,7 +15,7 @@ _USAGE = USAGE_HEADER.encode("ascii")
 _MODEL = MODEL_HEADER.encode("ascii")
 _NOT_PASSED = frozenset((
     b"connection", b"date", b"keep-alive", b"omni-principal", b"proxy-authenticate", b"proxy-connection", b"server",
-    b"te", b"trailer", b"transfer-encoding", b"upgrade", b"x-request-id", _USAGE, _MODEL,
+    b"te", b"trailer", b"transfer-encoding", b"upgrade", b"x-request-id", _USAGE, _MODEL, WAIT,
 ))  # fmt: skip
 _CLIENT_CLOSED_STATUS = 499
 

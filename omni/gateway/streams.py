@@ -60,6 +60,10 @@ class _Stream:
         self.renewed_bytes = 0
         self.between_events = True
         self.affordable_bytes = 0
+        self.unpaid = False
+        """Whether it has grown beyond what is reserved."""
+        self.kept_back = b""
+        """What goes out once that is paid for."""
 
     def write(self, data: bytes, now: float) -> None:
         self.wrote_at = now
@@ -109,16 +113,26 @@ class ModelStreams:
         translator, response, connection = stream.translator, stream.served.response, stream.exchange.connection
         timeout = stream.served.target.timeout_seconds
         now = self._loop.time
+
+        def take(data: bytes) -> bool:
+            at = now()
+            response.allow_until(at + timeout)
+            out = translator.feed(data)
+            if stream.affordable_bytes and translator.text_bytes > stream.affordable_bytes:
+                stream.kept_back, stream.unpaid = out, True
+                return False
+            if out:
+                stream.write(out, at)
+            return not connection.write_paused
+
         try:
-            while data := await response.read():
-                at = now()
-                response.allow_until(at + timeout)
-                out = translator.feed(data)
-                if stream.affordable_bytes and translator.text_bytes > stream.affordable_bytes:
+            while not await response.pump(take):
+                if stream.unpaid:
                     await self._extend(stream)
-                if out:
-                    stream.write(out, at)
-                    await connection.drain_writes()
+                    stream.unpaid = False
+                    if stream.kept_back:
+                        stream.write(stream.kept_back, now())
+                await connection.drain_writes()
             if out := translator.end():
                 stream.write(out, now())
             if not translator.finished:

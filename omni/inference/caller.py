@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.principal import PRINCIPAL_HEADER, InvalidPrincipal, Principal
-from omni.contracts.usage import MODEL_HEADER, USAGE_HEADER, format_usage
-from omni.inference.runtime.call import Call
+from omni.contracts.usage import MODEL_HEADER, USAGE_HEADER, WAIT_HEADER, format_usage
+from omni.inference.runtime.call import NANOS_PER_MS, Call
 from omni.kit.clock import unix_micros
 from omni.kit.errors import TooLarge, Unauthenticated
 
@@ -60,6 +60,8 @@ class MeteredRoute(APIRoute):
                 quantities = call.usage.quantities()
                 if quantities:
                     response.headers[USAGE_HEADER] = format_usage(quantities)
+                if call.usage.compute_nanos:
+                    response.headers[WAIT_HEADER] = str(call.usage.wait_nanos // NANOS_PER_MS)
                 if call.usage.model:
                     response.headers[MODEL_HEADER] = call.usage.model
             return response

@@ -35,6 +35,7 @@ from omni.foundation.http.unit_of_work import UnitOfWork
 from omni.foundation.mail import Mailer
 from omni.foundation.tasks.task import Task
 from omni.kit.clock import Clock
+from omni.portal import control_feed
 
 if TYPE_CHECKING:
     from omni.foundation.db.system_session import SystemDatabase
@@ -77,6 +78,7 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         metering.router(metering.MeteringDeps(database, access, clock)),
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
         billing.router(billing.BillingDeps(database, access, clock)),
+        control_feed.router(control_feed.ControlFeedDeps(database, deps.master_key.derive("control-feed"))),
     ]
 
 

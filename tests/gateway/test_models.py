@@ -30,7 +30,7 @@ from tests.gateway.providers import (
     usage_event,
     whole,
 )
-from tests.gateway.support import Client, ControlPlane, FakeBackend, RedisServer, request
+from tests.gateway.support import Client, ControlPlane, FakeBackend, Received, RedisServer, ask, request
 
 
 @pytest_asyncio.fixture
@@ -225,3 +225,26 @@ async def test_a_shutdown_ends_streams_with_a_typed_error(
     (event,) = await control.wait_events(tenant.key.tenant_id, 1)
     assert event.status == 503
     assert event.quantities["output_tokens"] == 10
+
+
+async def test_the_catalogue_is_listed_beside_the_platforms_own_models(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    async def own(asked: Received, writer: asyncio.StreamWriter) -> None:
+        if asked.target == "/v1/models":
+            writer.write(whole(orjson.dumps({"object": "list", "data": [{"id": "mini", "object": "model"}]})))
+        else:
+            writer.write(whole(b'{"error":{}}', 404))
+
+    backend.handler = own
+    tenant = await control.tenant()
+    listed = await ask(port, "GET", "/v1/models", tenant.bearer)
+    assert [each["id"] for each in orjson.loads(listed.body)["data"]] == ["mini", "gpt"]
+    one = await ask(port, "GET", "/v1/models/gpt", tenant.bearer)
+    assert (one.status, orjson.loads(one.body)["id"]) == (200, "gpt")
+    assert (await ask(port, "GET", "/v1/models/nothing", tenant.bearer)).status == 404
+    narrow = await control.tenant(models=frozenset(("other",)))
+    listed = await ask(port, "GET", "/v1/models", narrow.bearer)
+    assert [each["id"] for each in orjson.loads(listed.body)["data"]] == ["mini"]
+    assert (await ask(port, "GET", "/v1/models/gpt", narrow.bearer)).status == 404
+    assert [event.status for event in await control.wait_events(tenant.key.tenant_id, 3)] == [200, 200, 404]

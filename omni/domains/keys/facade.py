@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from redis.asyncio import Redis
 
+from omni.contracts.snapshots import KeySnapshot
 from omni.domains.keys import repository
 from omni.domains.keys.contracts import CreatedKey, Key, NewKey
 from omni.domains.keys.service import manage, snapshots
@@ -38,6 +39,11 @@ async def revoke_key(session: WriteSession, key_id: UUID, now: datetime) -> Key:
 async def record_last_used(session: Session, last_used: Mapping[tuple[UUID, UUID], datetime]) -> None:
     """Moves the last use of keys, by (tenant id, key id), forward, never back."""
     await repository.record_last_used(session, last_used)
+
+
+async def known_to_gateways(session: ReadSession, digests: Sequence[str]) -> dict[str, KeySnapshot]:
+    """What gateways are to know of those of the keys with these SHA-256 digests that the session's tenant has."""
+    return await repository.snapshots(session, digests)
 
 
 async def publish_all(open_session: Callable[[], AbstractAsyncContextManager[SystemSession]], redis: Redis) -> int:

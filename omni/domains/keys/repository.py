@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -85,6 +85,13 @@ async def locked_snapshot(session: WriteSession, key_id: UUID) -> StoredKey | No
     """A key as gateways see it; nobody changes it until the transaction ends."""
     row = await session.first(_scoped(session).where(api_keys.c.id == key_id).with_for_update(read=True))
     return None if row is None else _to_stored(row)
+
+
+async def snapshots(session: ReadSession, digests: Sequence[str]) -> dict[str, KeySnapshot]:
+    """Those of the keys with these digests that the session's tenant has, by digest."""
+    wanted = [bytes.fromhex(digest) for digest in digests]
+    rows = await session.all(_scoped(session).where(api_keys.c.sha256.in_(wanted)))
+    return {stored.digest_hex: stored.snapshot for stored in map(_to_stored, rows)}
 
 
 async def locked_snapshots(session: SystemSession, after: StoredKey | None, limit: int) -> list[StoredKey]:

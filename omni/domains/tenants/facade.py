@@ -10,6 +10,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
+from omni.contracts.snapshots import TenantSnapshot
 from omni.domains.identity import facade as identity
 from omni.domains.tenants import repository
 from omni.domains.tenants.contracts import (
@@ -85,6 +86,11 @@ async def memberships(database: SystemDatabase, user_id: UUID) -> list[Membershi
 async def list_tenants(database: SystemDatabase, after: UUID | None = None, limit: int = 100) -> list[Tenant]:
     """A page of all tenants by id; for operators."""
     return await repository.all_tenants(database, after, limit)
+
+
+async def known_to_gateways(session: ReadSession) -> TenantSnapshot | None:
+    """What gateways are to know of the session's tenant; None when there is none."""
+    return await repository.snapshot(session)
 
 
 async def publish_all(open_session: Callable[[], AbstractAsyncContextManager[SystemSession]], redis: Redis) -> int:

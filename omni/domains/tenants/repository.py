@@ -70,6 +70,12 @@ async def locked_snapshot(session: WriteSession) -> TenantSnapshot | None:
     return None if row is None else _to_snapshot(row)
 
 
+async def snapshot(session: ReadSession) -> TenantSnapshot | None:
+    """The session's own tenant as gateways see it."""
+    row = await session.first(select(tenants).where(tenants.c.tenant_id == session.tenant_id))
+    return None if row is None else _to_snapshot(row)
+
+
 async def locked_snapshots(session: SystemSession, after: UUID | None, limit: int) -> list[TenantSnapshot]:
     """A page of all tenants; nobody changes them until the transaction ends."""
     statement = _locked_tenants().order_by(tenants.c.tenant_id).limit(limit)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from itertools import islice
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
 
 from omni.contracts import redis_names
+from omni.contracts.control_feed import KEYS_LIMIT
 from omni.contracts.money import MoneySnapshot
 from omni.contracts.principal import Principal
 from omni.contracts.snapshots import KEY_PREFIXES, KeySnapshot, PlanSnapshot, TenantSnapshot
@@ -26,6 +29,8 @@ from omni.kit.ids import is_well_formed
 
 _OUTAGE_CALLER_SECONDS = 1.0
 """How long a caller put together from old snapshots is used before Redis is tried again."""
+
+T = TypeVar("T")
 
 _NO_MONEY = MoneySnapshot(UUID(int=0))
 
@@ -204,11 +209,35 @@ class Authenticator:
         except ValueError:
             self.distrust_all()
 
+    def keys_in_use(self) -> dict[str, list[str]]:
+        """The SHA-256 digests of the keys that were looked up last, by tenant id."""
+        found: dict[str, list[str]] = {}
+        for digest, caller in islice(reversed(self._callers.items()), KEYS_LIMIT):
+            found.setdefault(str(caller.key.tenant_id), []).append(digest)
+        return found
+
+    def replace_known(self, keys: Mapping[str, Any], tenants: Mapping[str, Any]) -> None:
+        """Takes keys (by digest) and tenants (by id) as the control plane says they are; None = gone.
+
+        Raises ValueError, KeyError or TypeError for what are no snapshots.
+        """
+        found_keys = {digest: _decoded(KeySnapshot.from_json, row) for digest, row in keys.items()}
+        found_tenants = {UUID(name): _decoded(TenantSnapshot.from_json, row) for name, row in tenants.items()}
+        self._generation += 1
+        for digest, key in found_keys.items():
+            self._keys.replace(redis_names.key_snapshot(digest), key)
+        for tenant_id, tenant in found_tenants.items():
+            self._tenants.replace(redis_names.tenant_snapshot(tenant_id), tenant)
+
     def distrust_all(self) -> None:
         """Invalidations may have been missed: everything is asked for again at its next use."""
         self._generation += 1
         for cache in (self._keys, self._tenants, self._plans, self._money, self._credentials):
             cache.mark_stale()
+
+
+def _decoded(decode: Callable[[bytes], T], row: object) -> T | None:
+    return None if row is None else decode(orjson.dumps(row))
 
 
 def check_form(credential: bytes) -> None:

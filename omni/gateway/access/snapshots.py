@@ -93,6 +93,14 @@ class SnapshotCache(Generic[T]):
         self._entries.pop(name, None)
         self._missing_until.pop(name, None)
 
+    def replace(self, name: str, value: T | None) -> None:
+        """Takes a value that came another way; None = there is none. It is asked for again when Redis can be asked."""
+        self._invalidations += 1
+        if value is None:
+            self._entries.pop(name, None)
+        else:
+            self._store(name, _Entry(value, self._loop.time(), stale=True))
+
     def mark_stale(self) -> None:
         """Trusts nothing without asking again, but keeps it for when nobody can be asked."""
         self._invalidations += 1

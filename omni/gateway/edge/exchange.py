@@ -16,6 +16,8 @@ from omni.telemetry.spans import RequestSpans
 if TYPE_CHECKING:
     from omni.gateway.edge.server import ServerConnection
 
+PRIORITY_HEADER = b"omni-priority"
+_BATCH = b"batch"
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
@@ -27,7 +29,7 @@ class Exchange:
     __slots__ = (
         "_backends", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
         "connection", "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal",
-        "request_id", "route", "started_at", "status", "target", "trace",
+        "request_id", "route", "started_at", "status", "target", "trace", "waited_seconds",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, started_at: float) -> None:
@@ -49,9 +51,16 @@ class Exchange:
         self.route: Route | None = None
         self.trace: Trace | None = None
         self.status = 0
+        self.waited_seconds: float | None = None
+        """How long it waited for an engine, as the backend says."""
         self.gone = False
         self._backends: list[tuple[BackendConnection, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the client said that the request may wait behind others."""
+        return self.headers.get(PRIORITY_HEADER) == _BATCH
 
     def begin_trace(self, spans: RequestSpans | None = None) -> Trace:
         """The trace that the request belongs to, taken from the client or begun."""

@@ -21,7 +21,7 @@ from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
 _WANTED_HEADERS = frozenset((
     b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
-    b"host", b"idempotency-key", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"traceparent",
+    b"host", b"idempotency-key", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"traceparent",
     b"transfer-encoding", b"x-api-key", b"x-forwarded-for",
 ))  # fmt: skip
 _SINGLE_HEADERS = frozenset((b"authorization", b"content-type", b"expect", b"host", b"transfer-encoding", b"x-api-key"))
@@ -83,7 +83,8 @@ class ServerConnection(asyncio.Protocol):
         self._read_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._stalled_since = 0.0
-        self._write_paused = False
+        self.write_paused = False
+        """Whether the client takes what is written more slowly than it comes."""
         self.peer: IPv4Address | IPv6Address | None = None
 
     @property
@@ -137,11 +138,11 @@ class ServerConnection(asyncio.Protocol):
             self._since = self._loop.time()
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self.write_paused = True
         self._stalled_since = self._loop.time()
 
     def resume_writing(self) -> None:
-        self._write_paused = False
+        self.write_paused = False
         self._wake_writer()
 
     def _wake_writer(self) -> None:
@@ -282,7 +283,7 @@ class ServerConnection(asyncio.Protocol):
 
     async def drain_writes(self) -> None:
         """Returns when the client has taken enough of what was written. Raises ClientGone."""
-        if self._write_paused and self._transport is not None:
+        if self.write_paused and self._transport is not None:
             self._drained = self._loop.create_future()
             await self._drained
         if self._transport is None:
@@ -302,7 +303,7 @@ class ServerConnection(asyncio.Protocol):
         """Ends the connection, or the request that comes in too slowly, when its time is over."""
         config = self._config
         waited = now - self._since
-        if self._write_paused and now - self._stalled_since > config.write_stall_timeout_seconds:
+        if self.write_paused and now - self._stalled_since > config.write_stall_timeout_seconds:
             self.abort()
         elif self._lingering:
             if self._active is None and waited > _LINGER_SECONDS:

@@ -16,13 +16,22 @@ from omni.contracts.wire import Adapter, Answer, BadAnswer, ModelRequest, Provid
 from omni.gateway.access.auth import Caller
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
+from omni.gateway.overload import WAIT, Gate, waited_seconds
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
 from omni.gateway.routing.router import Ask, Router, provider_limited
 from omni.gateway.upstream.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
 from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.clock import unix_micros
-from omni.kit.errors import DeadlineExceeded, Forbidden, InvalidInput, NotConfigured, OmniError, UpstreamFailed
+from omni.kit.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    InvalidInput,
+    NotConfigured,
+    OmniError,
+    Unavailable,
+    UpstreamFailed,
+)
 
 _HEDGE_RATIO = 0.05
 _BACKOFF_SECONDS = (0.05, 0.15)
@@ -43,6 +52,8 @@ class Way:
     model: ModelRoute
     caller: Caller
     ask: Callable[[], Ask]
+    batch: bool
+    """Whether it may wait behind others."""
     deadline: float
     """Loop time."""
     watch: Watch
@@ -50,6 +61,14 @@ class Way:
     """Header lines for every provider: trace context, request id."""
     backend_head: Callable[[], bytes]
     """Header lines for the platform's own engines: the signed principal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The platform's own engines, and the gate in front of them."""
+
+    backends: BackendPool
+    gate: Gate
 
 
 class Served:
@@ -91,7 +110,7 @@ class Attempts:
         self,
         catalogue: Catalogue,
         adapters: Mapping[str, Adapter],
-        backends: BackendPool,
+        engines: Engines,
         observers: Observers,
         config: GatewayConfig,
     ) -> None:
@@ -101,7 +120,8 @@ class Attempts:
         self._router = Router(self.health, self._random)
         self._catalogue = catalogue
         self._adapters = adapters
-        self._backends = backends
+        self._backends = engines.backends
+        self._gate = engines.gate
         self._origins = Origins(config)
         self._metrics = observers.metrics
         self._logger = observers.logger
@@ -178,8 +198,8 @@ class Attempts:
     async def _shadow(self, way: Way, target: Target) -> None:
         """A copy whose answer nobody gets and nobody pays; the client's leaving does not end it."""
         unwatched = Way(
-            way.request, way.model, way.caller, way.ask, self._loop.time() + target.timeout_seconds, lambda _: None,
-            way.head, way.backend_head,
+            way.request, way.model, way.caller, way.ask, True, self._loop.time() + target.timeout_seconds,
+            lambda _: None, way.head, way.backend_head,
         )  # fmt: skip
         outcome = "answered"
         try:
@@ -195,6 +215,21 @@ class Attempts:
     async def _try(self, way: Way, target: Target) -> Served:
         provider = self._catalogue.provider(target.provider)
         call, own_key = self._prepare(way, target, provider)
+        if provider.kind != "backend":
+            return await self._ask(way, target, provider, call, own_key=own_key)
+        try:
+            place = await self._gate.enter(way.caller.key.tenant_id, batch=way.batch)
+        except Unavailable as error:
+            raise _TryNext(error) from None
+        waited: float | None = None
+        try:
+            served = await self._ask(way, target, provider, call, own_key=own_key)
+            waited = waited_seconds(served.response.header(WAIT))
+            return served
+        finally:
+            self._gate.leave(place, waited)
+
+    async def _ask(self, way: Way, target: Target, provider: Provider, call: ProviderCall, *, own_key: bool) -> Served:
         health = self.health.of(target.id).start()
         started = self._loop.time()
         deadline = min(way.deadline, started + target.timeout_seconds)

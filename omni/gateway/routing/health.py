@@ -190,6 +190,6 @@ class HealthBook:
     def now(self) -> float:
         return self._clock()
 
-    def states(self) -> dict[str, str]:
-        """Breaker state by target."""
-        return {target_id: health.breaker_state for target_id, health in self._targets.items()}
+    def open_breakers(self) -> int:
+        """How many targets have a breaker that is not closed."""
+        return sum(health.breaker_state != "closed" for health in self._targets.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -53,6 +54,14 @@ class BackendResponse:
     async def read(self) -> bytes:
         """The next bytes of a stream, b"" at its end. Raises UpstreamFailed, DeadlineExceeded or ClientGone."""
         return await self._connection.read()
+
+    async def pump(self, sink: Callable[[bytes], bool]) -> bool:
+        """Hands each piece of a stream to `sink` as it comes, without a turn of the event loop in between.
+
+        `sink` returns whether it can take more. Returns True at the end of the stream, False when `sink` had enough:
+        nothing is read before the next call. Raises what `sink` or `read` raises.
+        """
+        return await self._connection.pump(sink)
 
     async def read_whole(self, limit_bytes: int) -> bytes:
         """All of the body. Raises UpstreamFailed `backend_failed` when it is longer, and what `read` raises."""
@@ -127,6 +136,8 @@ class BackendConnection(asyncio.Protocol):
         self._parts: deque[bytes] = deque()
         self._parts_bytes = 0
         self._paused = False
+        self._sink: Callable[[bytes], bool] | None = None
+        self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit
@@ -153,6 +164,27 @@ class BackendConnection(asyncio.Protocol):
                 return b""
             self._reader = self._loop.create_future()
             await self._reader
+        return self._take()
+
+    async def pump(self, sink: Callable[[bytes], bool]) -> bool:
+        if self._parts and not sink(self._take()):
+            return False
+        while not self._complete:
+            if self._error is not None:
+                raise self._error
+            self._sink = sink
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._sink = None
+            if self._full:
+                self._full = False
+                return False
+        return True
+
+    def _take(self) -> bytes:
+        """All that was received and not yet handed on; reading goes on."""
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._parts_bytes = 0
@@ -160,6 +192,19 @@ class BackendConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return data
+
+    def _hand_on(self, sink: Callable[[bytes], bool]) -> None:
+        """What has just been received goes to the sink at once."""
+        try:
+            wants_more = sink(self._take())
+        except Exception as error:  # noqa: BLE001 whoever pumps gets it
+            self._sink = None
+            self.abort(error)
+            return
+        if not wants_more:
+            self._sink = None
+            self._full = True
+            self._wake_reader()
 
     def abort(self, error: Exception) -> None:
         """Ends the connection and whatever waits for it, with this error."""
@@ -213,6 +258,8 @@ class BackendConnection(asyncio.Protocol):
             if not self._complete:
                 self.abort(backend_failed(f"unreadable answer: {error}"))
                 return
+        if self._sink is not None and self._parts:
+            self._hand_on(self._sink)
         if self._complete:
             self._finish()
 
@@ -276,7 +323,8 @@ class BackendConnection(asyncio.Protocol):
         if not self._streaming:
             return
         self._parts_bytes += len(data)
-        self._wake_reader()
+        if self._sink is None:
+            self._wake_reader()
         if self._parts_bytes > _STREAM_HIGH_WATER_BYTES and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()

@@ -22,6 +22,8 @@ class Usage:
     input_tokens: int = 0
     pages: int = 0
     model: str = ""
+    wait_nanos: int = 0
+    """Longest time that it waited for an engine."""
 
     def quantities(self) -> dict[str, int]:
         """Integers by meter: milliseconds rounded to the nearest, at least 1 once an engine ran; zeros are left out."""

@@ -28,6 +28,7 @@ class _Outcome(Generic[Answer]):
     answers: tuple[Answer, ...]
     error: BaseException | None
     cpu_nanos: int
+    wait_nanos: int
 
     def answer(self) -> Answer:
         if self.error is not None:
@@ -60,6 +61,7 @@ class EnginePool:
         except TimeoutError:
             raise deadline_exceeded() from None
         call.usage.compute_nanos += outcome.cpu_nanos
+        call.usage.wait_nanos = max(call.usage.wait_nanos, outcome.wait_nanos)
         return outcome.answer()
 
     async def map(self, call: Call, works: Sequence[Callable[[], Answer]]) -> list[Answer]:
@@ -95,7 +97,7 @@ class EnginePool:
                     retry_after_seconds=BUSY_RETRY_SECONDS,
                 )
             self._unfinished += 1
-        job = self._executor.submit(_measured, call, work)
+        job = self._executor.submit(_measured, call, work, time.monotonic_ns())
         job.add_done_callback(lambda _: self._finished())
         return job
 
@@ -104,13 +106,14 @@ class EnginePool:
             self._unfinished -= 1
 
 
-def _measured(call: Call, work: Callable[[], Answer]) -> _Outcome[Answer]:
+def _measured(call: Call, work: Callable[[], Answer], submitted_nanos: int) -> _Outcome[Answer]:
+    waited = time.monotonic_ns() - submitted_nanos
     started = time.thread_time_ns()
     try:
         call.seconds_left()
-        return _Outcome((work(),), None, _since(started))
+        return _Outcome((work(),), None, _since(started), waited)
     except BaseException as raised:  # noqa: BLE001 the edge of the thread: raised again on the event loop
-        return _Outcome((), raised, _since(started))
+        return _Outcome((), raised, _since(started), waited)
 
 
 def _since(started: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from omni.contracts.wire import BadAnswer
 
@@ -11,8 +11,7 @@ EVENT_LIMIT_BYTES = 1024 * 1024
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event. `name` is empty for the default `message`."""
 
     name: bytes
@@ -34,6 +33,8 @@ class SseParser:
 
     def blocks(self, data: bytes) -> list[bytes]:
         """The raw events, each with the blank line that ends it. Raises BadAnswer."""
+        if not self._rest and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+            return [data]  # as most come: one event, whole
         data = self._rest + data
         found: list[bytes] = []
         start = 0
@@ -58,6 +59,8 @@ class SseParser:
 
 def read_event(block: bytes) -> Event | None:
     """The event in a block; None for comments and blank lines."""
+    if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2:
+        return Event(b"", block[6:-2])
     name, parts = b"", []
     for line in block.removeprefix(b"\xef\xbb\xbf").splitlines():
         if line.startswith(b"data:"):
