@@ -47,6 +47,7 @@ def from_openai(row: object) -> Usage | None:
         read,
         {
             meters.CACHED_INPUT_TOKENS: count(into.get("cached_tokens")),
+            meters.CACHE_WRITE_TOKENS: count(into.get("cache_write_tokens")),
             meters.INPUT_AUDIO_TOKENS: count(into.get("audio_tokens")),
             meters.INPUT_IMAGE_TOKENS: count(into.get("image_tokens")),
         },
@@ -74,7 +75,11 @@ def to_openai(usage: Usage | None) -> dict[str, Any]:
         "prompt_tokens": read,
         "completion_tokens": written,
         "total_tokens": read + written,
-        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": found.get(meters.INPUT_AUDIO_TOKENS, 0)},
+        "prompt_tokens_details": {
+            "cached_tokens": cached,
+            "cache_write_tokens": found.get(meters.CACHE_WRITE_TOKENS, 0),
+            "audio_tokens": found.get(meters.INPUT_AUDIO_TOKENS, 0),
+        },
         "completion_tokens_details": {
             "reasoning_tokens": reasoning,
             "audio_tokens": found.get(meters.OUTPUT_AUDIO_TOKENS, 0),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import orjson
-
 from omni.contracts.wire import BadAnswer, Usage
-from omni.providers.formats.chat import text_bytes
+from omni.providers.formats.chat import checked, text_bytes
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.shapes import read_row
 from omni.providers.formats.sse import SseParser
 from omni.providers.formats.streams import Watcher
 from omni.providers.formats.usage import from_openai
@@ -56,6 +55,24 @@ class ResponsesWatcher(Watcher):
         return True
 
 
+class EventsWatcher(Watcher):
+    """Reads along with transcriptions and images, whose last event says `…done` or `…completed` and the usage."""
+
+    def see(self, name: bytes, row: Json) -> bool:
+        del name
+        kind = row.get("type")
+        if row.get("error") is not None or kind == "error":
+            self.finished, self.failed = True, "error event"
+        elif isinstance(kind, str):
+            delta = row.get("delta")
+            if isinstance(delta, str):
+                self.text_bytes += len(delta.encode("utf-8", "surrogatepass"))
+            elif kind.endswith(("text.done", ".completed")):
+                self.finished = True
+                self.usage = from_openai(row.get("usage")) or self.usage
+        return True
+
+
 class ChatReader:
     """Reads chat completions into the pivot, which they are."""
 
@@ -71,16 +88,13 @@ class ChatReader:
             if event.data == b"[DONE]":
                 self.finished = True
                 continue
-            try:
-                row = orjson.loads(event.data)
-            except orjson.JSONDecodeError as error:
-                raise BadAnswer(f"an event that is no JSON: {error}") from None
-            if not isinstance(row, dict) or row.get("error") is not None or "choices" not in row:
+            row = read_row(event.data)
+            if row.get("error") is not None or "choices" not in row:
                 self.failed = "error event"
                 raise BadAnswer("an error inside the stream")
             if row.get("usage") is not None:
                 self.usage = from_openai(row["usage"]) or self.usage
-            chunks.append(row)
+            chunks.append(checked(row))
         return chunks
 
     def end(self) -> list[Json]:
