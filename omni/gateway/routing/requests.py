@@ -133,7 +133,10 @@ def _text_size(body: bytes, fields: dict[str, Any]) -> tuple[int, int]:
     if b"image" not in body:
         return len(body), 0
     sizes = [0, 0]
-    _measure(fields, sizes)
+    try:
+        _measure(fields, sizes)
+    except (RecursionError, orjson.JSONEncodeError):
+        raise InvalidInput("invalid_json", "The body is nested too deeply.") from None
     return len(body) - sizes[0], sizes[1]
 
 

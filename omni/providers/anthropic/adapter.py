@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
-
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import Headers, ModelRequest, ProviderCall, ProviderRequest
 from omni.providers.formats import chat
 from omni.providers.formats.calls import TranslatedCall, asked_chat
 from omni.providers.formats.messages_calls import MessagesSide, PassedMessages, lowered
+from omni.providers.formats.shapes import write
 from omni.providers.formats.to_messages import from_chat
 
 _VERSION = b"2023-06-01"
@@ -36,7 +35,7 @@ class AnthropicAdapter:
             sent = ProviderRequest(b"POST", _PATHS[request.operation], headers, _passed_body(upstream_model, request))
             return PassedMessages(sent, request, key)
         body = from_chat(asked_chat(request), upstream_model, request.max_output_tokens)
-        sent = ProviderRequest(b"POST", _PATHS["messages"], headers, orjson.dumps(body))
+        sent = ProviderRequest(b"POST", _PATHS["messages"], headers, write(body))
         return TranslatedCall(sent, request, key, MessagesSide())
 
 
@@ -44,4 +43,4 @@ def _passed_body(upstream_model: str, request: ModelRequest) -> bytes:
     changed = lowered(request)
     if upstream_model == request.model and not changed:
         return request.body
-    return orjson.dumps({**request.fields, "model": upstream_model, **changed})
+    return write({**request.fields, "model": upstream_model, **changed})

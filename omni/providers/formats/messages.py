@@ -11,7 +11,7 @@ from omni.contracts.wire import Untranslatable
 from omni.kit.ids import uuid7
 from omni.providers.formats.chat import first_choice
 from omni.providers.formats.pivot import Json
-from omni.providers.formats.shapes import ASKED, SAID
+from omni.providers.formats.shapes import ASKED, SAID, write
 from omni.providers.formats.sse import sse_event
 from omni.providers.formats.usage import count
 
@@ -131,7 +131,7 @@ def _assistant(blocks: list[Json]) -> Json:
         if kind == "text":
             text += ASKED.text(block, "text")
         elif kind == "tool_use":
-            arguments = orjson.dumps(ASKED.object(block, "input")).decode()
+            arguments = write(ASKED.object(block, "input")).decode()
             call = {"name": ASKED.name(block, "name"), "arguments": arguments}
             calls.append({"id": ASKED.name(block, "id"), "type": "function", "function": call})
         elif kind not in ("thinking", "redacted_thinking"):

@@ -86,6 +86,14 @@ SAID = Shapes(BadAnswer)
 """For what a provider answers."""
 
 
+def write(body: Mapping[str, Any]) -> bytes:
+    """JSON made of what a client sent. Raises Untranslatable when that is nested deeper than it can be written."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        raise Untranslatable("The body is nested too deeply.") from None
+
+
 def read_object(body: bytes) -> Json:
     """The JSON object that a whole answer is. Raises BadAnswer."""
     try:

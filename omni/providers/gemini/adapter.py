@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import orjson
-
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import Headers, ModelRequest, ProviderCall, ProviderRequest, Untranslatable
 from omni.providers.formats import chat, messages
 from omni.providers.formats.calls import CLIENT_FORMATS, TranslatedCall, asked_chat
 from omni.providers.formats.messages_calls import MessagesSide, PassedMessages, lowered
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.shapes import write
 from omni.providers.formats.to_messages import from_chat as to_messages
 from omni.providers.gemini.embeddings import CountCall, EmbeddingsCall, batch_body, predict_body, vertex_batch_body
 from omni.providers.gemini.request import from_chat
@@ -41,9 +40,7 @@ class GeminiAdapter:
             sent = ProviderRequest(b"POST", path + b":countTokens", headers, self.count_body(body, upstream_model))
             return CountCall(sent, request, key)
         verb = b":streamGenerateContent?alt=sse" if request.stream else b":generateContent"
-        return TranslatedCall(
-            ProviderRequest(b"POST", path + verb, headers, orjson.dumps(body)), request, key, GeminiSide()
-        )
+        return TranslatedCall(ProviderRequest(b"POST", path + verb, headers, write(body)), request, key, GeminiSide())
 
     def path(self, provider: Provider, model: str) -> bytes:
         """Of the model, relative to the base URL, e.g. `https://generativelanguage.googleapis.com/v1beta`."""
@@ -52,7 +49,7 @@ class GeminiAdapter:
 
     def count_body(self, body: Json, model: str) -> bytes:
         """The body of `countTokens`."""
-        return orjson.dumps({"generateContentRequest": {"model": f"models/{model}", **body}})
+        return write({"generateContentRequest": {"model": f"models/{model}", **body}})
 
     def embeddings(self, path: bytes, headers: Headers, model: str, request: ModelRequest, key: str) -> ProviderCall:
         sent = ProviderRequest(b"POST", path + b":batchEmbedContents", headers, batch_body(request, model))
@@ -80,7 +77,7 @@ class VertexAdapter(GeminiAdapter):
             body["model"] = upstream_model
         else:
             del body["model"]
-        sent = ProviderRequest(b"POST", path, headers, orjson.dumps(body))
+        sent = ProviderRequest(b"POST", path, headers, write(body))
         if operation in ("messages", "count_tokens"):
             return PassedMessages(sent, request, key)
         return TranslatedCall(sent, request, key, MessagesSide())
@@ -90,7 +87,7 @@ class VertexAdapter(GeminiAdapter):
 
     def count_body(self, body: Json, model: str) -> bytes:
         del model
-        return orjson.dumps({name: value for name, value in body.items() if name != "toolConfig"})
+        return write({name: value for name, value in body.items() if name != "toolConfig"})
 
     def embeddings(self, path: bytes, headers: Headers, model: str, request: ModelRequest, key: str) -> ProviderCall:
         gemini = "gemini" in model

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from omni.contracts import usage as meters
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import (
@@ -21,7 +19,7 @@ from omni.contracts.wire import (
 from omni.providers.formats import chat, responses
 from omni.providers.formats.calls import TranslatedCall, asked_chat
 from omni.providers.formats.pivot import ChunkReader, Json
-from omni.providers.formats.shapes import read_object
+from omni.providers.formats.shapes import read_object, write
 from omni.providers.formats.streams import PassedStream
 from omni.providers.formats.usage import from_openai
 from omni.providers.openai.multipart import with_model
@@ -82,7 +80,7 @@ class OpenAIAdapter:
             b"POST",
             self.path(provider, "chat", upstream_model),
             self.headers(provider, key, chat.JSON_TYPE),
-            orjson.dumps(fields),
+            write(fields),
         )
         return TranslatedCall(sent, request, key, ChatSide())
 
@@ -185,7 +183,7 @@ def _passed_body(provider: Provider, upstream_model: str, request: ModelRequest)
     if stripped:
         options = fields.get("stream_options")
         fields["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-    body = orjson.dumps(fields) if changed or stripped else request.body
+    body = write(fields) if changed or stripped else request.body
     return body, request.content_type or chat.JSON_TYPE, stripped
 
 
