@@ -87,7 +87,7 @@ def expected(asked: Asked, model: ModelRoute, estimates: Estimates) -> tuple[dic
         quantities[CHARACTERS] = len(spoken) if isinstance(spoken, str) else 0
     elif operation in _MULTIPART:
         quantities[AUDIO_MS] = len(request.body) // _AUDIO_BYTES_PER_MS
-    else:
+    elif operation != "count_tokens":  # which providers do not charge
         tokens = estimates.input_tokens(model.name, asked.text_bytes) + _IMAGE_TOKENS * asked.images
         quantities[INPUT_TOKENS] = tokens
     worst = quantities
