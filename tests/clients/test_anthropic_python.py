@@ -112,6 +112,21 @@ async def test_counts_of_tokens(anthropic_client: AsyncAnthropic, bill: Bill, mo
     await bill.is_exactly({"requests": 1})
 
 
+async def test_counts_of_tokens_where_the_provider_has_none(
+    anthropic_client: AsyncAnthropic, control: ControlPlane, tenant: Tenant, scripted: Scripted
+) -> None:
+    content: Any = [PICTURE, {"type": "text", "text": "hello world"}]
+    found = await anthropic_client.messages.count_tokens(
+        model="gpt", messages=[{"role": "user", "content": content}], system="hello world"
+    )
+    assert found.input_tokens == 5 + 1600, "two texts on a line each, and a picture"
+    assert not scripted.received
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.quantities["requests"] == 1
+    assert "input_tokens" not in event.quantities
+    assert event.attributes["estimated"] == "no_usage/tokenizer"
+
+
 async def test_what_is_cached_keeps_its_mark(anthropic_client: AsyncAnthropic, scripted: Scripted) -> None:
     system: Any = [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}]
     await anthropic_client.messages.create(model="claude", max_tokens=100, messages=HI, system=system)

@@ -103,6 +103,32 @@ async def test_a_stream_asks_for_usage_and_keeps_it_from_a_client_that_did_not(
         assert "estimated" not in event.attributes
 
 
+async def test_an_answer_without_usage_is_counted_by_a_tokenizer(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    row = orjson.loads(completion("hello world"))
+    del row["usage"]
+    backend.handler = says(whole(orjson.dumps(row)))
+    tenant = await control.tenant()
+    asked = [{"role": "user", "content": "hello world"}]
+    assert (await chat(port, tenant, messages=asked)).status == 200
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.attributes["estimated"] == "no_usage/tokenizer"
+    counts = {meter: event.quantities[meter] for meter in ("requests", "input_tokens", "output_tokens")}
+    assert counts == {"requests": 1, "input_tokens": 2, "output_tokens": 2}
+
+
+async def test_a_stream_without_usage_is_counted_by_bytes(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    backend.handler = streams(delta("x" * 40, "stop"), DONE)
+    tenant = await control.tenant()
+    await chat(port, tenant, stream=True)
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.attributes["estimated"] == "no_usage/bytes"
+    assert event.quantities["output_tokens"] == 10
+
+
 async def test_a_client_that_hangs_up_pays_for_input_and_what_was_streamed(
     port: int, control: ControlPlane, backend: FakeBackend
 ) -> None:
@@ -118,7 +144,7 @@ async def test_a_client_that_hangs_up_pays_for_input_and_what_was_streamed(
     (event,) = await control.wait_events(tenant.key.tenant_id, 1)
     never.set()
     assert event.status == 499
-    assert event.attributes["estimated"] == "client_left"
+    assert event.attributes["estimated"] == "client_left/bytes"
     assert event.quantities["output_tokens"] == 100, "400 bytes"
     assert 100 <= event.quantities["input_tokens"] <= 200
 

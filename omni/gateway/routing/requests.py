@@ -22,7 +22,7 @@ _CEILINGS = {
     "responses": ("max_output_tokens",),
     "messages": ("max_tokens",),
 }
-_IMAGE_TOKENS = 1_600
+IMAGE_TOKENS = 1_600
 """About what providers count for a large image; the bytes of one say nothing of its tokens."""
 _AUDIO_BYTES_PER_MS = 4
 """Of compressed speech at 32 kbit/s."""
@@ -88,7 +88,7 @@ def expected(asked: Asked, model: ModelRoute, estimates: Estimates) -> tuple[dic
     elif operation in _MULTIPART:
         quantities[AUDIO_MS] = len(request.body) // _AUDIO_BYTES_PER_MS
     elif operation != "count_tokens":  # which providers do not charge
-        tokens = estimates.input_tokens(model.name, asked.text_bytes) + _IMAGE_TOKENS * asked.images
+        tokens = estimates.input_tokens(model.name, asked.text_bytes) + IMAGE_TOKENS * asked.images
         quantities[INPUT_TOKENS] = tokens
     worst = quantities
     if operation in _GENERATES:

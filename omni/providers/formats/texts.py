@@ -8,16 +8,18 @@ from typing import Any
 import orjson
 
 _ASKED = ("system", "instructions", "messages", "input", "prompt", "tools")
+_UNREAD = frozenset(("type", "id", "tool_call_id", "call_id", "tool_use_id", "role", "cache_control"))
 _PICTURES = frozenset(("image_url", "input_image", "image", "document", "file", "input_file", "input_audio"))
 _SAID = ("content", "reasoning_content", "refusal", "text", "thinking", "arguments")
 
 
 def asked_text(fields: Mapping[str, Any]) -> str:
     """All that a model reads of a request as text, without pictures and files."""
-    return "\n".join(part for name in _ASKED for part in _strings(fields.get(name)))
+    return "\n".join(part for name in _ASKED for part in _strings(fields.get(name), named=name == "tools"))
 
 
-def _strings(value: object) -> Iterator[str]:
+def _strings(value: object, *, named: bool) -> Iterator[str]:
+    """The strings in a document; where `named`, the names of what has members, too: a schema is read as it is."""
     stack = [value]
     while stack:
         each = stack.pop()
@@ -27,8 +29,8 @@ def _strings(value: object) -> Iterator[str]:
             stack.extend(reversed(each))
         elif isinstance(each, dict) and each.get("type") not in _PICTURES:
             for name, member in reversed(each.items()):
-                if name not in ("type", "id", "tool_call_id", "call_id", "tool_use_id", "role", "cache_control"):
-                    stack += (member, name) if isinstance(member, dict | list) else (member,)
+                if name not in _UNREAD:
+                    stack += (member, name) if named and isinstance(member, dict | list) else (member,)
 
 
 def answered_text(body: bytes) -> str:
