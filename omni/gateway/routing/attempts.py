@@ -20,6 +20,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
 from omni.gateway.routing.router import Ask, Router, provider_limited
 from omni.gateway.upstream.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
+from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens, is_service_account
 from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, Forbidden, InvalidInput, NotConfigured, OmniError, UpstreamFailed
@@ -98,6 +99,7 @@ class Attempts:
         self._adapters = adapters
         self._backends = backends
         self._origins = Origins(config)
+        self._google = GoogleTokens(self._origins)
         self._metrics = observers.metrics
         self._logger = observers.logger
         self._limit_bytes = config.model_answer_limit_bytes
@@ -234,8 +236,15 @@ class Attempts:
             raise _TryNext(
                 InvalidInput("operation_not_supported", f"The model {way.model.name} cannot do this.", param="model")
             )
+        secret = key[0]
+        if provider.kind == "vertex" and is_service_account(secret):
+            try:
+                secret = await self._google.token(secret, provider.settings.get("token_url", TOKEN_URL), way.deadline)
+            except OmniError as error:
+                self._failed(target, provider, repr(error))
+                raise _TryNext(error) from error
         try:
-            return adapter.call(provider, key[0], target.upstream_model, way.request), key[1]
+            return adapter.call(provider, secret, target.upstream_model, way.request), key[1]
         except Untranslatable as error:
             raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
 
@@ -305,6 +314,7 @@ class Attempts:
     def close(self) -> None:
         for task in self._shadows:
             task.cancel()
+        self._google.close()
         self._origins.close()
 
 
