@@ -88,7 +88,8 @@ def test_no_thinking_goes_on_after_results_whose_thoughts_are_gone() -> None:
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"n": 2}, "n"), ({"logprobs": True}, "logprobs"), ({"web_search_options": {"a": 1}}, "web_search_options"),
+        ({"n": 2}, "n"), ({"frequency_penalty": 0.5}, "frequency_penalty"),
+        ({"logprobs": True}, "logprobs"), ({"web_search_options": {"a": 1}}, "web_search_options"),
         ({"response_format": {"type": "json_object"}}, "json_schema"), ({"tools": [{"type": "custom"}]}, "custom"),
         ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "allowed_tools"),
         ({"max_tokens": "9"}, "max_tokens"),

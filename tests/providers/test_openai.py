@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from omni.contracts.wire import BadAnswer
+from omni.contracts.wire import BadAnswer, Untranslatable
 from tests.providers.support import KEY, PROVIDERS, Json, adapter, answer, asked, call, sent, sse, streamed
 
 CHAT: Json = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -33,6 +33,15 @@ def test_a_ceiling_has_the_name_that_its_provider_knows() -> None:
         made = adapter("openai").call(elsewhere, KEY, "llama", asked(operation, fields))  # type: ignore[arg-type]
         body = orjson.loads(made.request.body)
         assert (body["max_tokens"], "max_completion_tokens" in body) == (50, False)
+
+
+def test_top_k_goes_where_it_is_known() -> None:
+    with pytest.raises(Untranslatable, match="top_k"):
+        call("openai", "messages", {**MESSAGES, "top_k": 5})
+    elsewhere = replace(PROVIDERS["openai"], base_url="https://llm.example/v1")
+    made = adapter("openai").call(elsewhere, KEY, "llama", asked("messages", {**MESSAGES, "top_k": 5}))
+    assert orjson.loads(made.request.body)["top_k"] == 5
+    assert sent("gemini", "messages", {**MESSAGES, "top_k": 5})["generationConfig"]["topK"] == 5
 
 
 def test_messages_become_a_chat() -> None:
@@ -157,6 +166,19 @@ def test_streams_of_transcriptions_end_by_their_own_event() -> None:
     assert (translator.finished, translator.text_bytes) == (True, 5)
     assert translator.usage is not None
     assert translator.usage.quantities == {"input_tokens": 4, "output_tokens": 2}
+
+
+def test_streams_of_pictures_count_each() -> None:
+    usage = {"input_tokens": 4, "output_tokens": 50}
+    data = sse(
+        {"type": "image_generation.partial_image", "b64_json": "A", "partial_image_index": 0},
+        {"type": "image_generation.completed", "b64_json": "B", "usage": usage},
+    )
+    translator = call("openai", "images", {"stream": True}, model="m").stream()
+    assert translator.feed(data) + translator.end() == data
+    assert translator.finished
+    assert translator.usage is not None
+    assert translator.usage.quantities == {"images": 1, "input_tokens": 4, "output_image_tokens": 50}
 
 
 def test_a_chunk_of_another_shape_is_a_bad_answer() -> None:

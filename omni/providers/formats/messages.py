@@ -28,7 +28,7 @@ _STOP_REASONS = {
     "content_filter": "refusal",
 }
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
-_PASSED = ("temperature", "top_p")
+_PASSED = ("temperature", "top_p", "top_k")
 _BUDGETS = ((2048, "low"), (8192, "medium"))
 """Tokens of thinking up to which an effort of OpenAI's goes."""
 _UNKNOWN = ("mcp_servers", "container", "context_management")

@@ -15,7 +15,7 @@ from omni.providers.formats.shapes import ASKED, SAID
 from omni.providers.formats.sse import sse_event
 from omni.providers.formats.usage import count
 
-_UNKNOWN = ("previous_response_id", "conversation", "background", "prompt", "truncation_strategy")
+_UNKNOWN = ("previous_response_id", "conversation", "background", "prompt", "top_logprobs", "context_management")
 _PASSED = ("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "stream")
 
 

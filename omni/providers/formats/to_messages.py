@@ -13,7 +13,7 @@ from omni.providers.formats.shapes import ASKED
 _DEFAULT_MAX_TOKENS = 4096
 _UNKNOWN = (
     "logprobs", "top_logprobs", "audio", "logit_bias", "prediction", "functions", "function_call",
-    "web_search_options",
+    "web_search_options", "frequency_penalty", "presence_penalty",
 )  # fmt: skip
 _EFFORT_TOKENS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768, "max": 32768}
 """Thinking budgets for OpenAI's names of efforts."""
@@ -36,7 +36,7 @@ def from_chat(chat: Json, model: str, ceiling: int | None) -> Json:
     body: Json = {"model": model, "max_tokens": min(asked, ceiling or asked), "messages": turns}
     if system:
         body["system"] = system
-    for name in ("temperature", "top_p", "stream"):
+    for name in ("temperature", "top_p", "top_k", "stream"):
         if chat.get(name) is not None:
             body[name] = chat[name]
     if stop := ASKED.texts(chat, "stop"):

@@ -19,6 +19,7 @@ _UNKNOWN = (
 _PASSED = {
     "temperature": "temperature",
     "top_p": "topP",
+    "top_k": "topK",
     "n": "candidateCount",
     "seed": "seed",
     "presence_penalty": "presencePenalty",

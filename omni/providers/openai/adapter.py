@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from omni.contracts import usage as meters
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import (
     Answer,
@@ -14,6 +13,7 @@ from omni.contracts.wire import (
     ProviderCall,
     ProviderRequest,
     StreamTranslator,
+    Untranslatable,
     Usage,
 )
 from omni.providers.formats import chat, responses
@@ -23,7 +23,7 @@ from omni.providers.formats.shapes import read_object, write
 from omni.providers.formats.streams import PassedStream
 from omni.providers.formats.usage import from_openai
 from omni.providers.openai.multipart import with_model
-from omni.providers.openai.stream import ChatReader, ChatWatcher, EventsWatcher, ResponsesWatcher
+from omni.providers.openai.stream import ChatReader, ChatWatcher, EventsWatcher, ResponsesWatcher, of_images
 
 _PATHS: dict[str, bytes] = {
     "chat": b"/chat/completions",
@@ -72,6 +72,8 @@ class OpenAIAdapter:
             )
             return PassedCall(sent, request, key, strip_usage=stripped)
         fields = asked_chat(request)
+        if "top_k" in fields and _is_openais(provider):
+            raise Untranslatable("This model knows no top_k.")
         fields["model"] = upstream_model
         _name_ceiling(fields, _ceiling_name(provider, "chat"), request.max_output_tokens)
         if request.stream:
@@ -137,7 +139,7 @@ class PassedCall:
         if self._operation == "responses":
             return PassedStream(ResponsesWatcher(), responses.error_event)
         if self._operation in _TYPED_STREAMS:
-            return PassedStream(EventsWatcher(), chat.error_event)
+            return PassedStream(EventsWatcher(images=self._operation in _IMAGES), chat.error_event)
         return PassedStream(ChatWatcher(strip_usage=self._strip_usage), chat.error_event)
 
 
@@ -160,10 +162,7 @@ def _usage_of(operation: str, row: Json) -> Usage | None:
     """What an answer says of usage in `usage`, and in what else it counts: images, and the seconds of a recording."""
     usage = from_openai(row.get("usage"))
     if operation in _IMAGES:
-        quantities = dict(usage.quantities) if usage is not None else {}
-        if meters.OUTPUT_IMAGE_TOKENS not in quantities and meters.OUTPUT_TOKENS in quantities:
-            quantities[meters.OUTPUT_IMAGE_TOKENS] = quantities.pop(meters.OUTPUT_TOKENS)
-        return Usage({meters.IMAGES: len(row["data"]), **quantities}, final=True)
+        return of_images(usage, len(row["data"]))
     if usage is None and operation in _MULTIPART:
         return from_openai({"type": "duration", "seconds": row["duration"]}) if "duration" in row else None
     return usage
@@ -187,10 +186,15 @@ def _passed_body(provider: Provider, upstream_model: str, request: ModelRequest)
     return body, request.content_type or chat.JSON_TYPE, stripped
 
 
+def _is_openais(provider: Provider) -> bool:
+    """Whether it is OpenAI's own API, not one that others made after it."""
+    return provider.kind == "azure" or "api.openai.com" in provider.base_url
+
+
 def _ceiling_name(provider: Provider, operation: str) -> str:
     if operation == "responses":
         return "max_output_tokens"
-    if operation == "chat" and (provider.kind == "azure" or "api.openai.com" in provider.base_url):
+    if operation == "chat" and _is_openais(provider):
         return "max_completion_tokens"
     return "max_tokens"
 

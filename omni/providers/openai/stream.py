@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omni.contracts import usage as meters
 from omni.contracts.wire import BadAnswer, Usage
 from omni.providers.formats.chat import checked, text_bytes
 from omni.providers.formats.pivot import Json
@@ -58,6 +59,11 @@ class ResponsesWatcher(Watcher):
 class EventsWatcher(Watcher):
     """Reads along with transcriptions and images, whose last event says `…done` or `…completed` and the usage."""
 
+    def __init__(self, *, images: bool) -> None:
+        super().__init__()
+        self._images = images
+        self._completed = 0
+
     def see(self, name: bytes, row: Json) -> bool:
         del name
         kind = row.get("type")
@@ -69,8 +75,18 @@ class EventsWatcher(Watcher):
                 self.text_bytes += len(delta.encode("utf-8", "surrogatepass"))
             elif kind.endswith(("text.done", ".completed")):
                 self.finished = True
-                self.usage = from_openai(row.get("usage")) or self.usage
+                self._completed += 1
+                usage = from_openai(row.get("usage")) or self.usage
+                self.usage = of_images(usage, self._completed) if self._images else usage
         return True
+
+
+def of_images(usage: Usage | None, images: int) -> Usage:
+    """Usage of a request for images: their number, and their tokens where these are not told apart from text."""
+    quantities = dict(usage.quantities) if usage is not None else {}
+    if meters.OUTPUT_IMAGE_TOKENS not in quantities and meters.OUTPUT_TOKENS in quantities:
+        quantities[meters.OUTPUT_IMAGE_TOKENS] = quantities.pop(meters.OUTPUT_TOKENS)
+    return Usage({**quantities, meters.IMAGES: images}, final=True)
 
 
 class ChatReader:
