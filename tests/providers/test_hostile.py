@@ -12,8 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omni.contracts.routes import Kind, Operation
+from omni.contracts.routes import Kind, ModelRoute, Operation
 from omni.contracts.wire import BadAnswer, ModelRequest, Untranslatable
+from omni.gateway.admission.estimates import Estimates
+from omni.gateway.routing.requests import expected, read_request
+from omni.kit.errors import InvalidInput
+from omni.providers.formats.texts import answered_text, asked_text
 from tests.providers.support import KEY, MODELS, PROVIDERS, Json, adapter, call, sse
 
 JUNK = st.recursive(
@@ -147,7 +151,27 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(member, (*path, name))
 
 
-WRONG: tuple[Any, ...] = (None, True, 5, -1, 0.5, "", "x", [], {}, [5], ["x"], [None], [[]], {"a": 1}, [{}], [{"a": 1}])
+WRONG: tuple[Any, ...] = (
+    {"type": {"a": 1}},
+    [{"type": ["x"]}],
+    {"type": "image"},
+    None,
+    True,
+    5,
+    -1,
+    0.5,
+    "",
+    "x",
+    [],
+    {},
+    [5],
+    ["x"],
+    [None],
+    [[]],
+    {"a": 1},
+    [{}],
+    [{"a": 1}],
+)
 
 
 def spoiled_once(valid: Any) -> Iterator[Any]:
@@ -268,6 +292,22 @@ def test_any_error_body_becomes_an_error(body: bytes, status: int) -> None:
         for operation in ("chat", "messages", "responses"):
             found = call(kind, operation, REQUESTS[operation]).error(status, body)
             assert isinstance(orjson.loads(found.body)["error"]["message"], str)
+
+
+def test_text_is_found_in_any_document() -> None:
+    for valid in (CHAT, MESSAGES, RESPONSES, COMPLETION, MESSAGE):
+        for document in spoiled_once(valid):
+            assert isinstance(asked_text(document), str)
+            assert isinstance(answered_text(orjson.dumps(document)), str)
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_any_body_is_read_or_refused(operation: Operation) -> None:
+    model = ModelRoute("m", frozenset((operation,)), ())
+    for fields in spoiled_once(REQUESTS[operation]):
+        with suppress(InvalidInput):
+            asked = read_request(operation, b"application/json", orjson.dumps({**fields, "model": "m"}))
+            expected(asked, model, Estimates())
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini"])

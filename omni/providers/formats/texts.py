@@ -9,7 +9,7 @@ import orjson
 
 _ASKED = ("system", "instructions", "messages", "input", "prompt", "tools")
 _UNREAD = frozenset(("type", "id", "tool_call_id", "call_id", "tool_use_id", "role", "cache_control"))
-_PICTURES = frozenset(("image_url", "input_image", "image", "document", "file", "input_file", "input_audio"))
+_PICTURES = ("image_url", "input_image", "image", "document", "file", "input_file", "input_audio")
 _SAID = ("content", "reasoning_content", "refusal", "text", "thinking", "arguments")
 
 
