@@ -226,6 +226,9 @@ class ModelService:
             )
         self._learn(plan, usage, complete=usage.final)
         quantities = {REQUESTS: 1, **usage.quantities}
+        if AUDIO_MS in plan.likely and not any(meter in plan.rates for meter in usage.quantities):
+            quantities[AUDIO_MS] = plan.likely[AUDIO_MS]  # sold by time, while the provider counts tokens
+            attributes["estimated"] = "no_usage/bytes"
         return self._charged(served, Outcome(status, quantities, plan.model.name, 0, attributes))
 
     async def _estimated(self, plan: Plan, served: Served, answer: Answer) -> Outcome:

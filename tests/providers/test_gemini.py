@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import struct
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from omni.contracts.wire import BadAnswer, Untranslatable
-from tests.providers.support import KEY, Json, answer, call, sent, sse, streamed
+from tests.providers.support import KEY, PROVIDERS, Json, adapter, answer, call, sent, sse, streamed
 
 PARAMETERS = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
 WEATHER = {
@@ -43,6 +44,16 @@ def test_a_chat_goes_to_generate_content_with_the_key_in_its_header() -> None:
     assert orjson.loads(made.request.body) == {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
     streaming = call("gemini", "chat", chat(stream=True))
     assert streaming.request.path == b"/models/gemini-3-pro:streamGenerateContent?alt=sse"
+
+
+def test_what_a_provider_serves() -> None:
+    gemini = PROVIDERS["gemini"]
+    supports = adapter("gemini").supports
+    assert supports(gemini, "embeddings")
+    assert not supports(gemini, "speech")
+    narrow = replace(gemini, operations=frozenset(("chat",)))
+    assert supports(narrow, "messages")
+    assert not supports(narrow, "embeddings")
 
 
 def test_every_parameter_has_its_place() -> None:

@@ -26,7 +26,9 @@ class GeminiAdapter:
 
     def supports(self, provider: Provider, operation: Operation) -> bool:
         own = provider.operations
-        return operation in _SUPPORTED and (own is None or operation in own)
+        if own is None or operation in own:
+            return operation in _SUPPORTED
+        return operation in CLIENT_FORMATS and "chat" in own
 
     def call(self, provider: Provider, key: str, upstream_model: str, request: ModelRequest) -> ProviderCall:
         headers = _headers(key)
