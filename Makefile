@@ -15,7 +15,7 @@ demo: setup ## Start the platform, take the guided tour, keep serving until Ctrl
 up: setup ## Start the platform and keep it running until Ctrl-C.
 	@$(BIN)/omni up
 
-test: .venv/.dev ## Run every test.
+test: .venv/.dev tests/clients/node/node_modules/.ready ## Run every test.
 	$(BIN)/pytest -q
 
 check: .venv/.dev ## Format, lint, types, import contracts, house rules.
@@ -64,6 +64,12 @@ clean: ## Remove what setup made; the state in .omni stays.
 .venv/.dev: .venv/.server requirements/dev.txt
 	@echo "Installing what the checks and tests need"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
+	  echo "The tests of Node clients need Node.js 20 or newer and npm on PATH: install them (Debian, Ubuntu: apt install nodejs npm)" >&2; exit 1; }
+	@cd tests/clients/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 .PHONY: help setup demo up test check format bench soak lock clean

@@ -37,7 +37,7 @@ class Provider:
     sealed_key: str = ""
     """Base64 of the platform's sealed key; empty = none is needed."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Of the kind: azure `api_version`; vertex `project`, `location`."""
+    """Of the kind: azure `api_version`; vertex `project`, `location`, `token_url` (for service accounts)."""
     operations: frozenset[str] | None = None
     """What it serves in its own wire format; None = what its kind usually does."""
 

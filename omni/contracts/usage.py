@@ -75,7 +75,8 @@ class UsageEvent:
     duration_micros: int
     quantities: dict[str, int]
     attributes: dict[str, str] = field(default_factory=dict)
-    """What else is worth knowing: `provider`, `target`, `cache`, `estimated` (why the counts are ours)."""
+    """What else is worth knowing: `provider`, `target`, `cache`, `estimated` (why the counts are ours, and how we
+    counted: `no_usage/tokenizer`, `client_left/bytes`)."""
 
     def to_json(self) -> bytes:
         return orjson.dumps(

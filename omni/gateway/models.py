@@ -10,32 +10,33 @@ from uuid import UUID
 from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.contracts.routes import ModelRoute
-from omni.contracts.usage import COST_NANOS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
-from omni.contracts.wire import Usage
+from omni.contracts.usage import AUDIO_MS, COST_NANOS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.wire import Answer, Usage
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.estimates import Estimates
 from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
 from omni.gateway.admission.limits import LimitSet, Reserved
 from omni.gateway.admission.prices import Prices
+from omni.gateway.admission.tokens import BYTES_PER_TOKEN, Counted, TokenCounter
 from omni.gateway.config import GatewayConfig
-from omni.gateway.edge.errors import unrecorded
+from omni.gateway.edge.errors import JSON, unrecorded
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.routes import Route
 from omni.gateway.observers import Observers
 from omni.gateway.routing.attempts import Attempts, Served, Way
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.listing import Listing
-from omni.gateway.routing.requests import MODEL_METERS, Asked, expect, read_request
+from omni.gateway.routing.requests import IMAGE_TOKENS, MODEL_METERS, Asked, expect, read_request
 from omni.gateway.routing.router import Ask
 from omni.gateway.streams import ModelStreams, StreamPlan
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import Forbidden, InvalidInput, OmniError
+from omni.providers.formats.texts import answered_text, asked_text
 
 _CLIENT_CLOSED_STATUS = 499
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
-_BYTES_PER_TOKEN = 4
 _OWN_KEY_PREFIX = "own_"
 """Of the meters of requests that a tenant makes with its own provider key: the provider bills these to the tenant."""
 
@@ -83,6 +84,7 @@ class ModelService:
         self._secret = config.principal_secret
         self._estimates = Estimates()
         self.listing = Listing(catalogue)
+        self._tokens = TokenCounter()
 
     def serves(self, route: Route, content_type: bytes, body: bytes) -> Asked | None:
         """The request, when its model is in the catalogue or only a provider could have it; None = the backend's own.
@@ -152,6 +154,9 @@ class ModelService:
         try:
             served = await self._attempts.serve(self._way(exchange, plan, ticket))
         except OmniError as error:
+            if error.code == "operation_not_supported" and plan.asked.request.operation == "count_tokens":
+                await self._count_here(exchange, plan, ticket)
+                return
             try:
                 await self._ledger.settle(ticket, give_back(error.status))
             except OSError:
@@ -165,7 +170,10 @@ class ModelService:
             await self._streams.relay(exchange, served, ticket, self._stream_plan(plan, served))
             return
         answer = served.answer
-        outcome = self._outcome(plan, served, answer.status, answer.usage, len(answer.body))
+        if answer.status < 400 and (answer.usage is None or not answer.usage.quantities):
+            outcome = await self._estimated(plan, served, answer)
+        else:
+            outcome = self._outcome(plan, served, answer.status, answer.usage)
         outcome.duration_micros = unix_micros() - ticket.occurred_at_micros
         try:
             await self._ledger.settle(ticket, outcome)
@@ -208,7 +216,7 @@ class ModelService:
         """The client left before an answer: the provider had its input."""
         exchange.status = _CLIENT_CLOSED_STATUS
         quantities = {meter: count for meter, count in plan.likely.items() if meter != OUTPUT_TOKENS}
-        outcome = Outcome(_CLIENT_CLOSED_STATUS, quantities, plan.model.name, 0, {"estimated": "client_left"})
+        outcome = Outcome(_CLIENT_CLOSED_STATUS, quantities, plan.model.name, 0, {"estimated": "client_left/bytes"})
         try:
             await self._ledger.settle(ticket, outcome)
         except OSError as error:
@@ -216,24 +224,49 @@ class ModelService:
 
     # --- after ---
 
-    def _outcome(self, plan: Plan, served: Served, status: int, usage: Usage | None, text_bytes: int) -> Outcome:
-        """What an answer is charged: the provider's own counts, else an estimate that says so."""
+    def _outcome(self, plan: Plan, served: Served, status: int, usage: Usage | None) -> Outcome:
+        """What an answer is charged: what the provider counted."""
         target = served.target
         attributes = {"provider": target.provider, "target": target.id}
-        if status >= 400:
+        if status >= 400 or usage is None:
             return Outcome(
                 status, {REQUESTS: 1} if status < 500 and status != 429 else {}, plan.model.name, 0, attributes
             )
-        if usage is None or not usage.quantities:
-            quantities = dict(plan.likely)
-            if OUTPUT_TOKENS in quantities:
-                quantities[OUTPUT_TOKENS] = math.ceil(text_bytes / _BYTES_PER_TOKEN)
-            if len(quantities) > 1:
-                attributes["estimated"] = "no_usage"
-        else:
-            quantities = {REQUESTS: 1, **usage.quantities}
-            self._learn(plan, usage, complete=usage.final)
+        self._learn(plan, usage, complete=usage.final)
+        quantities = {REQUESTS: 1, **usage.quantities}
+        if AUDIO_MS in plan.likely and not any(meter in plan.rates for meter in usage.quantities):
+            quantities[AUDIO_MS] = plan.likely[AUDIO_MS]  # sold by time, while the provider counts tokens
+            attributes["estimated"] = "no_usage/bytes"
         return self._charged(served, Outcome(status, quantities, plan.model.name, 0, attributes))
+
+    async def _estimated(self, plan: Plan, served: Served, answer: Answer) -> Outcome:
+        """What a whole answer is charged whose provider counted nothing: tokens as we count them, and it says so."""
+        quantities, target = dict(plan.likely), served.target
+        attributes = {"provider": target.provider, "target": target.id}
+        if AUDIO_MS in quantities:
+            attributes["estimated"] = "no_usage/bytes"
+        if INPUT_TOKENS in quantities:
+            read = await self._input_tokens(plan.asked)
+            quantities[INPUT_TOKENS] = read.tokens
+            attributes["estimated"] = f"no_usage/{read.how}"
+        if OUTPUT_TOKENS in quantities:
+            quantities[OUTPUT_TOKENS] = (await self._tokens.count(answered_text(answer.body))).tokens
+        return self._charged(served, Outcome(answer.status, quantities, plan.model.name, 0, attributes))
+
+    async def _input_tokens(self, asked: Asked) -> Counted:
+        counted = await self._tokens.count(asked_text(asked.request.fields))
+        return Counted(counted.tokens + IMAGE_TOKENS * asked.images, counted.how)
+
+    async def _count_here(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
+        """Answers a question for the count of tokens that no provider of the model answers."""
+        counted = await self._input_tokens(plan.asked)
+        outcome = Outcome(200, {REQUESTS: 1}, plan.model.name, unix_micros() - ticket.occurred_at_micros)
+        outcome.attributes["estimated"] = f"no_usage/{counted.how}"
+        try:
+            await self._ledger.settle(ticket, outcome)
+        except OSError:
+            raise unrecorded() from None
+        exchange.respond(200, JSON + ticket.headers, b'{"input_tokens":%d}' % counted.tokens)
 
     def _charged(self, served: Served, outcome: Outcome) -> Outcome:
         self._metrics.tokens(outcome.quantities)
@@ -261,20 +294,24 @@ class ModelService:
     def _stream_plan(self, plan: Plan, served: Served) -> StreamPlan:
         def outcome(status: int, usage: Usage | None, text_bytes: int, estimated: str | None) -> Outcome:
             if estimated is None:
-                return self._outcome(plan, served, status, usage, text_bytes)
+                return self._outcome(plan, served, status, usage)
             counted = dict(usage.quantities) if usage is not None else {}
             if not any(meter in _INPUT_METERS for meter in counted):
                 counted[INPUT_TOKENS] = plan.likely.get(INPUT_TOKENS, 0)
             written = sum(count for meter, count in counted.items() if meter in _OUTPUT_METERS)
             if text_bytes:
                 counted[OUTPUT_TOKENS] = counted.get(OUTPUT_TOKENS, 0) + max(
-                    0, math.ceil(text_bytes / _BYTES_PER_TOKEN) - written
+                    0, math.ceil(text_bytes / BYTES_PER_TOKEN) - written
                 )
-            attributes = {"provider": served.target.provider, "target": served.target.id, "estimated": estimated}
+            attributes = {
+                "provider": served.target.provider,
+                "target": served.target.id,
+                "estimated": f"{estimated}/bytes",
+            }
             return self._charged(served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes))
 
         output = plan.rates.get(OUTPUT_TOKENS)
-        return StreamPlan(outcome, output.price_nanos / output.per_quantity / _BYTES_PER_TOKEN if output else 0.0)
+        return StreamPlan(outcome, output.price_nanos / output.per_quantity / BYTES_PER_TOKEN if output else 0.0)
 
 
 _INPUT_METERS = frozenset(

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from omni.contracts.money import Rate
+from omni.contracts.money import PriceBook, Rate
 from omni.gateway.app import Gateway
 from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway
@@ -103,6 +103,51 @@ async def test_a_stream_asks_for_usage_and_keeps_it_from_a_client_that_did_not(
         assert "estimated" not in event.attributes
 
 
+async def test_an_answer_without_usage_is_counted_by_a_tokenizer(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    row = orjson.loads(completion("hello world"))
+    del row["usage"]
+    backend.handler = says(whole(orjson.dumps(row)))
+    tenant = await control.tenant()
+    asked = [{"role": "user", "content": "hello world"}]
+    assert (await chat(port, tenant, messages=asked)).status == 200
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.attributes["estimated"] == "no_usage/tokenizer"
+    counts = {meter: event.quantities[meter] for meter in ("requests", "input_tokens", "output_tokens")}
+    assert counts == {"requests": 1, "input_tokens": 2, "output_tokens": 2}
+
+
+async def test_a_recording_is_sold_by_time_even_where_its_provider_counts_tokens(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend, backend_server: tuple[FakeBackend, str]
+) -> None:
+    usage = {"type": "tokens", "input_tokens": 14, "output_tokens": 3}
+    backend.handler = says(whole(orjson.dumps({"text": "Good morning.", "usage": usage})))
+    prices = PriceBook("EUR", {"": {"audio_ms": (Rate(0, 5, 1),)}})
+    await publish(control, gateway, [provider(backend_server[1])], [model("gpt", target())], prices)
+    tenant = await control.tenant()
+    parts = [b'name="model"\r\n\r\ngpt', b'name="file"; filename="a.mp3"\r\n\r\n' + bytes(4000)]
+    body = b"".join(b"--b\r\ncontent-disposition: form-data; %b\r\n" % part for part in parts) + b"--b--\r\n"
+    headers = {**tenant.bearer, "content-type": "multipart/form-data; boundary=b"}
+    assert (await ask(gateway.ports.public, "POST", "/v1/audio/transcriptions", headers, body)).status == 200
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.quantities["input_tokens"] == 14
+    assert event.quantities["audio_ms"] == len(body) // 4
+    assert event.quantities["spend_nanos"] == 5 * event.quantities["audio_ms"]
+    assert event.attributes["estimated"] == "no_usage/bytes"
+
+
+async def test_a_stream_without_usage_is_counted_by_bytes(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    backend.handler = streams(delta("x" * 40, "stop"), DONE)
+    tenant = await control.tenant()
+    await chat(port, tenant, stream=True)
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.attributes["estimated"] == "no_usage/bytes"
+    assert event.quantities["output_tokens"] == 10
+
+
 async def test_a_client_that_hangs_up_pays_for_input_and_what_was_streamed(
     port: int, control: ControlPlane, backend: FakeBackend
 ) -> None:
@@ -118,7 +163,7 @@ async def test_a_client_that_hangs_up_pays_for_input_and_what_was_streamed(
     (event,) = await control.wait_events(tenant.key.tenant_id, 1)
     never.set()
     assert event.status == 499
-    assert event.attributes["estimated"] == "client_left"
+    assert event.attributes["estimated"] == "client_left/bytes"
     assert event.quantities["output_tokens"] == 100, "400 bytes"
     assert 100 <= event.quantities["input_tokens"] <= 200
 

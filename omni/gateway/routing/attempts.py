@@ -21,6 +21,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
 from omni.gateway.routing.router import Ask, Router, provider_limited
 from omni.gateway.upstream.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
+from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens, is_service_account
 from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.clock import unix_micros
 from omni.kit.errors import (
@@ -123,6 +124,7 @@ class Attempts:
         self._backends = engines.backends
         self._gate = engines.gate
         self._origins = Origins(config)
+        self._google = GoogleTokens(self._origins)
         self._metrics = observers.metrics
         self._logger = observers.logger
         self._limit_bytes = config.model_answer_limit_bytes
@@ -214,7 +216,13 @@ class Attempts:
 
     async def _try(self, way: Way, target: Target) -> Served:
         provider = self._catalogue.provider(target.provider)
-        call, own_key = self._prepare(way, target, provider)
+        adapter, secret, own_key = self._adapter(way, provider)
+        if provider.kind == "vertex" and is_service_account(secret):
+            secret = await self._google_token(way, target, provider, secret)
+        try:
+            call = adapter.call(provider, secret, target.upstream_model, way.request)
+        except Untranslatable as error:
+            raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
         if provider.kind != "backend":
             return await self._ask(way, target, provider, call, own_key=own_key)
         try:
@@ -255,7 +263,8 @@ class Attempts:
             again = not isinstance(error, DeadlineExceeded)
             raise _TryNext(_public(error), again=again) from error
 
-    def _prepare(self, way: Way, target: Target, provider: Provider) -> tuple[ProviderCall, bool]:
+    def _adapter(self, way: Way, provider: Provider) -> tuple[Adapter, str, bool]:
+        """The provider's adapter, the key to call it with, and whether that is the tenant's own."""
         if way.caller.key.mode != "live" and provider.kind != "backend":
             raise _TryNext(
                 Forbidden("test_key_not_allowed", "Test keys reach the platform's own engines only: use a live key.")
@@ -270,10 +279,14 @@ class Attempts:
             raise _TryNext(
                 InvalidInput("operation_not_supported", f"The model {way.model.name} cannot do this.", param="model")
             )
+        return adapter, *key
+
+    async def _google_token(self, way: Way, target: Target, provider: Provider, account: str) -> str:
         try:
-            return adapter.call(provider, key[0], target.upstream_model, way.request), key[1]
-        except Untranslatable as error:
-            raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
+            return await self._google.token(account, provider.settings.get("token_url", TOKEN_URL), way.deadline)
+        except OmniError as error:
+            self._failed(target, provider, repr(error))
+            raise _TryNext(error) from error
 
     async def _send(self, way: Way, provider: Provider, call: ProviderCall, deadline: float) -> BackendResponse:
         request = call.request
@@ -339,6 +352,7 @@ class Attempts:
     def close(self) -> None:
         for task in self._shadows:
             task.cancel()
+        self._google.close()
         self._origins.close()
 
 

@@ -23,7 +23,7 @@ _CEILINGS = {
     "responses": ("max_output_tokens",),
     "messages": ("max_tokens",),
 }
-_IMAGE_TOKENS = 1_600
+IMAGE_TOKENS = 1_600
 """About what providers count for a large image; the bytes of one say nothing of its tokens."""
 _AUDIO_BYTES_PER_MS = 4
 """Of compressed speech at 32 kbit/s."""
@@ -88,8 +88,8 @@ def expect(quantities: dict[str, int], asked: Asked, model: ModelRoute, estimate
         quantities[CHARACTERS] = len(spoken) if isinstance(spoken, str) else 0
     elif operation in _MULTIPART:
         quantities[AUDIO_MS] = len(request.body) // _AUDIO_BYTES_PER_MS
-    else:
-        tokens = estimates.input_tokens(model.name, asked.text_bytes) + _IMAGE_TOKENS * asked.images
+    elif operation != "count_tokens":  # which providers do not charge
+        tokens = estimates.input_tokens(model.name, asked.text_bytes) + IMAGE_TOKENS * asked.images
         quantities[INPUT_TOKENS] = tokens
     if operation not in _GENERATES:
         return 0
@@ -133,7 +133,10 @@ def _text_size(body: bytes, fields: dict[str, Any]) -> tuple[int, int]:
     if b"image" not in body:
         return len(body), 0
     sizes = [0, 0]
-    _measure(fields, sizes)
+    try:
+        _measure(fields, sizes)
+    except (RecursionError, orjson.JSONEncodeError):
+        raise InvalidInput("invalid_json", "The body is nested too deeply.") from None
     return len(body) - sizes[0], sizes[1]
 
 

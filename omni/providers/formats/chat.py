@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
-from omni.contracts.wire import Answer
+from omni.contracts.wire import Answer, BadAnswer
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.shapes import SAID
 from omni.providers.formats.sse import sse_event
 
 DONE = b"data: [DONE]\n\n"
@@ -17,7 +18,14 @@ _TYPES = {401: "invalid_request_error", 403: "permission_error", 429: "rate_limi
 
 
 def text_bytes(chunk: Json) -> int:
-    """UTF-8 bytes of what a chunk generates: text, reasoning, refusals, arguments of tools."""
+    """UTF-8 bytes of what a chunk generates: text, reasoning, refusals, arguments of tools. Raises BadAnswer."""
+    try:
+        return _text_bytes(chunk)
+    except (AttributeError, TypeError) as error:
+        raise BadAnswer(f"a chunk of another shape: {error}") from None
+
+
+def _text_bytes(chunk: Json) -> int:
     total = 0
     for choice in chunk.get("choices") or ():
         delta = choice.get("delta")
@@ -34,13 +42,38 @@ def text_bytes(chunk: Json) -> int:
     return total
 
 
-def chunk_of(base: Json, delta: Json, finish_reason: str | None = None) -> Json:
+def chunk_of(base: Json, delta: Json, finish_reason: str | None = None, index: int = 0) -> Json:
     """A `chat.completion.chunk` with one choice; `base` has id, created and model."""
     return {
         **base,
         "object": "chat.completion.chunk",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+        "choices": [{"index": index, "delta": delta, "finish_reason": finish_reason}],
     }
+
+
+def first_choice(completion: Json) -> Json:
+    """The one choice that other formats have room for. Raises BadAnswer."""
+    choices = SAID.objects(completion, "choices")
+    if not choices:
+        raise BadAnswer("no choices in an answer")
+    return choices[0]
+
+
+def checked(chunk: Json) -> Json:
+    """A provider's chunk whose members have the types that writers rely on. Raises BadAnswer."""
+    for choice in SAID.objects(chunk, "choices"):
+        delta = SAID.object(choice, "delta")
+        for name in ("content", "reasoning_content", "refusal"):
+            SAID.text(delta, name)
+        SAID.text(choice, "finish_reason")
+        for call in SAID.objects(delta, "tool_calls"):
+            function = SAID.object(call, "function")
+            if type(call.get("index", 0)) is not int or not all(
+                isinstance(text, str | None)
+                for text in (call.get("id"), function.get("name"), function.get("arguments"))
+            ):
+                raise BadAnswer("a call of a tool of another shape")
+    return chunk
 
 
 def usage_chunk(base: Json, usage: Json) -> Json:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from omni.contracts.wire import Untranslatable
 from omni.kit.ids import uuid7
+from omni.providers.formats.chat import first_choice
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.shapes import ASKED, SAID, write
 from omni.providers.formats.sse import sse_event
+from omni.providers.formats.usage import count
 
 _ERROR_TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
@@ -24,7 +28,9 @@ _STOP_REASONS = {
     "content_filter": "refusal",
 }
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
-_PASSED = ("temperature", "top_p")
+_PASSED = ("temperature", "top_p", "top_k")
+_BUDGETS = ((2048, "low"), (8192, "medium"))
+"""Tokens of thinking up to which an effort of OpenAI's goes."""
 _UNKNOWN = ("mcp_servers", "container", "context_management")
 
 
@@ -39,62 +45,83 @@ def to_chat(fields: Json) -> Json:
     for name in _PASSED:
         if fields.get(name) is not None:
             chat[name] = fields[name]
-    if fields.get("stop_sequences"):
-        chat["stop"] = fields["stop_sequences"]
-    if isinstance(metadata := fields.get("metadata"), dict) and metadata.get("user_id"):
-        chat["user"] = metadata["user_id"]
+    if stop := ASKED.texts(fields, "stop_sequences"):
+        chat["stop"] = stop
+    if user := ASKED.text(ASKED.object(fields, "metadata"), "user_id"):
+        chat["user"] = user
     if fields.get("stream"):
         chat["stream"] = True
     _tools(fields, chat)
-    output = fields.get("output_config") or {}
-    schema = output.get("format") or fields.get("output_format")
-    if isinstance(schema, dict) and schema.get("type") == "json_schema":
-        chat["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "output", "schema": schema.get("schema"), "strict": True},
-        }
+    _output(fields, chat)
     return chat
+
+
+def wants_thinking(fields: Mapping[str, Any]) -> bool:
+    """Whether the client reads blocks of thinking."""
+    thinking = fields.get("thinking")
+    return isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
+
+
+def _output(fields: Json, chat: Json) -> None:
+    output = ASKED.object(fields, "output_config")
+    form = ASKED.object(output, "format") or ASKED.object(fields, "output_format")
+    if form.get("type") == "json_schema":
+        schema = {"name": "output", "schema": ASKED.object(form, "schema"), "strict": True}
+        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if effort := ASKED.text(output, "effort"):
+        chat["reasoning_effort"] = effort
+    elif wants_thinking(fields):
+        budget = ASKED.positive(ASKED.object(fields, "thinking"), "budget_tokens")
+        chat["reasoning_effort"] = next((name for most, name in _BUDGETS if budget <= most), "high")
 
 
 def _tools(fields: Json, chat: Json) -> None:
     tools = []
-    for tool in fields.get("tools") or ():
+    for tool in ASKED.objects(fields, "tools"):
         if tool.get("type") not in (None, "custom"):
             raise Untranslatable(f"This model cannot use the tool {tool.get('type')}.")
-        function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {"type": "object"}}
-        if tool.get("description"):
-            function["description"] = tool["description"]
+        schema = ASKED.object(tool, "input_schema") or {"type": "object"}
+        function: Json = {"name": ASKED.name(tool, "name"), "parameters": schema}
+        if description := ASKED.text(tool, "description"):
+            function["description"] = description
+        if tool.get("strict") is True:
+            function["strict"] = True
         tools.append({"type": "function", "function": function})
     if tools:
         chat["tools"] = tools
-    choice = fields.get("tool_choice")
-    if isinstance(choice, dict):
-        if choice.get("type") == "tool":
-            chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
-        elif choice.get("type") in _CHOICES:
-            chat["tool_choice"] = _CHOICES[choice["type"]]
-        if choice.get("disable_parallel_tool_use"):
-            chat["parallel_tool_calls"] = False
+    choice = ASKED.object(fields, "tool_choice")
+    kind = ASKED.text(choice, "type")
+    if kind == "tool":
+        chat["tool_choice"] = {"type": "function", "function": {"name": ASKED.name(choice, "name")}}
+    elif kind in _CHOICES:
+        chat["tool_choice"] = _CHOICES[kind]
+    if choice.get("disable_parallel_tool_use"):
+        chat["parallel_tool_calls"] = False
 
 
 def _messages(fields: Json) -> list[Json]:
     found: list[Json] = []
-    system = fields.get("system")
+    system = _said(fields, "system")
     if system:
-        found.append({"role": "system", "content": system if isinstance(system, str) else _joined(system)})
-    for message in fields.get("messages") or ():
-        content = message.get("content")
-        if isinstance(content, str):
-            found.append({"role": message.get("role"), "content": content})
-        elif message.get("role") == "assistant":
-            found.append(_assistant(content or []))
+        found.append({"role": "system", "content": system})
+    for message in ASKED.objects(fields, "messages"):
+        role = message.get("role")
+        if role not in ("user", "assistant", "system"):
+            raise Untranslatable("The role of a message must be user, assistant or system.")
+        if role == "system" or isinstance(message.get("content"), str):
+            found.append({"role": role, "content": _said(message, "content")})
+        elif role == "assistant":
+            found.append(_assistant(ASKED.objects(message, "content")))
         else:
-            found += _user(content or [])
+            found += _user(ASKED.objects(message, "content"))
     return found
 
 
-def _joined(blocks: list[Json]) -> str:
-    return "\n".join(block.get("text", "") for block in blocks if block.get("type") == "text")
+def _said(row: Json, name: str) -> str:
+    """A member that is text, or blocks of it."""
+    if isinstance(row.get(name), str):
+        return ASKED.text(row, name)
+    return "\n".join(ASKED.text(block, "text") for block in ASKED.objects(row, name) if block.get("type") == "text")
 
 
 def _assistant(blocks: list[Json]) -> Json:
@@ -102,11 +129,11 @@ def _assistant(blocks: list[Json]) -> Json:
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
-            text += block.get("text", "")
+            text += ASKED.text(block, "text")
         elif kind == "tool_use":
-            arguments = orjson.dumps(block.get("input") or {}).decode()
-            call = {"name": block.get("name"), "arguments": arguments}
-            calls.append({"id": block.get("id"), "type": "function", "function": call})
+            arguments = write(ASKED.object(block, "input")).decode()
+            call = {"name": ASKED.name(block, "name"), "arguments": arguments}
+            calls.append({"id": ASKED.name(block, "id"), "type": "function", "function": call})
         elif kind not in ("thinking", "redacted_thinking"):
             raise Untranslatable(f"This model cannot read content of type {kind}.")
     message: Json = {"role": "assistant", "content": text or None}
@@ -120,77 +147,75 @@ def _user(blocks: list[Json]) -> list[Json]:
     results: list[Json] = []
     parts: list[Json] = []
     for block in blocks:
-        kind = block.get("type")
-        if kind == "tool_result":
-            content = block.get("content") or ""
-            text = content if isinstance(content, str) else _joined(content)
-            results.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text})
-            if not isinstance(content, str):
-                parts += [_part(each) for each in content if each.get("type") == "image"]
-        else:
+        if block.get("type") != "tool_result":
             parts.append(_part(block))
+            continue
+        result = {"role": "tool", "tool_call_id": ASKED.name(block, "tool_use_id"), "content": _said(block, "content")}
+        results.append(result)
+        if isinstance(block.get("content"), list):
+            parts += [_part(each) for each in block["content"] if each.get("type") != "text"]
     if len(parts) == 1 and parts[0]["type"] == "text":
         return [*results, {"role": "user", "content": parts[0]["text"]}]
     return [*results, {"role": "user", "content": parts}] if parts else results
 
 
 def _part(block: Json) -> Json:
-    kind, source = block.get("type"), block.get("source") or {}
+    kind = block.get("type")
     if kind == "text":
-        return {"type": "text", "text": block.get("text", "")}
-    if kind == "image" and source.get("type") == "base64":
-        return {
-            "type": "image_url",
-            "image_url": {"url": f"data:{source.get('media_type')};base64,{source.get('data')}"},
-        }
-    if kind == "image" and source.get("type") == "url":
-        return {"type": "image_url", "image_url": {"url": source.get("url")}}
-    if kind == "document" and source.get("type") == "text":
-        return {"type": "text", "text": source.get("data", "")}
+        return {"type": "text", "text": ASKED.text(block, "text")}
+    if kind in ("image", "document"):
+        source = ASKED.object(block, "source")
+        origin = source.get("type")
+        if origin == "base64":
+            url = f"data:{ASKED.name(source, 'media_type')};base64,{ASKED.name(source, 'data')}"
+            if kind == "image":
+                return {"type": "image_url", "image_url": {"url": url}}
+            title = ASKED.text(block, "title") or "document.pdf"
+            return {"type": "file", "file": {"filename": title, "file_data": url}}
+        if kind == "image" and origin == "url":
+            return {"type": "image_url", "image_url": {"url": ASKED.name(source, "url")}}
+        if kind == "document" and origin == "text":
+            return {"type": "text", "text": ASKED.text(source, "data")}
     raise Untranslatable(f"This model cannot read content of type {kind}.")
 
 
-def from_completion(completion: Json, model: str) -> Json:
-    """A message that says what a chat completion says."""
-    choice = completion["choices"][0]
-    message = choice.get("message") or {}
+def from_completion(completion: Json, model: str, *, thinks: bool = False) -> Json:
+    """A message that says what a chat completion says. Raises BadAnswer."""
+    choice = first_choice(completion)
+    message = SAID.object(choice, "message")
     content: list[Json] = []
-    if text := message.get("content") or message.get("refusal"):
+    if thinks and (thinking := SAID.text(message, "reasoning_content")):
+        content.append({"type": "thinking", "thinking": thinking, "signature": ""})
+    if text := SAID.text(message, "content") or SAID.text(message, "refusal"):
         content.append({"type": "text", "text": text})
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or {}
-        content.append(
-            {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": _arguments(function)}
-        )
+    for call in SAID.objects(message, "tool_calls"):
+        function = SAID.object(call, "function")
+        use = {"type": "tool_use", "id": SAID.text(call, "id"), "name": SAID.text(function, "name")}
+        content.append({**use, "input": SAID.arguments(function)})
     return {
         "id": f"msg_{uuid7().hex}",
         "type": "message",
         "role": "assistant",
         "model": model,
         "content": content,
-        "stop_reason": _STOP_REASONS.get(choice.get("finish_reason"), "end_turn"),
+        "stop_reason": _STOP_REASONS.get(SAID.text(choice, "finish_reason"), "end_turn"),
         "stop_sequence": None,
         "usage": usage_of(completion.get("usage")),
     }
 
 
-def _arguments(function: Json) -> Any:
-    try:
-        return orjson.loads(function.get("arguments") or "{}")
-    except orjson.JSONDecodeError:
-        return {}
-
-
 def usage_of(usage: object) -> Json:
     """Anthropic's usage object from a chat completion's."""
     row: Json = usage if isinstance(usage, dict) else {}
-    details = row.get("prompt_tokens_details") or {}
-    cached = details.get("cached_tokens") or 0
+    details = row.get("prompt_tokens_details")
+    cached, written = 0, 0
+    if isinstance(details, dict):
+        cached, written = count(details.get("cached_tokens")), count(details.get("cache_write_tokens"))
     return {
-        "input_tokens": max(0, (row.get("prompt_tokens") or 0) - cached),
-        "output_tokens": row.get("completion_tokens") or 0,
+        "input_tokens": max(0, count(row.get("prompt_tokens")) - cached - written),
+        "output_tokens": count(row.get("completion_tokens")),
         "cache_read_input_tokens": cached,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": written,
     }
 
 
@@ -213,8 +238,9 @@ def error_event(code: str, message: str) -> bytes:
 class MessagesWriter:
     """Writes chunks as the events of a message."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, thinks: bool = False) -> None:
         self._model = model
+        self._thinks = thinks
         self._begun = False
         self._open: tuple[str, int] | None = None
         self._index = -1
@@ -227,6 +253,9 @@ class MessagesWriter:
             self._usage = chunk["usage"]
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
+            if self._thinks and (thinking := delta.get("reasoning_content")):
+                out += self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
+                out += self._delta({"type": "thinking_delta", "thinking": thinking})
             if text := delta.get("content") or delta.get("refusal"):
                 out += self._block("text", 0, {"type": "text", "text": ""})
                 out += self._delta({"type": "text_delta", "text": text})

@@ -70,7 +70,11 @@ def to_openai(usage: Usage | None) -> dict[str, Any]:
         "prompt_tokens": read,
         "completion_tokens": written,
         "total_tokens": read + written,
-        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": found.get(meters.INPUT_AUDIO_TOKENS, 0)},
+        "prompt_tokens_details": {
+            "cached_tokens": cached,
+            "cache_write_tokens": found.get(meters.CACHE_WRITE_TOKENS, 0),
+            "audio_tokens": found.get(meters.INPUT_AUDIO_TOKENS, 0),
+        },
         "completion_tokens_details": {
             "reasoning_tokens": reasoning,
             "audio_tokens": found.get(meters.OUTPUT_AUDIO_TOKENS, 0),
@@ -94,6 +98,7 @@ _OUTPUT = frozenset(
 
 _INPUT_DETAILS = (
     ("cached_tokens", meters.CACHED_INPUT_TOKENS),
+    ("cache_write_tokens", meters.CACHE_WRITE_TOKENS),
     ("audio_tokens", meters.INPUT_AUDIO_TOKENS),
     ("image_tokens", meters.INPUT_IMAGE_TOKENS),
 )

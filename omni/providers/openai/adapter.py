@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import (
     Answer,
@@ -15,13 +13,17 @@ from omni.contracts.wire import (
     ProviderCall,
     ProviderRequest,
     StreamTranslator,
+    Untranslatable,
+    Usage,
 )
-from omni.providers.formats import chat, messages, responses
-from omni.providers.formats.pivot import ChunkWriter, Json
-from omni.providers.formats.streams import PassedStream, TranslatedStream
+from omni.providers.formats import chat, responses
+from omni.providers.formats.calls import TranslatedCall, asked_chat
+from omni.providers.formats.pivot import ChunkReader, Json
+from omni.providers.formats.shapes import read_object, write
+from omni.providers.formats.streams import PassedStream
 from omni.providers.formats.usage import from_openai
 from omni.providers.openai.multipart import with_model
-from omni.providers.openai.stream import ChatReader, ChatWatcher, ResponsesWatcher
+from omni.providers.openai.stream import ChatReader, ChatWatcher, EventsWatcher, ResponsesWatcher, of_images
 
 _PATHS: dict[str, bytes] = {
     "chat": b"/chat/completions",
@@ -42,10 +44,13 @@ _ANSWERS_WITH = {
     "responses": "output",
     "embeddings": "data",
     "images": "data",
+    "image_edits": "data",
     "moderations": "results",
 }
 """The member without which an answer is none."""
 _TRANSLATED = frozenset(("messages", "responses"))
+_IMAGES = frozenset(("images", "image_edits"))
+_TYPED_STREAMS = frozenset(("images", "image_edits", "transcriptions", "translations", "speech"))
 
 
 class OpenAIAdapter:
@@ -66,19 +71,20 @@ class OpenAIAdapter:
                 b"POST", self.path(provider, operation, upstream_model), self.headers(provider, key, content_type), body
             )
             return PassedCall(sent, request, key, strip_usage=stripped)
-        module = messages if operation == "messages" else responses
-        fields = module.to_chat(dict(request.fields))
+        fields = asked_chat(request)
+        if "top_k" in fields and _is_openais(provider):
+            raise Untranslatable("This model knows no top_k.")
         fields["model"] = upstream_model
-        _lower(fields, request, "max_tokens" if operation == "messages" else "max_completion_tokens")
+        _name_ceiling(fields, _ceiling_name(provider, "chat"), request.max_output_tokens)
         if request.stream:
             fields["stream_options"] = {"include_usage": True}
         sent = ProviderRequest(
             b"POST",
             self.path(provider, "chat", upstream_model),
             self.headers(provider, key, chat.JSON_TYPE),
-            orjson.dumps(fields),
+            write(fields),
         )
-        return TranslatedCall(sent, request, key)
+        return TranslatedCall(sent, request, key, ChatSide())
 
     def path(self, provider: Provider, operation: Operation, upstream_model: str) -> bytes:
         """Relative to the base URL."""
@@ -121,10 +127,10 @@ class PassedCall:
         needed = _ANSWERS_WITH.get(self._operation)
         if needed is None and b"json" not in content_type:
             return Answer(status, content_type or b"application/octet-stream", body, None)
-        row = _object(body)
+        row = read_object(body)
         if needed is not None and not isinstance(row.get(needed), list):
             raise BadAnswer(f"no {needed} in an answer of status {status}")
-        return Answer(status, content_type or chat.JSON_TYPE, body, from_openai(row.get("usage")))
+        return Answer(status, content_type or chat.JSON_TYPE, body, _usage_of(self._operation, row))
 
     def error(self, status: int, body: bytes) -> Answer:
         return chat.error_answer(status, body, self._key)
@@ -132,50 +138,34 @@ class PassedCall:
     def stream(self) -> StreamTranslator:
         if self._operation == "responses":
             return PassedStream(ResponsesWatcher(), responses.error_event)
+        if self._operation in _TYPED_STREAMS:
+            return PassedStream(EventsWatcher(images=self._operation in _IMAGES), chat.error_event)
         return PassedStream(ChatWatcher(strip_usage=self._strip_usage), chat.error_event)
 
 
-class TranslatedCall:
-    """The client speaks another format than the provider's chat."""
+class ChatSide:
+    """Chat completions, which the pivot is."""
 
-    def __init__(self, sent: ProviderRequest, request: ModelRequest, key: str) -> None:
-        self.request = sent
-        self.content_type = chat.EVENT_STREAM
-        self._asked = request
-        self._key = key
+    def check_error(self, status: int, body: bytes) -> None:
+        """Every error is the client's."""
 
-    def answer(self, status: int, content_type: bytes, body: bytes) -> Answer:
-        del content_type
-        row = _object(body)
-        if not isinstance(row.get("choices"), list) or not row["choices"]:
-            raise BadAnswer(f"no choices in an answer of status {status}")
-        module = messages if self._asked.operation == "messages" else responses
-        translated = module.from_completion(row, self._asked.model)
-        return Answer(status, chat.JSON_TYPE, orjson.dumps(translated), from_openai(row.get("usage")))
+    def completion(self, row: Json, model: str) -> tuple[Json, Usage | None]:
+        del model
+        return row, from_openai(row.get("usage"))
 
-    def error(self, status: int, body: bytes) -> Answer:
-        if self._asked.operation == "messages":
-            message, _ = chat.provider_message(body)
-            return Answer(status, chat.JSON_TYPE, messages.error_body(status, chat.redacted(message, self._key)), None)
-        return chat.error_answer(status, body, self._key)
-
-    def stream(self) -> StreamTranslator:
-        writer: ChunkWriter = (
-            messages.MessagesWriter(self._asked.model)
-            if self._asked.operation == "messages"
-            else responses.ResponsesWriter(self._asked.model)
-        )
-        return TranslatedStream(ChatReader(), writer)
+    def reader(self, model: str) -> ChunkReader:
+        del model
+        return ChatReader()
 
 
-def _object(body: bytes) -> Json:
-    try:
-        row = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadAnswer(f"an answer that is no JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise BadAnswer("an answer that is no JSON object")
-    return row
+def _usage_of(operation: str, row: Json) -> Usage | None:
+    """What an answer says of usage in `usage`, and in what else it counts: images, and the seconds of a recording."""
+    usage = from_openai(row.get("usage"))
+    if operation in _IMAGES:
+        return of_images(usage, len(row["data"]))
+    if usage is None and operation in _MULTIPART:
+        return from_openai({"type": "duration", "seconds": row["duration"]}) if "duration" in row else None
+    return usage
 
 
 def _passed_body(provider: Provider, upstream_model: str, request: ModelRequest) -> tuple[bytes, bytes, bool]:
@@ -187,19 +177,24 @@ def _passed_body(provider: Provider, upstream_model: str, request: ModelRequest)
     fields = dict(request.fields)
     changed = upstream_model != request.model
     fields["model"] = upstream_model
-    changed |= _lower(fields, request, _ceiling_name(provider, request))
+    changed |= _lower(fields, request, _ceiling_name(provider, request.operation))
     stripped = request.stream and request.operation in ("chat", "completions") and not chat.wants_usage(fields)
     if stripped:
         options = fields.get("stream_options")
         fields["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-    body = orjson.dumps(fields) if changed or stripped else request.body
+    body = write(fields) if changed or stripped else request.body
     return body, request.content_type or chat.JSON_TYPE, stripped
 
 
-def _ceiling_name(provider: Provider, request: ModelRequest) -> str:
-    if request.operation == "responses":
+def _is_openais(provider: Provider) -> bool:
+    """Whether it is OpenAI's own API, not one that others made after it."""
+    return provider.kind == "azure" or "api.openai.com" in provider.base_url
+
+
+def _ceiling_name(provider: Provider, operation: str) -> str:
+    if operation == "responses":
         return "max_output_tokens"
-    if request.operation == "chat" and (provider.kind == "azure" or "api.openai.com" in provider.base_url):
+    if operation == "chat" and _is_openais(provider):
         return "max_completion_tokens"
     return "max_tokens"
 
@@ -216,3 +211,14 @@ def _lower(fields: dict[str, Any], request: ModelRequest, name: str) -> bool:
         return False
     fields[name] = ceiling
     return True
+
+
+def _name_ceiling(fields: Json, name: str, ceiling: int | None) -> None:
+    """Gives the ceiling of a translated request the name that its provider knows."""
+    asked = fields.pop("max_completion_tokens", None)
+    older = fields.pop("max_tokens", None)
+    asked = older if asked is None else asked
+    if ceiling is not None and not (type(asked) is int and asked <= ceiling):
+        asked = ceiling
+    if asked is not None:
+        fields[name] = asked

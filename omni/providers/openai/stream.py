@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
-
+from omni.contracts import usage as meters
 from omni.contracts.wire import BadAnswer, Usage
-from omni.providers.formats.chat import text_bytes
+from omni.providers.formats.chat import checked, text_bytes
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.shapes import read_row
 from omni.providers.formats.sse import SseParser
 from omni.providers.formats.streams import Watcher
 from omni.providers.formats.usage import from_openai
@@ -56,6 +56,39 @@ class ResponsesWatcher(Watcher):
         return True
 
 
+class EventsWatcher(Watcher):
+    """Reads along with transcriptions and images, whose last event says `…done` or `…completed` and the usage."""
+
+    def __init__(self, *, images: bool) -> None:
+        super().__init__()
+        self._images = images
+        self._completed = 0
+
+    def see(self, name: bytes, row: Json) -> bool:
+        del name
+        kind = row.get("type")
+        if row.get("error") is not None or kind == "error":
+            self.finished, self.failed = True, "error event"
+        elif isinstance(kind, str):
+            delta = row.get("delta")
+            if isinstance(delta, str):
+                self.text_bytes += len(delta.encode("utf-8", "surrogatepass"))
+            elif kind.endswith(("text.done", ".completed")):
+                self.finished = True
+                self._completed += 1
+                usage = from_openai(row.get("usage")) or self.usage
+                self.usage = of_images(usage, self._completed) if self._images else usage
+        return True
+
+
+def of_images(usage: Usage | None, images: int) -> Usage:
+    """Usage of a request for images: their number, and their tokens where these are not told apart from text."""
+    quantities = dict(usage.quantities) if usage is not None else {}
+    if meters.OUTPUT_IMAGE_TOKENS not in quantities and meters.OUTPUT_TOKENS in quantities:
+        quantities[meters.OUTPUT_IMAGE_TOKENS] = quantities.pop(meters.OUTPUT_TOKENS)
+    return Usage({**quantities, meters.IMAGES: images}, final=True)
+
+
 class ChatReader:
     """Reads chat completions into the pivot, which they are."""
 
@@ -71,16 +104,13 @@ class ChatReader:
             if event.data == b"[DONE]":
                 self.finished = True
                 continue
-            try:
-                row = orjson.loads(event.data)
-            except orjson.JSONDecodeError as error:
-                raise BadAnswer(f"an event that is no JSON: {error}") from None
-            if not isinstance(row, dict) or row.get("error") is not None or "choices" not in row:
+            row = read_row(event.data)
+            if row.get("error") is not None or "choices" not in row:
                 self.failed = "error event"
                 raise BadAnswer("an error inside the stream")
             if row.get("usage") is not None:
                 self.usage = from_openai(row["usage"]) or self.usage
-            chunks.append(row)
+            chunks.append(checked(row))
         return chunks
 
     def end(self) -> list[Json]:

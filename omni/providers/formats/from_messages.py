@@ -1,4 +1,4 @@
-"""What Anthropic answers, as chat completions and as usage."""
+"""What Anthropic's Messages answer, whoever serves them: as chat completions and as usage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from omni.contracts import usage as meters
 from omni.contracts.wire import BadAnswer, Usage
 from omni.providers.formats import chat
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.shapes import SAID, read_row
 from omni.providers.formats.sse import SseParser
 from omni.providers.formats.streams import Watcher
-from omni.providers.formats.usage import count, to_openai
+from omni.providers.formats.usage import count, disjoint, to_openai
 
 _FINISH_REASONS = {
     "end_turn": "stop",
@@ -41,28 +42,39 @@ def usage_of(row: object) -> Usage | None:
 def _counts(row: object) -> dict[str, int]:
     if not isinstance(row, dict):
         return {}
-    return {meter: size for name, meter in _METERS.items() if (size := count(row.get(name)))}
+    found = {meter: size for name, meter in _METERS.items() if (size := count(row.get(name)))}
+    if (written := found.pop(meters.OUTPUT_TOKENS, 0)) != 0:
+        found |= disjoint(written, {meters.REASONING_TOKENS: _thoughts(row)}, meters.OUTPUT_TOKENS)
+    return found
+
+
+def _thoughts(row: Json) -> int:
+    """Tokens of thinking, which are part of the output."""
+    details = row.get("output_tokens_details")
+    return count(details.get("thinking_tokens")) if isinstance(details, dict) else 0
 
 
 def to_completion(message: Json, model: str) -> Json:
-    """A chat completion that says what a message says."""
+    """A chat completion that says what a message says. Raises BadAnswer."""
     text, thinking, calls = "", "", []
-    for block in message["content"]:
+    if not isinstance(message.get("content"), list):
+        raise BadAnswer("no content in an answer")
+    for block in SAID.objects(message, "content"):
         kind = block.get("type")
         if kind == "text":
-            text += block.get("text", "")
+            text += SAID.text(block, "text")
         elif kind == "thinking":
-            thinking += block.get("thinking", "")
+            thinking += SAID.text(block, "thinking")
         elif kind == "tool_use":
-            arguments = orjson.dumps(block.get("input") or {}).decode()
-            function = {"name": block.get("name"), "arguments": arguments}
-            calls.append({"id": block.get("id"), "type": "function", "function": function})
+            arguments = orjson.dumps(SAID.object(block, "input")).decode()
+            function = {"name": SAID.name(block, "name"), "arguments": arguments}
+            calls.append({"id": SAID.name(block, "id"), "type": "function", "function": function})
     said: Json = {"role": "assistant", "content": text or None, "refusal": None}
     if thinking:
         said["reasoning_content"] = thinking
     if calls:
         said["tool_calls"] = calls
-    reason = _FINISH_REASONS.get(message.get("stop_reason") or "", "stop")
+    reason = _FINISH_REASONS.get(SAID.text(message, "stop_reason"), "stop")
     return {
         "id": f"chatcmpl-{message.get('id')}",
         "object": "chat.completion",
@@ -78,22 +90,26 @@ class _Counted:
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self._most: dict[str, int] = {}
+        self._thoughts = 0
 
     def see(self, row: Json) -> None:
         kind = row.get("type")
         if kind == "message_start":
-            self._raise((row.get("message") or {}).get("usage"))
+            message = row.get("message")
+            self._raise(message.get("usage") if isinstance(message, dict) else None, final=False)
         elif kind == "message_delta":
-            self._raise(row.get("usage"))
-            if self.usage is not None and meters.OUTPUT_TOKENS in self.usage.quantities:
-                self.usage.final = True
+            self._raise(row.get("usage"), final=True)
 
-    def _raise(self, row: object) -> None:
-        found = _counts(row)
-        if not found:
+    def _raise(self, row: object, *, final: bool) -> None:
+        if not isinstance(row, dict):
             return
-        known = self.usage.quantities if self.usage is not None else {}
-        self.usage = Usage({meter: max(found.get(meter, 0), known.get(meter, 0)) for meter in {**known, **found}})
+        for name in _METERS:
+            self._most[name] = max(self._most.get(name, 0), count(row.get(name)))
+        self._thoughts = max(self._thoughts, _thoughts(row))
+        found = _counts({**self._most, "output_tokens_details": {"thinking_tokens": self._thoughts}})
+        if found:
+            self.usage = Usage(found, final=final and type(row.get("output_tokens")) is int)
 
 
 class MessagesWatcher(Watcher):
@@ -107,7 +123,7 @@ class MessagesWatcher(Watcher):
         del name
         kind = row.get("type")
         if kind == "content_block_delta":
-            self.text_bytes += _delta_bytes(row.get("delta") or {})
+            self.text_bytes += _delta_bytes(row.get("delta"))
         elif kind == "message_stop":
             self.finished = True
         elif kind == "error":
@@ -118,7 +134,9 @@ class MessagesWatcher(Watcher):
         return True
 
 
-def _delta_bytes(delta: Json) -> int:
+def _delta_bytes(delta: object) -> int:
+    if not isinstance(delta, dict):
+        return 0
     text = delta.get("text") or delta.get("partial_json") or delta.get("thinking") or ""
     return len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else 0
 
@@ -141,11 +159,7 @@ class MessagesReader:
     def feed(self, data: bytes) -> list[Json]:
         chunks: list[Json] = []
         for event in self._parser.feed(data):
-            try:
-                row = orjson.loads(event.data)
-            except orjson.JSONDecodeError as error:
-                raise BadAnswer(f"an event that is no JSON: {error}") from None
-            chunks += self._read(row)
+            chunks += self._read(read_row(event.data))
         return chunks
 
     def end(self) -> list[Json]:
@@ -155,15 +169,15 @@ class MessagesReader:
         self._counted.see(row)
         kind = row.get("type")
         if kind == "message_start":
-            self._base["id"] = f"chatcmpl-{(row.get('message') or {}).get('id')}"
+            self._base["id"] = f"chatcmpl-{SAID.object(row, 'message').get('id')}"
             return [chat.chunk_of(self._base, {"role": "assistant", "content": ""})]
         if kind == "content_block_start":
-            return self._start(row.get("content_block") or {})
+            return self._start(SAID.object(row, "content_block"))
         if kind == "content_block_delta":
-            return self._delta(row.get("delta") or {})
+            return self._delta(SAID.object(row, "delta"))
         if kind == "message_delta":
-            reason = _FINISH_REASONS.get((row.get("delta") or {}).get("stop_reason") or "", "stop")
-            return [chat.chunk_of(self._base, {}, reason)]
+            reason = SAID.text(SAID.object(row, "delta"), "stop_reason")
+            return [chat.chunk_of(self._base, {}, _FINISH_REASONS.get(reason, "stop"))]
         if kind == "message_stop":
             self.finished = True
             return [chat.usage_chunk(self._base, to_openai(self.usage))]
@@ -176,17 +190,17 @@ class MessagesReader:
         if block.get("type") != "tool_use":
             return []
         self._tools += 1
-        function = {"name": block.get("name"), "arguments": ""}
-        call = {"index": self._tools, "id": block.get("id"), "type": "function", "function": function}
+        function = {"name": SAID.name(block, "name"), "arguments": ""}
+        call = {"index": self._tools, "id": SAID.name(block, "id"), "type": "function", "function": function}
         return [chat.chunk_of(self._base, {"tool_calls": [call]})]
 
     def _delta(self, delta: Json) -> list[Json]:
         kind = delta.get("type")
         if kind == "text_delta":
-            return [chat.chunk_of(self._base, {"content": delta.get("text", "")})]
+            return [chat.chunk_of(self._base, {"content": SAID.text(delta, "text")})]
         if kind == "thinking_delta":
-            return [chat.chunk_of(self._base, {"reasoning_content": delta.get("thinking", "")})]
+            return [chat.chunk_of(self._base, {"reasoning_content": SAID.text(delta, "thinking")})]
         if kind == "input_json_delta":
-            call = {"index": self._tools, "function": {"arguments": delta.get("partial_json", "")}}
+            call = {"index": self._tools, "function": {"arguments": SAID.text(delta, "partial_json")}}
             return [chat.chunk_of(self._base, {"tool_calls": [call]})]
         return []

@@ -1,0 +1,1 @@
+"""Google's Gemini, at the Gemini API and at Vertex AI."""
