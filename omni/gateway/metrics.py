@@ -43,6 +43,12 @@ class GatewayMetrics:
         )
         self._shadows = Counter("omni_shadow_calls", "Shadow copies.", ("outcome",), registry=registry)
         self._cache = Counter("omni_response_cache", "Look-ups in the response cache.", ("outcome",), registry=registry)
+        self._policies = Counter(
+            "omni_policy_decisions",
+            "What policies did to requests and answers.",
+            ("policy", "decision"),
+            registry=registry,
+        )
         self.first_byte = Histogram(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
             "Time until a provider began to answer.",
@@ -87,8 +93,12 @@ class GatewayMetrics:
         self._child("shadows", self._shadows, outcome).inc()
 
     def cache(self, outcome: str) -> None:
-        """Counts one look-up in the response cache: `exact`, `semantic` or `miss`."""
+        """Counts one look-up in the response cache: `exact`, `semantic`, `miss` or `bypass`."""
         self._child("cache", self._cache, outcome).inc()
+
+    def policy(self, policy: str, decision: str) -> None:
+        """Counts one decision of a policy: `redacted`, `blocked` or `failed`."""
+        self._policies.labels(policy, decision).inc()
 
     def tokens(self, quantities: dict[str, int]) -> None:
         """Counts the tokens of a request, as they are billed."""

@@ -45,6 +45,7 @@ class Caller:
         "models",
         "money",
         "networks",
+        "plain",
         "plan",
         "scopes",
         "tenant",
@@ -60,6 +61,8 @@ class Caller:
         self.scopes = key.scopes
         self.allows_all = "*" in key.scopes
         self.networks = tuple(ip_network(network) for network in key.networks)
+        self.plain = not tenant.policies.has_hooks and tenant.cache_seconds <= 0
+        """Whether requests pass without policies and response cache."""
         self.generation = -1
         self.fresh_until = 0.0
         self._events: dict[str, EventTemplate] = {}

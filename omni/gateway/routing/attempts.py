@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from random import Random
+from typing import Protocol
 from uuid import UUID
 
 from omni.contracts.routes import ModelRoute, Provider, RouteTable, Target
@@ -53,14 +54,29 @@ class Way:
     """Header lines for the platform's own engines: the signed principal."""
 
 
+class AnswerStream(Protocol):
+    """What is read of an answer: a BackendResponse, or one that looks at what passes."""
+
+    status: int
+    body: bytes | None
+
+    async def read(self) -> bytes: ...
+
+    async def read_whole(self, limit_bytes: int) -> bytes: ...
+
+    def allow_until(self, deadline: float) -> None: ...
+
+    def abort(self, error: Exception) -> None: ...
+
+    def header(self, name: bytes) -> bytes: ...
+
+
 class Served:
     """An answer that a target has begun to give. `answer` is whole, or None where `response` is to be streamed."""
 
     __slots__ = ("answer", "call", "first_byte_seconds", "own_key", "response", "target")
 
-    def __init__(
-        self, target: Target, call: ProviderCall, response: BackendResponse, first_byte_seconds: float
-    ) -> None:
+    def __init__(self, target: Target, call: ProviderCall, response: AnswerStream, first_byte_seconds: float) -> None:
         self.target = target
         self.call = call
         self.response = response

@@ -1,0 +1,31 @@
+"""Header lines that a tenant adds to its answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_OURS = ("omni-", "x-omni-", "ratelimit", "x-ratelimit", "content-", "access-control-", "sec-", "proxy-")
+_RESERVED = frozenset((
+    "age", "cache-control", "connection", "date", "keep-alive", "location", "retry-after", "server", "set-cookie", "te",
+    "strict-transport-security", "trailer", "transfer-encoding", "upgrade", "www-authenticate", "x-accel-buffering",
+    "x-request-id", "x-should-retry",
+))  # fmt: skip
+
+
+def may_be_set(name: str) -> bool:
+    """Whether a tenant may set a header of this name, in small letters: none of HTTP's own, and none of ours."""
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED and not name.startswith(_OURS)
+
+
+def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """The lines of the headers that may be set."""
+    return b"".join(
+        [
+            f"{name.lower()}: {value}\r\n".encode("ascii")
+            for name, value in headers
+            if may_be_set(name.lower()) and _VALUE.fullmatch(value) is not None
+        ]
+    )
