@@ -43,6 +43,7 @@ from omni.providers.formats.chat import EVENT_STREAM
 if TYPE_CHECKING:
     from omni.gateway.models import ModelService
 
+_STREAM_LINES = b"\r\ncache-control: no-store\r\nx-accel-buffering: no"
 _GONE_STATUSES = frozenset((0, 408, 429, 499))
 """Ways of ending that say nothing of what the same request of somebody else would get."""
 
@@ -299,7 +300,7 @@ class ExtrasService:
         request, entry = asked.request, hit.entry
         content_type, body = entry.content_type, entry.body
         if request.stream and request.operation in STREAMED:
-            content_type, body = EVENT_STREAM, as_stream(request, body)
+            content_type, body = EVENT_STREAM + _STREAM_LINES, as_stream(request, body)
         attributes = {"cache": hit.kind, **(guard.attributes if guard is not None else {})}
         outcome = Outcome(200, {CACHED_REQUESTS: 1}, request.model, 0, attributes)
         ticket_headers = await self._settle_at_once(exchange, caller, route, outcome)

@@ -121,6 +121,8 @@ def _add_delta(message: Json, delta: Json) -> None:
                 _add_call(calls, piece)
         elif name == "role":
             message[name] = value
+        elif isinstance(value, str) and not value:
+            message.setdefault(name, None)  # an empty piece opens a text that may never come
         elif isinstance(value, str):
             message[name] = (message.get(name) or "") + value
         elif value is not None:
