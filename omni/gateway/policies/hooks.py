@@ -20,7 +20,7 @@ from omni.contracts.snapshots import PolicySnapshot
 from omni.contracts.wire import ModelRequest
 from omni.gateway.metrics import GatewayMetrics
 from omni.gateway.policies.headers import header_lines
-from omni.gateway.policies.injection import THRESHOLD, InjectionPatterns, pieces
+from omni.gateway.policies.injection import THRESHOLD, InjectionPatterns, parts
 from omni.gateway.policies.moderation import Moderator
 from omni.gateway.policies.redaction import Placeholders, TextRedactor, redacted
 from omni.gateway.policies.stream_redaction import drop_logprobs
@@ -65,7 +65,7 @@ class Guard:
     @property
     def attributes(self) -> dict[str, str]:
         """What the usage event says of the decisions."""
-        if self.placeholders.found and self.policies.snapshot.personal_data != "off":
+        if self.placeholders.found and "personal_data_blocked" not in self.decisions:
             self.decide("personal_data", "redacted")
         return {"policy": ",".join(self.decisions)} if self.decisions else {}
 
@@ -156,10 +156,10 @@ def injection_hook(patterns: InjectionPatterns) -> Hook:
             left -= len(text)
             if left < 0:
                 raise _too_much_text()
-            for number, piece in enumerate(pieces(text)):
+            for number, part in enumerate(parts(text)):
                 if number:
                     await asyncio.sleep(0)
-                if patterns.score(piece) >= THRESHOLD:
+                if patterns.score(part) >= THRESHOLD:
                     raise Blocked(
                         InvalidInput(
                             "prompt_injection_blocked",

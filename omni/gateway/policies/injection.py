@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from importlib.resources import files
 
 THRESHOLD = 10
-_PIECE_CHARS = 8 * 1024
+_PIECE_CHARS = 4 * 1024
 _OVERLAP_CHARS = 256
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
@@ -38,16 +39,20 @@ class InjectionPatterns:
                 pattern = pattern.replace(f"<{known}>", stands_for)
             self._patterns.append((int(weight), re.compile(pattern)))
 
-    def score(self, text: str) -> int:
-        """The sum of the weights of the patterns that the text has, each counted once."""
-        plain = _normal(text)
-        return sum(weight for weight, pattern in self._patterns if pattern.search(plain) is not None)
+    def score(self, part: str) -> int:
+        """The sum of the weights of the patterns that a part of a text has, each counted once."""
+        return sum(weight for weight, pattern in self._patterns if pattern.search(part) is not None)
 
 
-def pieces(text: str) -> list[str]:
-    """A long text in parts that overlap, so that no single search takes long."""
-    step = _PIECE_CHARS - _OVERLAP_CHARS
-    return [text[start : start + _PIECE_CHARS] for start in range(0, max(1, len(text) - _OVERLAP_CHARS), step)]
+def parts(text: str) -> Iterator[str]:
+    """A text as the patterns read it, in parts that overlap, so that no single search takes long."""
+    for piece in _cut(text):
+        yield from _cut(_normal(piece))  # a sign can stand for many
+
+
+def _cut(text: str) -> Iterator[str]:
+    for start in range(0, max(1, len(text) - _OVERLAP_CHARS), _PIECE_CHARS - _OVERLAP_CHARS):
+        yield text[start : start + _PIECE_CHARS]
 
 
 def _normal(text: str) -> str:

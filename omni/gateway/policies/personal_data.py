@@ -41,8 +41,9 @@ _CANDIDATE = re.compile(
     re.IGNORECASE,
 )
 _TAX_WORDS = re.compile(r"(?:dav[čc]n\w{0,6}|ddv|vat|tax|tin)\b[^\d]{0,20}$|\bsi[ :-]{0,2}$", re.IGNORECASE)
+_ABROAD = re.compile(r"\(?\+|00[ ]?[1-9]")
 _AMERICAN = re.compile(r"(?:1[ .-])?(?:\(\d{3}\)[ ]?|\d{3}[.-])\d{3}[.-]\d{4}")
-_NATIONAL = re.compile(r"\(?0\d{1,4}\)?[ /-]{1,3}\d{2,4}(?:[ -]?\d{2,4}){1,3}")
+_NATIONAL = re.compile(r"\(?0[1-9]\d{0,3}\)?[ /-]{1,3}\d{2,4}(?:[ -]?\d{2,4}){1,3}")
 _SSN = re.compile(r"\d{3}-\d{2}-\d{4}")
 _SEPARATORS = re.compile(r"[ \u00a0().\-/]+")
 _NO_SEPARATORS = str.maketrans("", "", " \u00a0().-/+")
@@ -105,8 +106,9 @@ def _tax(text: str, start: int, end: int) -> Found | None:
 
 
 def _number(text: str, start: int, end: int) -> Found | None:
-    first = text[start]
-    abroad = (first in "+(" and "+" in text[start : start + 2]) or text.startswith("00", start)
+    if text[start] == "(" and ")" not in text[start : start + 7]:
+        start += 1  # it belongs to the sentence
+    abroad = _ABROAD.match(text, start) is not None
     for stop in _stops(text, start, end):
         value = text[start:stop]
         digits = value.translate(_NO_SEPARATORS)

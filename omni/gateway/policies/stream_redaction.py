@@ -75,10 +75,10 @@ class RedactedStream:
             return block
         if isinstance(row.get("choices"), list):
             rows = self._chat(row)
-        elif "sequence_number" in row or isinstance(row.get("delta"), str):
-            rows = self._typed(row)
-        else:
+        elif str(row.get("type")).startswith(("message_", "content_block_")):
             rows = self._block(row)
+        else:
+            rows = self._typed(row)
         return self._encoded(rows, event.name)
 
     def _encoded(self, rows: Iterable[Json], name: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -62,8 +63,8 @@ async def test_entries_end_with_the_tenants_time_and_leave_the_count(
     _, _, size = await stored(control, tenant)
     # As if its time were over.
     await control.redis.delete(name)
-    ((member, _),) = await control.redis.zrange(f"{prefix}index", 0, -1, withscores=True)
-    await control.redis.zadd(f"{prefix}index", {member: 1})
+    members: Any = await control.redis.zrange(f"{prefix}index", 0, -1)
+    await control.redis.zadd(f"{prefix}index", {members[0]: 1})
     await post(port, tenant, {**hi, "seed": 1})
     entries, indexed, new_size = await stored(control, tenant)
     assert (entries, indexed) == (1, 1)
