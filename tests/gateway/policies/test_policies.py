@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from omni.contracts.answer_headers import may_be_set
 from omni.contracts.snapshots import PolicySnapshot
 from omni.gateway.app import Gateway
-from omni.gateway.policies.headers import header_lines, may_be_set
+from omni.gateway.policies.headers import header_lines
 from tests.gateway.access.test_auth import code
 from tests.gateway.cache.support import guarded_tenant, post, settings
 from tests.gateway.providers import DONE, chat, completion, delta, says, streams, usage_event, whole
