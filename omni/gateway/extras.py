@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from omni.contracts.usage import CACHED_REQUESTS
-from omni.contracts.wire import Answer, StreamTranslator
+from omni.contracts.wire import Answer, ModelRequest, StreamTranslator
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
@@ -43,7 +43,7 @@ from omni.providers.formats.chat import EVENT_STREAM
 if TYPE_CHECKING:
     from omni.gateway.models import ModelService
 
-_STREAM_LINES = b"\r\ncache-control: no-store\r\nx-accel-buffering: no"
+_STREAM_LINES = b"content-type: %b\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n" % EVENT_STREAM
 _GONE_STATUSES = frozenset((0, 408, 429, 499))
 """Ways of ending that say nothing of what the same request of somebody else would get."""
 
@@ -121,7 +121,8 @@ class Extras:
         """`narrowed`: the answer may be shorter than what was asked for, so that it is nobody else's."""
         self._narrowed = narrowed
         if self._look is not None:
-            ticket.headers += b"omni-cache: %b\r\n" % self._look.outcome.encode("ascii")
+            missed = b"miss" if self._look.outcome == "miss" else b"bypass"
+            ticket.headers += b"omni-cache: %b\r\n" % missed
         if self._guard is not None:
             ticket.headers += self._guard.policies.header_lines
 
@@ -219,6 +220,21 @@ def _texts_of(answer: Answer) -> list[str]:
     return [answer.body.decode("utf-8", "replace")] if answer.content_type.startswith(b"text/") else []
 
 
+Given = tuple[bytes, bytes, str]
+"""Header lines, body and model of an answer that is given again."""
+
+
+def _rendered(hit: Hit, request: ModelRequest) -> Given | None:
+    """The entry in the form that the request asks for; None where it cannot have it."""
+    entry = hit.entry
+    if not request.stream or request.operation not in STREAMED:
+        return b"content-type: %b\r\n" % entry.content_type, entry.body, request.model
+    try:
+        return _STREAM_LINES, as_stream(request, entry.body), request.model
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return None
+
+
 class ExtrasService:
     """Serves the callers that are not plain."""
 
@@ -254,8 +270,9 @@ class ExtrasService:
         try:
             if exchange.gone:
                 raise ClientGone
-            if look is not None and look.hit is not None:
-                await self._give(look.hit, exchange, caller, route, asked, guard)
+            given = _rendered(look.hit, asked.request) if look is not None and look.hit is not None else None
+            if look is not None and look.hit is not None and given is not None:
+                await self._give(look.hit, given, exchange, caller, route, guard)
             else:
                 await self._models.serve_by_target(exchange, caller, route, asked, extras)
         finally:
@@ -294,18 +311,15 @@ class ExtrasService:
         )  # fmt: skip
 
     async def _give(
-        self, hit: Hit, exchange: Exchange, caller: Caller, route: Route, asked: Asked, guard: Guard | None
+        self, hit: Hit, given: Given, exchange: Exchange, caller: Caller, route: Route, guard: Guard | None
     ) -> None:
         """Gives an answer again: admitted like any request, settled at its own price."""
-        request, entry = asked.request, hit.entry
-        content_type, body = entry.content_type, entry.body
-        if request.stream and request.operation in STREAMED:
-            content_type, body = EVENT_STREAM + _STREAM_LINES, as_stream(request, body)
+        lines, body, model = given
         attributes = {"cache": hit.kind, **(guard.attributes if guard is not None else {})}
-        outcome = Outcome(200, {CACHED_REQUESTS: 1}, request.model, 0, attributes)
+        outcome = Outcome(200, {CACHED_REQUESTS: 1}, model, 0, attributes)
         ticket_headers = await self._settle_at_once(exchange, caller, route, outcome)
-        headers = b"content-type: %b\r\nomni-cache: %b\r\nage: %d\r\n%b%b" % (
-            content_type, b"hit" if hit.kind == "exact" else b"semantic", entry.age_seconds, ticket_headers,
+        headers = b"%bomni-cache: %b\r\nage: %d\r\n%b%b" % (
+            lines, b"hit" if hit.kind == "exact" else b"semantic", hit.entry.age_seconds, ticket_headers,
             guard.policies.header_lines if guard is not None else b"",
         )  # fmt: skip
         exchange.respond(200, headers, body)

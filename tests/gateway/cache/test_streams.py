@@ -207,6 +207,20 @@ async def test_a_stream_that_broke_is_not_stored(
     assert (await chat(port, tenant)).headers["omni-cache"] == "miss"
 
 
+async def test_what_cannot_be_given_as_a_stream_is_asked_for(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    odd = orjson.dumps({"id": "c", "choices": [{"index": 0, "finish_reason": "stop"}], "usage": USAGE})
+    backend.handler = says(whole(odd))
+    tenant = await cached_tenant(control)
+    await chat(port, tenant)
+    assert (await chat(port, tenant)).headers["omni-cache"] == "hit"
+    backend.handler = streams(delta("Hello", "stop"), DONE)
+    reply = await chat(port, tenant, stream=True)
+    assert (reply.status, reply.headers["omni-cache"]) == (200, "bypass")
+    assert b"Hello" in reply.body
+
+
 async def test_streams_at_once_are_one_call(port: int, control: ControlPlane, backend: FakeBackend) -> None:
     go = asyncio.Event()
 

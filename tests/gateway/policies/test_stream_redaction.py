@@ -13,6 +13,7 @@ from omni.gateway.cache.capture import Capture
 from omni.gateway.policies.personal_data import LONGEST
 from omni.gateway.policies.redaction import Placeholders
 from omni.gateway.policies.stream_redaction import RedactedStream
+from omni.gateway.policies.texts import delta_texts
 from omni.providers.anthropic.response import MessagesWatcher
 from omni.providers.formats import chat, messages, responses
 from omni.providers.formats.sse import SseParser, sse_event
@@ -203,3 +204,14 @@ def test_what_has_nothing_to_say_passes() -> None:
     assert stream.feed(b": comment\n\n") == b": comment\n\n"
     assert stream.feed(b"data: [1]\n\n") == b"data: [1]\n\n"
     assert stream.fail("x", "y") == chat.error_event("x", "y")
+
+
+@pytest.mark.parametrize("operation", FORMATS)
+def test_moderation_reads_the_same_text_in_every_format(operation: str) -> None:
+    write, _ = FORMATS[operation]
+    texts: dict[Any, str] = {}
+    for event in SseParser().feed(b"".join(write(list(TEXT)))):
+        if event.data != b"[DONE]":
+            for key, piece in delta_texts(orjson.loads(event.data)):
+                texts[key] = texts.get(key, "") + piece
+    assert TEXT in texts.values()
