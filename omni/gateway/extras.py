@@ -301,7 +301,7 @@ class ExtrasService:
     def _asker(self, exchange: Exchange, caller: Caller, guard: Guard | None) -> Asker:
         headers, tenant, key = exchange.headers, caller.tenant, caller.key
         scope = (
-            key.tenant_id.bytes, key.mode.encode("ascii"), guard.policies.digest if guard is not None else b"",
+            key.tenant_id.bytes, key.mode.encode("ascii"), guard.policies.digest if guard is not None else bytes(32),
             headers.get(b"omni-region", b""), headers.get(b"omni-tags", b""),
         )  # fmt: skip
         deadline = exchange.started_at + seconds_allowed(headers, self._timeout_seconds)

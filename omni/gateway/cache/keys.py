@@ -35,7 +35,7 @@ IGNORED: Mapping[str, frozenset[str]] = {
 }
 """Members of each operation that can be cached which do not change its answer."""
 _STATEFUL = ("previous_response_id", "conversation", "background", "mcp_servers", "container", "web_search_options")
-_OWN_TOOLS = frozenset((None, "function", "custom"))
+_OWN_TOOLS = (None, "function", "custom")
 
 
 def is_cacheable(request: ModelRequest) -> bool:

@@ -19,7 +19,7 @@ from omni.gateway.cache.keys import request_digest
 _TEXT_LIMIT_CHARS = 2_000
 _EXACT_COMPARISONS = 8
 _HEAD = struct.Struct("<32sf")
-_TEXT_PARTS = frozenset(("text", "input_text"))
+_TEXT_PARTS = ("text", "input_text")
 
 
 class Question:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+import orjson
+
 from omni.contracts.snapshots import KeySnapshot
 from omni.contracts.wire import ModelRequest
 from omni.gateway.cache.embedder import Embedder
@@ -85,7 +87,10 @@ class ResponseCache:
         if not wanted.store or not is_cacheable(request):
             return Look("bypass", asker)
         look = Look("miss", asker)
-        look.digest = request_digest(request, asker.scope)
+        try:
+            look.digest = request_digest(request, asker.scope)
+        except orjson.JSONEncodeError:
+            return Look("bypass", asker)  # nested deeper than can be written
         if not wanted.read or wanted.max_age is not None:
             return await self._look_up_alone(look, wanted)
         key = f"{asker.key.tenant_id.hex}{look.digest}"

@@ -138,7 +138,10 @@ async def find_personal_data(guard: Guard, request: ModelRequest) -> ModelReques
             ),
             "personal_data",
         )
-    return replace(request, fields=fields, body=orjson.dumps(fields))
+    try:
+        return replace(request, fields=fields, body=orjson.dumps(fields))
+    except orjson.JSONEncodeError:
+        raise InvalidInput("invalid_json", "The body is nested too deeply.") from None
 
 
 def _too_much_text() -> TooLarge:

@@ -144,11 +144,10 @@ class ModeratedStream:
             if event.data == b"[DONE]":
                 continue
             try:
-                row = orjson.loads(event.data)
-            except orjson.JSONDecodeError as error:
-                raise BadAnswer(f"an event that is no JSON: {error}") from None
-            for key, piece in delta_texts(row):
-                self._unseen[key] = self._unseen.get(key, "") + piece
+                for key, piece in delta_texts(orjson.loads(event.data)):
+                    self._unseen[key] = self._unseen.get(key, "") + piece
+            except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
+                raise BadAnswer(f"an event that cannot be read: {error!r}") from None
 
     async def _look(self) -> None:
         windows = [self._seen.get(key, "") + text for key, text in self._unseen.items()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from omni.contracts.wire import StreamTranslator, Usage
+from omni.contracts.wire import BadAnswer, StreamTranslator, Usage
 from omni.gateway.policies.redaction import Placeholders, TextRedactor
 from omni.gateway.policies.texts import ANSWER_TEXTS, PIECES, Json, places
 from omni.providers.formats.sse import SseParser, read_event, sse_event
@@ -70,7 +70,12 @@ class RedactedStream:
             return block
         if event.data == b"[DONE]":
             return self._encoded(self._chat_rests(None), b"") + block
-        row = orjson.loads(event.data)
+        try:
+            return self._row(orjson.loads(event.data), event.name, block)
+        except (orjson.JSONDecodeError, TypeError, AttributeError, KeyError) as error:
+            raise BadAnswer(f"an event that cannot be read: {error!r}") from None
+
+    def _row(self, row: Any, name: bytes, block: bytes) -> bytes:
         if not isinstance(row, dict):
             return block
         if isinstance(row.get("choices"), list):
@@ -79,7 +84,7 @@ class RedactedStream:
             rows = self._block(row)
         else:
             rows = self._typed(row)
-        return self._encoded(rows, event.name)
+        return self._encoded(rows, name)
 
     def _encoded(self, rows: Iterable[Json], name: bytes) -> bytes:
         out = []

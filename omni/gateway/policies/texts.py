@@ -18,7 +18,7 @@ _NO_TEXT = frozenset((
     "cache_control", "status", "server_label", "model", "finish_reason", "stop_reason", "b64_json", "embedding",
     "logprobs", "usage", "tools", "obfuscation",
 ))  # fmt: skip
-_TOOL_INPUTS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
+_TOOL_INPUTS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,10 @@ class Attempts:
             return adapter.call(provider, key[0], target.upstream_model, way.request), key[1]
         except Untranslatable as error:
             raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
+        except (AttributeError, KeyError, TypeError) as error:  # of a shape that no format has, or nested too deeply
+            raise _TryNext(
+                InvalidInput("invalid_request", "The model cannot read a request of this shape.", internal=repr(error))
+            ) from error
 
     async def _send(
         self, way: Way, provider: Provider, call: ProviderCall, deadline: float, watch: Watch
