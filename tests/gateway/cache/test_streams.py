@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -120,6 +121,25 @@ def test_a_capture_gives_up_at_its_limit_and_keeps_nothing() -> None:
         capture.feed(delta("x" * 50))
     assert capture.given_up
     assert capture.whole(None) is None
+
+
+def test_a_capture_grows_with_the_text_and_not_with_the_events() -> None:
+    capture = Capture("chat", 10_000_000)
+    event = delta("word")
+    tracemalloc.start()
+    for _ in range(20_000):
+        capture.feed(event)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not capture.given_up
+    assert size < 2_500_000, f"{size} bytes for {20_000 * len(event)} bytes of events"
+
+
+def test_a_call_of_a_tool_far_away_takes_no_memory() -> None:
+    capture = Capture("chat", 10_000)
+    choice = {"index": 0, "delta": {"tool_calls": [{"index": 10**9}]}, "finish_reason": None}
+    capture.feed(b"data: %b\n\n" % orjson.dumps({"choices": [choice]}))
+    assert capture.given_up
 
 
 @pytest.mark.parametrize(
