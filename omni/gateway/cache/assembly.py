@@ -11,7 +11,6 @@ from omni.contracts.wire import Usage
 from omni.providers.formats.pivot import Json
 from omni.providers.formats.usage import to_openai
 
-
 _CALLS_LIMIT = 1_000
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 
 from omni.contracts import redis_names
 from omni.contracts.money import Budget
+from omni.contracts.routes import Provider
 from omni.gateway.app import Gateway
+from omni.kit.ids import mint_secret
 from tests.gateway.access.test_auth import code
 from tests.gateway.cache.support import CACHED_NANOS, cached_tenant, outcomes, post, settings
 from tests.gateway.conftest import StartGateway
@@ -26,7 +30,7 @@ from tests.gateway.providers import (
     target,
     whole,
 )
-from tests.gateway.support import Client, ControlPlane, FakeBackend, Received, RedisServer, Reply, request
+from tests.gateway.support import Client, ControlPlane, FakeBackend, Received, RedisServer, Reply, ask, request
 
 HI = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -389,6 +393,34 @@ async def test_without_redis_requests_pass_the_cache(
         reply = await chat(gateway.ports.public, tenant)
         assert (reply.status, reply.headers["omni-cache"]) == (200, "bypass")
     assert len(backend.received) == 3
+
+
+async def test_keys_of_a_tenant_share_but_test_and_live_do_not(
+    control: ControlPlane, gateway: Gateway, backend: FakeBackend
+) -> None:
+    operations = frozenset(("embeddings",))
+    engines = Provider("engines", "backend", "")
+    await publish(control, gateway, [engines], [model("mini", target("mini", "engines"), operations=operations)])
+    backend.handler = says(whole(orjson.dumps({"data": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}})))
+    live = await cached_tenant(control)
+    second = replace(live, secret=mint_secret("omni_live_"), key=replace(live.key, key_id=uuid4()))
+    test = replace(live, secret=mint_secret("omni_test_"), key=replace(live.key, key_id=uuid4(), mode="test"))
+    found = []
+    for tenant in (live, second, test, test):
+        await control.redis.set(redis_names.key_snapshot(tenant.digest), tenant.key.to_json())
+        reply = await post(gateway.ports.public, tenant, {"model": "mini", "input": "Hi"}, "/v1/embeddings")
+        found.append(reply.headers["omni-cache"])
+    assert found == ["miss", "hit", "miss", "hit"]
+
+
+async def test_look_ups_are_counted(gateway: Gateway, control: ControlPlane, backend: FakeBackend) -> None:
+    backend.handler = says(whole(completion()))
+    tenant = await cached_tenant(control)
+    for header in ({}, {}, {"cache-control": "no-store"}):
+        await chat(gateway.ports.public, tenant, headers=header)
+    page = (await ask(gateway.ports.metrics, "GET", "/metrics")).body.decode()
+    for outcome in ("miss", "exact", "bypass"):
+        assert f'omni_response_cache_total{{outcome="{outcome}"}} 1.0' in page
 
 
 async def test_off_costs_nothing(port: int, gateway: Gateway, control: ControlPlane, backend: FakeBackend) -> None:

@@ -274,6 +274,16 @@ async def test_all_off_has_no_policy_object_and_no_command_more(
     assert gateway.extras.policy_sets == 0
 
 
+async def test_decisions_are_counted(gateway: Gateway, control: ControlPlane, backend: FakeBackend) -> None:
+    backend.handler = says(whole(completion()))
+    for decision in ("redact", "block"):
+        tenant = await guarded_tenant(control, personal_data=decision)
+        await post(gateway.ports.public, tenant, {"model": "gpt", "messages": [{"role": "user", "content": MAIL}]})
+    page = (await ask(gateway.ports.metrics, "GET", "/metrics")).body.decode()
+    for decision in ("redacted", "blocked"):
+        assert f'omni_policy_decisions_total{{decision="{decision}",policy="personal_data"}} 1.0' in page
+
+
 def test_which_policies_have_hooks() -> None:
     assert not PolicySnapshot().has_hooks
     assert not PolicySnapshot(denied_models=("a",), allowed_models=("b",)).has_hooks
