@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from omni.contracts.usage import CACHED_REQUESTS
+from omni.contracts.usage import CACHED_REQUESTS, COST_NANOS
 from omni.contracts.wire import Answer, ModelRequest, StreamTranslator
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.events import Outcome
@@ -146,8 +146,10 @@ class Extras:
                 answer = replace(answer, body=await guard.answer(answer.content_type, answer.body))
             else:
                 outcome.status = refusal.status
-                if refusal.status >= 500:
-                    outcome.quantities = {}
+                if refusal.status >= 500:  # not billed, though the provider charges for it
+                    outcome.quantities = {
+                        meter: count for meter, count in outcome.quantities.items() if meter == COST_NANOS
+                    }
             outcome.attributes = outcome.attributes | guard.attributes
         wanted = refusal is None and self._look is not None and self._look.stores and not self._narrowed
         if wanted and is_complete(self._asked.request.operation, answer.body):

@@ -110,6 +110,26 @@ async def test_where_the_model_fails_nothing_is_let_through(
     assert (event.status, event.quantities, event.attributes) == (503, {}, {"policy": "moderation_failed"})
 
 
+async def test_an_answer_that_cannot_be_looked_at_is_kept_back_and_not_billed(
+    moderated: Gateway, control: ControlPlane, backend: FakeBackend
+) -> None:
+    async def handler(received: Received, writer: asyncio.StreamWriter) -> None:
+        if received.target == "/v1/moderations" and len(looks(backend)) > 1:
+            writer.write(whole(b"{}", 500))
+        elif received.target == "/v1/moderations":
+            writer.write(whole(orjson.dumps({"results": [{"flagged": False}]})))
+        else:
+            writer.write(whole(completion("Hello.")))
+
+    backend.handler = handler
+    tenant = await guarded_tenant(control, moderation="block")
+    reply = await chat(moderated.ports.public, tenant)
+    assert (reply.status, code(reply)) == (503, "moderation_unavailable")
+    assert b"Hello." not in reply.body
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert (event.status, event.quantities, event.attributes["policy"]) == (503, {}, "moderation_failed")
+
+
 async def test_a_stream_that_is_fine_passes_whole(
     moderated: Gateway, control: ControlPlane, backend: FakeBackend
 ) -> None:
