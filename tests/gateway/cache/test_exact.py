@@ -30,7 +30,17 @@ from tests.gateway.providers import (
     target,
     whole,
 )
-from tests.gateway.support import Client, ControlPlane, FakeBackend, Received, RedisServer, Reply, ask, request
+from tests.gateway.support import (
+    Client,
+    ControlPlane,
+    FakeBackend,
+    Received,
+    RedisServer,
+    Reply,
+    ask,
+    eventually,
+    request,
+)
 
 HI = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -260,7 +270,21 @@ async def test_when_the_first_fails_the_next_asks(port: int, control: ControlPla
     assert most == 1, "no stampede"
 
 
-async def test_when_the_first_leaves_the_next_asks(port: int, control: ControlPlane, backend: FakeBackend) -> None:
+async def until_open(gateway: Gateway, count: int) -> None:
+    """Returns when so many requests are being served."""
+
+    async def reached() -> bool:
+        page = (await ask(gateway.ports.metrics, "GET", "/metrics")).body.decode()
+        return f"omni_gateway_open_requests {count}.0\n" in page
+
+    await eventually(reached)
+
+
+async def test_when_the_first_leaves_the_next_asks(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend
+) -> None:
+    port = gateway.ports.public
+
     async def handler(_: Received, writer: asyncio.StreamWriter) -> None:
         if len(backend.received) > 1:
             writer.write(whole(completion()))
@@ -273,7 +297,7 @@ async def test_when_the_first_leaves_the_next_asks(port: int, control: ControlPl
     while not backend.received:
         await asyncio.sleep(0)
     waiting = [asyncio.create_task(chat(port, tenant)) for _ in range(5)]
-    await asyncio.sleep(0.05)
+    await until_open(gateway, 6)
     client.abort()
     assert {reply.status for reply in await asyncio.gather(*waiting)} == {200}
     assert len(backend.received) == 2
@@ -304,7 +328,8 @@ async def test_who_waits_does_not_wait_past_its_deadline(
     assert (await first).status == 502
 
 
-async def test_a_waiter_that_left_is_not_billed(port: int, control: ControlPlane, backend: FakeBackend) -> None:
+async def test_a_waiter_that_left_is_not_billed(gateway: Gateway, control: ControlPlane, backend: FakeBackend) -> None:
+    port = gateway.ports.public
     go = asyncio.Event()
 
     async def handler(_: Received, writer: asyncio.StreamWriter) -> None:
@@ -319,9 +344,9 @@ async def test_a_waiter_that_left_is_not_billed(port: int, control: ControlPlane
     client = await Client.connect(port)
     lines = {**tenant.bearer, "content-type": "application/json"}
     client.send(request("POST", "/v1/chat/completions", lines, orjson.dumps(HI)))
-    await asyncio.sleep(0.05)
+    await until_open(gateway, 2)
     client.abort()
-    await asyncio.sleep(0.05)
+    await ask(port, "GET", "/livez")  # served after the gateway has seen that the client left
     go.set()
     assert (await first).status == 200
     await chat(port, tenant)
