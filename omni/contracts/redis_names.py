@@ -108,3 +108,14 @@ def tenant_snapshot(tenant_id: UUID) -> str:
 def plan_snapshot(code: str) -> str:
     """PlanSnapshot of a plan."""
     return f"omni:plan:{code}"
+
+
+def response_cache(tenant_id: UUID) -> str:
+    """Prefix of a tenant's response cache. After it come `lock:<digest>`, and by generation `<n>:<digest>` (an entry),
+    `<n>:index`, `<n>:bytes` and `<n>:near:<digest>` (vectors)."""
+    return f"{tag(partition_of(tenant_id))}:cache:{tenant_id.hex}:"
+
+
+def response_cache_generation(tenant_id: UUID) -> str:
+    """Number of the generation of a tenant's response cache; to raise it is to forget all that was stored."""
+    return f"{tag(partition_of(tenant_id))}:cache:{tenant_id.hex}:generation"

@@ -90,6 +90,12 @@ class PolicySnapshot:
     set_headers: tuple[tuple[str, str], ...] = ()
     """Header lines added to the answer."""
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether anything is done to requests or answers, besides choosing models."""
+        checks = (self.personal_data, self.prompt_injection, self.moderation)
+        return checks != ("off", "off", "off") or self.max_output_tokens is not None or bool(self.set_headers)
+
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> PolicySnapshot:
         """From its JSON object; members that are not known are ignored."""

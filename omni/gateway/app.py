@@ -18,22 +18,29 @@ from omni.gateway.admission.ledger import Ledger
 from omni.gateway.admission.limits import Scripts
 from omni.gateway.admission.prices import Prices
 from omni.gateway.admission.spool import Spool
+from omni.gateway.cache.embedder import Embedder
+from omni.gateway.cache.service import ResponseCache
+from omni.gateway.cache.store import CacheScripts, ResponseStore
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.ops import OpsServer
 from omni.gateway.edge.public import PublicPages
 from omni.gateway.edge.routes import Routes
 from omni.gateway.edge.server import Server, ServerConnection
+from omni.gateway.extras import ExtrasService
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
 from omni.gateway.overload import Gate
 from omni.gateway.pipeline import Pipeline
+from omni.gateway.policies.hooks import Policies
+from omni.gateway.policies.moderation import Moderator
 from omni.gateway.redis.client import RedisClient, RedisSubscriber
 from omni.gateway.redis.resp import RedisReplyError, RedisUnavailable
 from omni.gateway.routing.adapters import ADAPTERS
-from omni.gateway.routing.attempts import Attempts, Engines
+from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.routing.ways import Engines
 from omni.gateway.streams import ModelStreams
 from omni.gateway.upstream.pools import BackendPool
 from omni.telemetry.spans import RequestSpans
@@ -60,10 +67,10 @@ class Gateway:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._metrics = GatewayMetrics(registry)
-        scripts = Scripts(config.lease_seconds)
+        scripts, cache_scripts = Scripts(config.lease_seconds), CacheScripts()
         self._redis = RedisClient(
             config.redis_url,
-            scripts.all(),
+            (*scripts.all(), *cache_scripts.all()),
             timeout_seconds=config.redis_timeout_seconds,
             on_flush=self._metrics.redis_round_trips.inc,
             logger=logger,
@@ -89,6 +96,12 @@ class Gateway:
         self._catalogue.on_table.append(self._attempts.use_table)
         self._streams = ModelStreams(self._ledger, observers, config)
         models = ModelService(self._catalogue, self._attempts, self._streams, self._ledger, prices, observers, config)
+        embedder = Embedder(self._backends, config.principal_secret)
+        cache = ResponseCache(ResponseStore(self._redis, cache_scripts, config), embedder)
+        policies = Policies(self._metrics, Moderator(self._catalogue, self._attempts))
+        self.extras = models.extras = ExtrasService(
+            models, self._catalogue, self._ledger, prices, cache, policies, config
+        )
         routes = Routes(ENDPOINTS)
         pages = PublicPages(routes, self._backends, self.checks, config.pages)
         self._pipeline = Pipeline(config, self._auth, self._ledger, engines, models, pages, observers)

@@ -61,6 +61,11 @@ class GatewayConfig:
     snapshot_stale_seconds: float = 600.0
     snapshot_entries_limit: int = 50_000
 
+    cache_entry_limit_bytes: int = MIB
+    """Answers up to this size are kept in the response cache."""
+    cache_tenant_limit_bytes: int = 64 * MIB
+    """What one tenant's response cache may hold in Redis; what ends first makes room."""
+
     processes: int = 1
     """How many gateway processes share the load: while Redis is away each enforces its part of a rate."""
     outage_allowance_floor: int = 10

@@ -52,7 +52,16 @@ class GatewayMetrics:
         )
         self.shadows = Tally("omni_shadow_calls", "Shadow copies: answered or failed.", ("outcome",), registry)
         self.cache = Tally(
-            "omni_response_cache", "Look-ups in the response cache: exact, semantic or miss.", ("outcome",), registry
+            "omni_response_cache",
+            "Look-ups in the response cache: exact, semantic, miss or bypass.",
+            ("outcome",),
+            registry,
+        )
+        self.policies = Tally(
+            "omni_policy_decisions",
+            "What policies did to requests and answers: redacted, blocked or failed.",
+            ("policy", "decision"),
+            registry,
         )
         self.first_byte = Spread(
             "gen_ai_client_operation_time_to_first_chunk_seconds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from dataclasses import replace
 from uuid import UUID
 
@@ -23,12 +24,14 @@ from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import JSON, unrecorded
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.routes import Route
+from omni.gateway.extras import Extras, ExtrasService, lowest, seconds_allowed
 from omni.gateway.observers import Observers
-from omni.gateway.routing.attempts import Attempts, Served, Way
+from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.listing import Listing
 from omni.gateway.routing.requests import IMAGE_TOKENS, MODEL_METERS, Asked, expect, read_request
 from omni.gateway.routing.router import Ask
+from omni.gateway.routing.ways import Served, Way
 from omni.gateway.streams import ModelStreams, StreamPlan
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.clock import unix_micros
@@ -44,7 +47,7 @@ _OWN_KEY_PREFIX = "own_"
 class Plan:
     """What one request may cost, worked out before it is admitted."""
 
-    __slots__ = ("asked", "caller", "ceiling", "likely", "model", "rates", "reserved", "worst_output")
+    __slots__ = ("asked", "caller", "ceiling", "extras", "likely", "model", "rates", "reserved", "worst_output")
 
     def __init__(self, caller: Caller, asked: Asked, model: ModelRoute, rates: dict[str, Rate]) -> None:
         self.caller = caller
@@ -57,6 +60,8 @@ class Plan:
         """Output tokens in the worst case."""
         self.reserved = Reserved(0, 0)
         self.ceiling: int | None = None
+        self.extras: Extras | None = None
+        """What policies and response cache do to it; None = they are off."""
 
 
 class ModelService:
@@ -85,6 +90,8 @@ class ModelService:
         self._estimates = Estimates()
         self.listing = Listing(catalogue)
         self._tokens = TokenCounter()
+        self.extras: ExtrasService | None = None
+        """For callers that are not plain."""
 
     def serves(self, route: Route, content_type: bytes, body: bytes) -> Asked | None:
         """The request, when its model is in the catalogue or only a provider could have it; None = the backend's own.
@@ -103,14 +110,25 @@ class ModelService:
             return None  # the backend says what it expects
         return asked if asked.request.model in self._catalogue.table.models else None
 
-    async def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> None:
+    def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> Awaitable[None]:
         """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
+        if caller.plain or self.extras is None:
+            return self.serve_by_target(exchange, caller, route, asked)
+        return self.extras.serve(exchange, caller, route, asked)
+
+    async def serve_by_target(
+        self, exchange: Exchange, caller: Caller, route: Route, asked: Asked, extras: Extras | None = None
+    ) -> None:
+        """The same, past policies on requests and response cache."""
         at_micros = unix_micros()
         limits = caller.limits(at_micros)
         plan = self._plan(caller, asked, limits, at_micros)
+        plan.extras = extras
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, plan.reserved)
         try:
             self._narrow(plan, ticket)
+            if extras is not None:
+                extras.admitted(ticket, narrowed=plan.ceiling is not None)
             await self._send_and_settle(exchange, plan, ticket)
         finally:
             self._ledger.abandon(ticket)
@@ -151,45 +169,49 @@ class ModelService:
     # --- on the way ---
 
     async def _send_and_settle(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
+        extras = plan.extras
         try:
-            served = await self._attempts.serve(self._way(exchange, plan, ticket))
+            way = self._way(exchange, plan, ticket)
+            if extras is not None:
+                await extras.before_sending(way)
+            served = await self._attempts.serve(way)
         except OmniError as error:
-            if error.code == "operation_not_supported" and plan.asked.request.operation == "count_tokens":
-                await self._count_here(exchange, plan, ticket)
-                return
-            try:
-                await self._ledger.settle(ticket, give_back(error.status))
-            except OSError:
-                raise unrecorded() from None
-            raise
+            await self._settle_unserved(exchange, plan, ticket, error)
+            return
         except ClientGone:
             await self._settle_gone(exchange, plan, ticket)
             return
         self._metrics.first_byte.observe(served.first_byte_seconds)
         if served.answer is None:
-            await self._streams.relay(exchange, served, ticket, self._stream_plan(plan, served))
+            stream_plan = self._stream_plan(plan, served)
+            if extras is not None:
+                stream_plan = extras.streamed(served, stream_plan)
+            await self._streams.relay(exchange, served, ticket, stream_plan)
             return
         answer = served.answer
         if answer.status < 400 and (answer.usage is None or not answer.usage.quantities):
             outcome = await self._estimated(plan, served, answer)
         else:
             outcome = self._outcome(plan, served, answer.status, answer.usage)
+        refusal: OmniError | None = None
+        if extras is not None:
+            answer, refusal = await extras.answered(answer, outcome)
         outcome.duration_micros = unix_micros() - ticket.occurred_at_micros
         try:
             await self._ledger.settle(ticket, outcome)
         except OSError:
             raise unrecorded() from None
+        if refusal is not None:
+            raise refusal
         exchange.respond(answer.status, b"content-type: %b\r\n%b" % (answer.content_type, ticket.headers), answer.body)
 
     def _way(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> Way:
         headers, caller, request = exchange.headers, plan.caller, plan.asked.request
-        seconds = self._timeout_seconds
-        if (asked_ms := headers.get(b"omni-timeout-ms")) is not None:
-            if not asked_ms.isdigit() or not 0 < len(asked_ms) < 10:
-                raise InvalidInput("invalid_timeout", "omni-timeout-ms must be a whole number of milliseconds.")
-            seconds = min(seconds, int(asked_ms) / 1000)
+        seconds = seconds_allowed(headers, self._timeout_seconds)
+        if plan.extras is not None:
+            seconds = max(0.0, seconds - (self._loop.time() - exchange.started_at))
         if plan.ceiling is not None:
-            request = replace(request, max_output_tokens=plan.ceiling)
+            request = replace(request, max_output_tokens=lowest(plan.ceiling, request.max_output_tokens))
         trace = exchange.begin_trace()
         head = b"traceparent: %b\r\nx-request-id: %b\r\n" % (trace.header(), ticket.id)
         deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)
@@ -211,6 +233,20 @@ class ModelService:
 
         deadline = self._loop.time() + seconds
         return Way(request, plan.model, caller, ask, exchange.is_batch, deadline, exchange.watch, head, backend_head)
+
+    async def _settle_unserved(self, exchange: Exchange, plan: Plan, ticket: Ticket, error: OmniError) -> None:
+        """No target gave an answer: nothing is billed, and the error is raised."""
+        if error.code == "operation_not_supported" and plan.asked.request.operation == "count_tokens":
+            await self._count_here(exchange, plan, ticket)
+            return
+        outcome = give_back(error.status)
+        if plan.extras is not None:
+            outcome.attributes = plan.extras.attributes
+        try:
+            await self._ledger.settle(ticket, outcome)
+        except OSError:
+            raise unrecorded() from None
+        raise error
 
     async def _settle_gone(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
         """The client left before an answer: the provider had its input."""

@@ -82,7 +82,8 @@ class Gate:
         self._limit = _LIMIT_MOST
         self._open = 0
         self._open_batch = 0
-        self._held: dict[UUID, int] = {}
+        self._held: tuple[dict[UUID, int], dict[UUID, int]] = ({}, {})
+        """Places by tenant: of interactive requests, and of batch."""
         self._wait = 0.0
         """Moving average of how long requests waited for an engine, seconds."""
         self._lowered_at = 0.0
@@ -104,7 +105,7 @@ class Gate:
         """Raises Unavailable `overloaded`, after a few milliseconds at most."""
         if self._has_room(batch) and not self._waiting:
             return self._take(tenant, batch)
-        if len(self._waiting) >= _WAITING_MOST or self._held.get(tenant, 0) >= self._share(tenant):
+        if len(self._waiting) >= _WAITING_MOST or self._held[batch].get(tenant, 0) >= self._share(tenant, batch):
             raise overloaded()
         waiting = _Waiting(tenant, batch, self._loop.create_future())
         self._waiting.append(waiting)
@@ -127,31 +128,32 @@ class Gate:
             self._learn(waited_seconds, place.entered_at)
         self._open -= 1
         self._open_batch -= place.batch
-        held = self._held[place.tenant] - 1
-        if held:
-            self._held[place.tenant] = held
-        else:
-            del self._held[place.tenant]
+        places = self._held[place.batch]
+        places[place.tenant] -= 1
+        if not places[place.tenant]:
+            del places[place.tenant]
         if self._waiting:
             self._grant()
 
     def _has_room(self, batch: bool) -> bool:
         return self._open < self._limit and (not batch or self._open_batch < self._limit * _BATCH_SHARE)
 
-    def _share(self, tenant: UUID) -> float:
-        wanting = self._held.keys() | {waiting.tenant for waiting in self._waiting} | {tenant}
-        return max(1.0, self._limit / len(wanting))
+    def _share(self, tenant: UUID, batch: bool) -> float:
+        """Of the places for its class, among the tenants that want some."""
+        wanting = self._held[batch].keys() | {each.tenant for each in self._waiting if each.batch == batch} | {tenant}
+        return max(1.0, self._limit * (_BATCH_SHARE if batch else 1.0) / len(wanting))
 
     def _take(self, tenant: UUID, batch: bool) -> Place:
         self._open += 1
         self._open_batch += batch
-        self._held[tenant] = self._held.get(tenant, 0) + 1
+        places = self._held[batch]
+        places[tenant] = places.get(tenant, 0) + 1
         return Place(tenant, batch, self._loop.time())
 
     def _grant(self) -> None:
         """Hands free places to those who wait: not batch first, then who holds least, then who waits longest."""
         while self._waiting and self._open < self._limit:
-            first = min(self._waiting, key=lambda each: (each.batch, self._held.get(each.tenant, 0)))
+            first = min(self._waiting, key=lambda each: (each.batch, self._held[each.batch].get(each.tenant, 0)))
             if not self._has_room(first.batch):
                 return
             self._waiting.remove(first)

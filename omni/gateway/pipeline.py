@@ -19,7 +19,7 @@ from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
 from omni.gateway.overload import OVERLOADED, WAIT, LoadGuard, overloaded, waited_seconds
 from omni.gateway.relay import outcome_of, passed_headers, relay
-from omni.gateway.routing.attempts import Engines
+from omni.gateway.routing.ways import Engines
 from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError

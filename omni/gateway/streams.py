@@ -12,7 +12,7 @@ from omni.gateway.admission.ledger import Ledger, Ticket
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.observers import Observers
-from omni.gateway.routing.attempts import Served
+from omni.gateway.routing.ways import Served
 from omni.gateway.upstream.connection import ClientGone, backend_failed
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from omni.contracts.answer_headers import may_be_set
 from omni.foundation.authz import Role
 from omni.foundation.http.fields import EmailAddress, Name, PasswordText, RequestModel, TokenText
 
@@ -139,7 +140,13 @@ class AcceptInvitationIn(RequestModel):
     token: TokenText
 
 
-HeaderName = Annotated[str, Field(pattern=r"^x-[a-z0-9-]{1,60}$", examples=["x-department"])]
+def _settable(name: str) -> str:
+    if not may_be_set(name):
+        raise ValueError("this header is not yours to set")
+    return name
+
+
+HeaderName = Annotated[str, Field(pattern=r"^x-[a-z0-9-]{1,60}$", examples=["x-department"]), AfterValidator(_settable)]
 HeaderValue = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$", examples=["research"])]
 ModelPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}\*?$", examples=["gpt-4o*"])]
 

@@ -17,12 +17,16 @@ from omni.kit.clock import Clock
 def tasks(
     database: Database, redis: Redis, mailer: Mailer, master_key: MasterKey, console_url: str, clock: Clock
 ) -> list[Task]:
-    """`tenants.publish_snapshot(tenant_id)`, `tenants.send_invitation(tenant_id, invitation_id)`."""
+    """`tenants.publish_snapshot(tenant_id)`, `tenants.forget_answers(tenant_id)`,
+    `tenants.send_invitation(tenant_id, invitation_id)`."""
     secret = invitations.invitation_secret(master_key)
 
     async def publish_snapshot(delivery: Delivery) -> None:
         async with database.write(delivery.uuid("tenant_id")) as session:
             await snapshots.publish_snapshot(session, redis)
+
+    async def forget_answers(delivery: Delivery) -> None:
+        await snapshots.forget_answers(delivery.uuid("tenant_id"), redis)
 
     async def send_invitation(delivery: Delivery) -> None:
         """Mails the token, once: what was sent is recorded as it is handed over. Only a crash in between sends it
@@ -38,7 +42,11 @@ def tasks(
             text = _invitation_text(tenant.name, str(invitation.role), token, console_url)
             await mailer.send(Mail(str(delivery.message_id), invitation.email, f"Join {tenant.name} on Omni", text))
 
-    return [Task(snapshots.PUBLISH_SNAPSHOT, publish_snapshot), Task(invitations.SEND_INVITATION, send_invitation)]
+    return [
+        Task(snapshots.PUBLISH_SNAPSHOT, publish_snapshot),
+        Task(snapshots.FORGET_ANSWERS, forget_answers),
+        Task(invitations.SEND_INVITATION, send_invitation),
+    ]
 
 
 def _invitation_text(tenant_name: str, role: str, token: str, console_url: str) -> str:

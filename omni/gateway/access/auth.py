@@ -63,6 +63,7 @@ class Caller:
         "models",
         "money",
         "networks",
+        "plain",
         "plan",
         "scopes",
         "tenant",
@@ -78,6 +79,8 @@ class Caller:
         self.scopes = key.scopes
         self.allows_all = "*" in key.scopes
         self.networks = tuple(ip_network(network) for network in key.networks)
+        self.plain = not self.tenant.policies.has_hooks and self.tenant.cache_seconds <= 0
+        """Whether requests pass without policies and response cache."""
         self.generation = -1
         self.fresh_until = 0.0
         self._events: dict[str, EventTemplate] = {}

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from random import Random
 
-from omni.contracts.routes import ModelRoute, Provider, RouteTable, Target
+from omni.contracts.routes import Provider, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
-from omni.contracts.wire import Adapter, Answer, BadAnswer, ModelRequest, ProviderCall, Untranslatable, Usage
-from omni.gateway.access.auth import Caller
+from omni.contracts.wire import Adapter, BadAnswer, ProviderCall, Untranslatable, Usage
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
-from omni.gateway.overload import WAIT, Gate, waited_seconds
+from omni.gateway.overload import WAIT, waited_seconds
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
-from omni.gateway.routing.router import Ask, Router, provider_limited
-from omni.gateway.upstream.connection import BackendConnection, BackendResponse, ClientGone, deadline_exceeded
+from omni.gateway.routing.router import Router, provider_limited
+from omni.gateway.routing.ways import Engines, Served, Way
+from omni.gateway.upstream.connection import BackendResponse, ClientGone, deadline_exceeded
 from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens, is_service_account
-from omni.gateway.upstream.pools import BackendPool, Origins, send_to
+from omni.gateway.upstream.pools import Origins, send_to
 from omni.kit.clock import unix_micros
 from omni.kit.errors import (
     DeadlineExceeded,
@@ -41,57 +40,6 @@ _COOL_DOWN_SECONDS = 1.0
 _COOL_DOWN_MOST_SECONDS = 300.0
 _USAGE = USAGE_HEADER.encode("ascii")
 _MISCONFIGURED = frozenset((401, 403, 404))
-
-Watch = Callable[[BackendConnection], None]
-
-
-@dataclass(slots=True)
-class Way:
-    """One request on its way to a target."""
-
-    request: ModelRequest
-    model: ModelRoute
-    caller: Caller
-    ask: Callable[[], Ask]
-    batch: bool
-    """Whether it may wait behind others."""
-    deadline: float
-    """Loop time."""
-    watch: Watch
-    head: bytes
-    """Header lines for every provider: trace context, request id."""
-    backend_head: Callable[[], bytes]
-    """Header lines for the platform's own engines: the signed principal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """The platform's own engines, and the gate in front of them."""
-
-    backends: BackendPool
-    gate: Gate
-
-
-class Served:
-    """An answer that a target has begun to give. `answer` is whole, or None where `response` is to be streamed."""
-
-    __slots__ = ("answer", "call", "first_byte_seconds", "own_key", "response", "target")
-
-    def __init__(
-        self,
-        target: Target,
-        call: ProviderCall,
-        response: BackendResponse,
-        first_byte_seconds: float,
-        *,
-        own_key: bool,
-    ) -> None:
-        self.target = target
-        self.call = call
-        self.response = response
-        self.first_byte_seconds = first_byte_seconds
-        self.own_key = own_key
-        self.answer: Answer | None = None
 
 
 class _TryNext(Exception):

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from omni.contracts.redis_names import INVALIDATE_CHANNEL, tenant_snapshot
+from omni.contracts.redis_names import INVALIDATE_CHANNEL, response_cache_generation, tenant_snapshot
 from omni.contracts.snapshots import TenantSnapshot
 from omni.domains.tenants import facade
 from omni.foundation.authz import Role
@@ -247,7 +247,10 @@ async def test_gateway_settings_reach_the_gateways(plane: ControlPlane, people: 
                      "set_headers": {"x-team": "one"}},
     }  # fmt: skip
     assert (await owner.call("PUT", path, wanted)).json() == wanted
-    for wrong in ({"set_headers": {"set-cookie": "a"}}, {"set_headers": {"x-a": "b\r\nc"}}, {"personal_data": "maybe"}):
+    for wrong in (
+        {"set_headers": {"set-cookie": "a"}}, {"set_headers": {"x-a": "b\r\nc"}}, {"personal_data": "maybe"},
+        {"set_headers": {"x-request-id": "a"}}, {"set_headers": {"x-ratelimit-limit-requests": "9"}},
+    ):  # fmt: skip
         refused = await owner.call("PUT", path, {"policies": wrong})
         assert problem(refused) == (400, "invalid_request")
     await plane.run_tasks()
@@ -255,3 +258,12 @@ async def test_gateway_settings_reach_the_gateways(plane: ControlPlane, people: 
     assert (snapshot.cache_seconds, snapshot.semantic_threshold_per_mille) == (60, 950)
     assert snapshot.policies.set_headers == (("x-team", "one"),)
     assert snapshot.policies.denied_models == ("gpt*",)
+
+
+async def test_the_response_cache_is_emptied(plane: ControlPlane, people: People) -> None:
+    owner = await people.owner()
+    name = response_cache_generation(owner.tenant_id)
+    for generation in (1, 2):
+        assert (await owner.call("DELETE", "/api/tenants/{t}/response-cache")).status_code == 204
+        await plane.run_tasks()
+        assert int(await stored(plane.redis, name)) == generation

@@ -1,4 +1,4 @@
-"""`/api/tenants/{tenant_id}/gateway-settings`."""
+"""`/api/tenants/{tenant_id}/gateway-settings` and `…/response-cache`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from omni.contracts.snapshots import PolicySnapshot
 from omni.domains.tenants.contracts import GatewaySettings, TenantAccess
 from omni.domains.tenants.routes.deps import TenantsDeps
 from omni.domains.tenants.schemas import GatewaySettingsModel, PoliciesModel
-from omni.domains.tenants.service import tenants
+from omni.domains.tenants.service import snapshots, tenants
 from omni.foundation.authz import Permission
 from omni.foundation.db.sessions import WriteSession
 
 
 def add_routes(routes: APIRouter, deps: TenantsDeps) -> None:
-    """Read and replace."""
+    """Read and replace; empty the response cache."""
     reads, manages = deps.guard(Permission.TENANT_READ), deps.guard(Permission.TENANT_MANAGE)
     path = "/tenants/{tenant_id}/gateway-settings"
 
@@ -36,6 +36,15 @@ def add_routes(routes: APIRouter, deps: TenantsDeps) -> None:
 
         async def action(session: WriteSession) -> GatewaySettingsModel:
             return _to_api(await tenants.set_gateway_settings(session, settings))
+
+        return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
+
+    @routes.delete("/tenants/{tenant_id}/response-cache", status_code=204)
+    async def delete_response_cache(request: Request, access: TenantAccess = Depends(manages)) -> Response:
+        """Forgets every stored answer; gateways follow within a second."""
+
+        async def action(session: WriteSession) -> None:
+            await snapshots.enqueue_forget_answers(session)
 
         return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
 

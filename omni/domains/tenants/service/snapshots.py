@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from uuid import UUID
 
 from redis.asyncio import Redis
 
-from omni.contracts.redis_names import INVALIDATE_CHANNEL, tenant_snapshot
+from omni.contracts.redis_names import INVALIDATE_CHANNEL, response_cache_generation, tenant_snapshot
 from omni.domains.tenants import repository
 from omni.foundation.db.sessions import SystemSession, WriteSession
 from omni.foundation.outbox.messages import enqueue
 
 PUBLISH_SNAPSHOT = "tenants.publish_snapshot"
+FORGET_ANSWERS = "tenants.forget_answers"
 PAGE = 500
 
 
@@ -28,6 +30,16 @@ async def publish_snapshot(session: WriteSession, redis: Redis) -> None:
     if snapshot is not None:
         await redis.set(tenant_snapshot(snapshot.tenant_id), snapshot.to_json())
         await redis.publish(INVALIDATE_CHANNEL, f"tenant {snapshot.tenant_id}")
+
+
+async def enqueue_forget_answers(session: WriteSession) -> None:
+    """Empties the tenant's response cache once this transaction has committed."""
+    await enqueue(session, FORGET_ANSWERS, tenant_id=session.tenant_id)
+
+
+async def forget_answers(tenant_id: UUID, redis: Redis) -> None:
+    """Nothing that was stored before is found any more; it ends with its time."""
+    await redis.incr(response_cache_generation(tenant_id))
 
 
 async def publish_all(open_session: Callable[[], AbstractAsyncContextManager[SystemSession]], redis: Redis) -> int:

@@ -1,0 +1,1 @@
+"""The response cache: what was answered before, given again to the same tenant."""
