@@ -6,18 +6,19 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
 from omni.gateway.admission.events import ONE_REQUEST, EventTemplate, Outcome
-from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only
+from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only, never_sent, released, sent_again
 from omni.gateway.admission.outage import OutageLimits, refused_headers
 from omni.gateway.admission.prices import Prices
 from omni.gateway.admission.spool import Spool, SpoolSendFailed
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
 from omni.gateway.redis.client import RedisClient
-from omni.gateway.redis.resp import Argument, RedisReplyError, RedisUnavailable
+from omni.gateway.redis.resp import Argument, RedisNotConnected, RedisReplyError, RedisUnavailable
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 _RESEND_SECONDS = 5.0
@@ -79,7 +80,9 @@ class Ledger:
         self._lease_seconds = config.lease_seconds
         self._lease_ms = b"%d" % int(config.lease_seconds * 1000)
         self._held: dict[bytes, Ticket] = {}
-        self._recent: deque[tuple[float, tuple[Argument, ...]]] = deque()
+        self._recent: deque[tuple[float, Sequence[Argument], int]] = deque()
+        self._unsure: dict[Argument, Sequence[Argument]] = {}
+        """Settlements that Redis may have lost and has not taken again yet, by request."""
         self._replay_wanted = asyncio.Event()
 
     async def admit(
@@ -97,9 +100,9 @@ class Ledger:
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("admit_failed", error=str(error))
-            return self._admit_alone(ticket)
+            return self._admit_alone(ticket, perhaps_held=not isinstance(error, RedisNotConnected))
         if reply[0] == -1:
-            return self._admit_alone(ticket)
+            return self._admit_alone(ticket, perhaps_held=False)
         if self._outage.in_use:
             self._outage.recovered(limits)
         ticket.headers = limits.headers(reply)
@@ -114,15 +117,23 @@ class Ledger:
         self._metrics.decided("admitted")
         return ticket
 
-    def _admit_alone(self, ticket: Ticket) -> Ticket:
+    def _admit_alone(self, ticket: Ticket, *, perhaps_held: bool) -> Ticket:
         try:
             ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros, ticket.reserved.nanos)
         except (LimitExceeded, Unavailable) as error:
             self._metrics.decided(error.code)
+            if perhaps_held:
+                self._release_later(ticket, error.status)
             raise Refused(error, refused_headers(error, ticket.limits)) from None
         ticket.room_nanos = 0 if ticket.limits.moneys else None
         self._metrics.decided("admitted_locally")
         return ticket
+
+    def _release_later(self, ticket: Ticket, status: int) -> None:
+        """Redis may hold a request that is refused: it gives that back when it can be asked again."""
+        event = ticket.events.settled(ticket.id, ticket.occurred_at_micros, give_back(status))
+        args = ticket.limits.settle_args(ticket.hex, event, None, ticket.reserved, {})
+        self._unsure[ticket.hex] = released(args)
 
     def price(self, ticket: Ticket, outcome: Outcome) -> int | None:
         """Nano-units that an outcome costs; None when nothing in it has a price."""
@@ -134,7 +145,7 @@ class Ledger:
         False when a hard ceiling does not allow it; None when Redis cannot be asked.
         """
         reserved = ticket.reserved
-        if not reserved.held:
+        if not reserved.held or not reserved.sure:
             return None
         more = max(0, nanos - reserved.nanos) if ticket.limits.moneys else 0
         so_far.spend_nanos = spend = self.price(ticket, so_far)
@@ -147,6 +158,7 @@ class Ledger:
         try:
             reply = await self._redis.eval(self._scripts.extend, *args)
         except (RedisUnavailable, RedisReplyError):
+            reserved.sure = more == 0
             return None
         if reply == 0:
             return False
@@ -162,23 +174,25 @@ class Ledger:
         event = ticket.events.settled(ticket.id, at_micros, outcome)
         args = ticket.limits.settle_args(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
         try:
-            await self._redis.eval(self._scripts.settle, *args)
+            reply = await self._redis.eval(self._scripts.settle, *args)
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("settle_failed", error=str(error))
             before, after = event
-            await self._spool.append(before + after if charge is None else b"%b%d%b" % (before, charge, after), args)
+            line = before + after if charge is None else b"%b%d%b" % (before, charge, after)
+            unsent = isinstance(error, RedisNotConnected)
+            await self._spool.append(line, never_sent(args) if unsent else sent_again(args, None))
             self._replay_wanted.set()
             return
-        self._remember(args)
+        self._remember(args, reply[1])
 
     def abandon(self, ticket: Ticket) -> None:
         """Lets the lease run out, where nothing was settled; nothing to do after `settle`."""
         self._held.pop(ticket.hex, None)
 
-    def _remember(self, args: tuple[Argument, ...]) -> None:
+    def _remember(self, args: Sequence[Argument], charged: int) -> None:
         now = self._loop.time()
-        self._recent.append((now, args))
+        self._recent.append((now, args, charged))
         self._forget_older(now)
 
     def _forget_older(self, now: float) -> None:
@@ -189,7 +203,8 @@ class Ledger:
     async def renew_leases(self) -> None:
         """Extends every lease of which a third is over."""
         now = self._loop.time()
-        self._forget_older(now)
+        if self._redis.connected:
+            self._forget_older(now)
         due_before = now - self._lease_seconds / 3
         by_partition: dict[int, list[bytes]] = {}
         for request_hex, ticket in self._held.items():
@@ -207,18 +222,27 @@ class Ledger:
                     self._held[request_hex].renewed_at = now
 
     async def on_redis_connected(self) -> None:
-        """Sends again what Redis may have lost, and has the spool replayed."""
-        now = self._loop.time()
-        recent = [args for at, args in self._recent if at >= now - _RESEND_SECONDS]
+        """Sends again what Redis may have lost, and has the spool replayed.
+
+        However long it was away: what counts is how old a settlement was when it went.
+        """
+        unsure = self._unsure
+        unsure |= {args[1 + int(args[0])]: sent_again(args, charged) for _, args, charged in self._recent}
+        self._recent.clear()
+        settlements, replies = list(unsure.values()), []
         try:
-            for start in range(0, len(recent), 500):
-                await self._send_all(recent[start : start + 500])
+            for start in range(0, len(settlements), 500):
+                replies += await self._send_all(settlements[start : start + 500])
         except (RedisUnavailable, RedisReplyError) as error:
             self._logger.warning("resend_failed", error=str(error))
+        else:
+            unsure.clear()
+            for args, (_, charged) in zip(settlements, replies, strict=True):
+                self._remember(args, charged)
         self._replay_wanted.set()
 
-    async def _send_all(self, settlements: Sequence[tuple[Argument, ...]]) -> None:
-        await asyncio.gather(*(self._redis.eval(self._scripts.settle, *args) for args in settlements))
+    async def _send_all(self, settlements: Sequence[Sequence[Argument]]) -> list[Any]:
+        return await asyncio.gather(*(self._redis.eval(self._scripts.settle, *args) for args in settlements))
 
     async def replay_for_ever(self) -> None:
         """Empties the spool whenever Redis is back, and takes over files of processes that died."""
@@ -248,9 +272,10 @@ class Ledger:
             partition = redis_names.partition_of(event.tenant_id)
             args = appended_only(partition, event.event_id.hex.encode("ascii"), line)
         try:
-            await self._redis.eval(self._scripts.settle, *args)
+            reply = await self._redis.eval(self._scripts.settle, *args)
         except (RedisUnavailable, RedisReplyError) as error:
             raise SpoolSendFailed(str(error)) from error
+        self._remember(args, reply[1])
 
 
 def give_back(status: int) -> Outcome:

@@ -35,6 +35,9 @@ _QUOTAS = (REQUESTS, COMPUTE_MS)
 _COUNTER_SECONDS = b"3456000"
 _FOR_EVER = b"0"
 _DAY_MICROS = 86_400_000_000
+_PERHAPS_AGAIN, _FIRST, _MARKED, _RELEASE = b"0", b"1", b"2", b"3"
+"""Whether a settlement came before, as settle.lua reads it."""
+_ATTEMPT_AT = 9
 
 
 class Scripts:
@@ -183,7 +186,7 @@ class LimitSet:
     def hold_data(self, event: bytes, charged: int | None, reserved: int) -> bytes:
         """What the reaper does with a hold: writes the event, gives back the rest of what was reserved."""
         if not self.moneys:
-            return b"%b\n%b" % (event, self._release)
+            return b"%b\n0%b" % (event, self._release)
         charged = charged or 0
         corrections = b"".join(b"\n%b %d" % (money.key, charged - reserved) for money in self.moneys)
         return b"%b\n%d%b%b" % (event, charged, self._release, corrections)
@@ -204,22 +207,21 @@ class LimitSet:
         reserved: Reserved,
         quantities: dict[str, int],
     ) -> tuple[Argument, ...]:
-        """Keys and arguments of the call that settles a request at these quantities."""
+        """Keys and arguments of the first call that settles a request at these quantities."""
         rates: list[Argument] = []
         if self._token_rates:
             tokens = sum(quantity for meter, quantity in quantities.items() if meter in TOKEN_METERS)
             for level in self._token_rates:
                 rates += [level.interval, tokens - min(reserved.tokens, level.capacity)]
-        requests = quantities.get(REQUESTS, 0) - (1 if reserved.held else 0)
         moneys: list[Argument] = []
         for money in self.moneys:
             moneys += [b"%d" % money.ceiling_nanos, money.seconds]
         before, after = event
         return (
             *self._keys_settle, request, before if charge is not None else before + after, after,
-            b"" if charge is None else b"%d" % charge, reserved.nanos if reserved.held else 0, *self._settle_counts,
-            b"0" if reserved.held else b"1", *rates, requests, _COUNTER_SECONDS, quantities.get(COMPUTE_MS, 0),
-            _COUNTER_SECONDS, *moneys,
+            b"" if charge is None else b"%d" % charge, reserved.nanos if reserved.sure else b"", *self._settle_counts,
+            _FIRST if reserved.held else _MARKED, *rates, quantities.get(REQUESTS, 0) - 1, _COUNTER_SECONDS,
+            quantities.get(COMPUTE_MS, 0), _COUNTER_SECONDS, *moneys,
         )  # fmt: skip
 
     # --- replies ---
@@ -277,14 +279,18 @@ class LimitSet:
 
 
 class Reserved:
-    """What a hold took: nano-units at each money level, tokens of each token rate. `held` is False without Redis."""
+    """What a hold took: nano-units at each money level, tokens of each token rate. `held` is False without Redis.
 
-    __slots__ = ("held", "nanos", "tokens")
+    `sure` is False when Redis may have reserved more and could not say so: then its hold knows.
+    """
+
+    __slots__ = ("held", "nanos", "sure", "tokens")
 
     def __init__(self, nanos: int, tokens: int) -> None:
         self.nanos = nanos
         self.tokens = tokens
         self.held = False
+        self.sure = True
 
 
 def _rate_levels(key: KeySnapshot, plan: PlanSnapshot) -> list[RateLevel]:
@@ -357,6 +363,33 @@ def _quota_keys(tenant_id: UUID, mode: str, moment: datetime) -> list[bytes]:
 
 def _with_count(*keys: str | bytes) -> tuple[Argument, ...]:
     return b"%d" % len(keys), *(key.encode("ascii") if isinstance(key, str) else key for key in keys)
+
+
+def sent_again(args: Sequence[Argument], charged: int | None) -> Sequence[Argument]:
+    """The arguments of a settlement that Redis carried out at `charged` nano-units, or perhaps did (None)."""
+    attempt = args[_attempt_at(args)]
+    if attempt == _RELEASE or (attempt == _MARKED and charged is None):
+        return args
+    return _with_attempt(args, _PERHAPS_AGAIN if charged is None else b"=%d" % charged)
+
+
+def never_sent(args: Sequence[Argument]) -> Sequence[Argument]:
+    """The arguments of a settlement that waits on disk, from where it may be sent more than once."""
+    return _with_attempt(args, _MARKED)
+
+
+def released(args: Sequence[Argument]) -> Sequence[Argument]:
+    """The arguments of a settlement that gives a hold back, and does nothing where there is none."""
+    return _with_attempt(args, _RELEASE)
+
+
+def _attempt_at(args: Sequence[Argument]) -> int:
+    return 1 + int(args[0]) + _ATTEMPT_AT
+
+
+def _with_attempt(args: Sequence[Argument], attempt: bytes) -> Sequence[Argument]:
+    at = _attempt_at(args)
+    return (*args[:at], attempt, *args[at + 1 :])
 
 
 def appended_only(partition: int, request: bytes, event: bytes) -> Sequence[Argument]:

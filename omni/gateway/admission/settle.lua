@@ -1,31 +1,40 @@
 -- Replaces a hold by what was really used and appends the usage event, at once. Never charges beyond a hard ceiling:
--- what goes over it is written off, in the event too. Safe to repeat: without the hold it only appends the event again,
--- and the drain drops the second of two with one id. A hold that the reaper settled is corrected; a request that was
--- admitted without Redis is counted once.
+-- what goes over it is written off, in the event too. Safe to repeat: a request counts once, however often and in which
+-- order this comes, and its events are equal; the drain drops the second of two with one id.
+-- A hold that the reaper settled is corrected. A hold that Redis lost, or never had, is made up for.
 -- KEYS: holds index, holds data, usage stream, reaped, then a key per rate level, per counter level, per money level.
 -- ARGV: request id, event up to the amount, rest of the event, nano-units to charge ('' = the event has no amount),
---       nano-units reserved, numbers of rate levels, of counters that only the hold counted, of other counters, of money
---       levels, 1 when it was admitted without Redis; per rate level: interval in µs of one unit, units to charge (may be negative); per other counter: units
---       to add (may be negative), seconds to live; per money level: ceiling, seconds to live (0 = for ever).
+--       nano-units reserved ('' = as much as the hold says), numbers of rate levels, of counters that only the hold
+--       counted, of other counters, of money levels; whether it was settled before (0 perhaps, 1 no, 2 no or by this
+--       very call, which leaves a mark, 3 it is only to be released, `=` and nano-units: as what); per rate level:
+--       interval in µs of one unit, units to charge (may be negative); per other counter: units to add (may be
+--       negative; the first counted one unit with the hold),
+--       seconds to live; per money level: ceiling, seconds to live (0 = for ever).
 -- Returns {1 when the hold was there, else 0; nano-units charged}.
 local rates, opens, counters, moneys = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local held = redis.call('ZREM', KEYS[1], ARGV[1])
-local reserved, counted = tonumber(ARGV[5]), held == 1
+local reserved, missed, counted, settled = 0, 0, held == 1, false
+if held == 0 and ARGV[10] == '3' then return {0, 0} end
 if counted then
+  reserved = tonumber(ARGV[5])
+  if not reserved then
+    local charged, delta = string.match(redis.call('HGET', KEYS[2], ARGV[1]), '\n(%d+).*\n%S+ (%-?%d+)$')
+    reserved = tonumber(charged) - tonumber(delta)
+  end
   redis.call('HDEL', KEYS[2], ARGV[1])
-elseif ARGV[10] == '1' then
-  counted = redis.call('HSETNX', KEYS[4], ARGV[1], '0') == 1
-  redis.call('EXPIRE', KEYS[4], 86400)
-elseif moneys > 0 then
-  local charged = redis.call('HGET', KEYS[4], ARGV[1])
-  if charged then
-    redis.call('HDEL', KEYS[4], ARGV[1])
-    reserved, counted = tonumber(charged), true
+else
+  local known = redis.call('HGET', KEYS[4], ARGV[1])
+  settled = string.match(known or ARGV[10], '^=(%d+)$')
+  if known and not settled then
+    reserved, counted = tonumber(known), true
+  elseif ARGV[10] == '1' or ARGV[10] == '2' then
+    counted = not settled
+    missed = counted and 1 or 0
   end
 end
 
 local asked = tonumber(ARGV[4] ~= '' and ARGV[4] or 0)
-local charge, at = asked, 11
+local charge, at = settled and tonumber(settled) or asked, 11
 if counted then
   local time = redis.call('TIME')
   local now = time[1] * 1000000 + time[2]
@@ -47,10 +56,10 @@ if counted then
   end
   local first = 4 + rates + opens
   for level = 1, counters do
-    local units, seconds = ARGV[at], ARGV[at + 1]
-    if units ~= '0' then
+    local units, seconds = tonumber(ARGV[at]) + (level == 1 and missed or 0), ARGV[at + 1]
+    if units ~= 0 then
       local key = KEYS[first + level]
-      if redis.call('INCRBY', key, units) == tonumber(units) and seconds ~= '0' then
+      if redis.call('INCRBY', key, units) == units and seconds ~= '0' then
         redis.call('EXPIRE', key, seconds)
       end
     end
@@ -68,6 +77,10 @@ if counted then
       local units = string.format('%.0f', difference)
       if redis.call('INCRBY', key, units) == difference and seconds ~= '0' then redis.call('EXPIRE', key, seconds) end
     end
+  end
+  if held == 0 or ARGV[10] == '2' or asked > charge then
+    redis.call('HSET', KEYS[4], ARGV[1], '=' .. string.format('%.0f', charge))
+    redis.call('EXPIRE', KEYS[4], 86400)
   end
 end
 

@@ -15,6 +15,7 @@ from omni.gateway.redis.resp import (
     Argument,
     RedisAddress,
     RedisConnection,
+    RedisNotConnected,
     RedisReplyError,
     RedisUnavailable,
     connect,
@@ -90,13 +91,13 @@ class RedisClient:
     def execute(self, *command: Argument) -> asyncio.Future[Any]:
         """The reply to be: it may raise RedisUnavailable (also raised here, when not connected) or RedisReplyError."""
         if self._connection is None:
-            raise RedisUnavailable("not connected")
+            raise RedisNotConnected("not connected")
         return self._connection.send(command)
 
     async def eval(self, script: Script, *keys_and_args: Argument) -> Any:
         """Runs a script: number of keys, keys, arguments. One round trip when Redis knows it, else two."""
         if self._connection is None:
-            raise RedisUnavailable("not connected")
+            raise RedisNotConnected("not connected")
         try:
             return await self._connection.send((b"EVALSHA", script.sha, *keys_and_args))
         except RedisReplyError as error:
