@@ -91,7 +91,7 @@ class Books:
         self._refusing: int | None = None
         self._settled_at_ms: dict[bytes, int] = {}
         self._half_lost: set[bytes] = set()
-        """Requests under way when Redis lost something, and those whose hold and settlement may both be gone."""
+        """Requests that were under way when Redis lost something, or a second before."""
         self.flushed = False
         self.decided = 0
 
@@ -106,7 +106,9 @@ class Books:
         self.exact = False
         since = self._clock.true_micros() - JOURNAL_MICROS
         self._half_lost |= {
-            each for each, asked in self.asked.items() if asked.admitted_at >= since or each not in self.truth
+            each
+            for each, asked in self.asked.items()
+            if asked.admitted_at >= since or self._settled_at_ms.get(each, since) * 1000 >= since
         }
         for asked in self.asked.values():
             more = sum(units for at, units in asked.extended if at >= since)

@@ -29,6 +29,7 @@ from tests.simulation.world import LEASE_SECONDS, PARTITIONS, Shared, World
 
 LIVELY_SECONDS = 30.0
 REST_SECONDS = 90.0
+RECONNECT_SECONDS = 6.0
 _GATEWAYS = 3
 _FARTHEST_JUMP_SECONDS = 180
 _STATUSES = (200, 200, 200, 200, 200, 400, 499, 502)
@@ -110,6 +111,8 @@ class _Story:
     def _is_at_rest(self) -> bool:
         """Nobody is served, nothing is held, and every event is where it belongs."""
         world = self._world
+        if world.clock.seconds < LIVELY_SECONDS + RECONNECT_SECONDS:
+            return False
         holds = [world.redis.table(redis_names.holds_index(number).encode()) for number in range(PARTITIONS)]
         return not (self._open or world.disk.files or any(holds) or any(self._streams()))
 

@@ -11,9 +11,10 @@ from typing import Any
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
 from omni.gateway.admission.events import ONE_REQUEST, EventTemplate, Outcome
-from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only, never_sent, released, sent_again
+from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only
 from omni.gateway.admission.outage import OutageLimits, refused_headers
 from omni.gateway.admission.prices import Prices
+from omni.gateway.admission.repeats import never_sent, released, sent_again
 from omni.gateway.admission.spool import Spool, SpoolSendFailed
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers

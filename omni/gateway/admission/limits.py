@@ -25,6 +25,7 @@ from omni.gateway.admission.refusals import (
     token_limit_headers,
     too_many_open,
 )
+from omni.gateway.admission.repeats import FIRST, MARKED
 from omni.gateway.redis.client import Script
 from omni.gateway.redis.resp import Argument
 from omni.kit.clock import month_start, next_month, unix_micros
@@ -35,9 +36,6 @@ _QUOTAS = (REQUESTS, COMPUTE_MS)
 _COUNTER_SECONDS = b"3456000"
 _FOR_EVER = b"0"
 _DAY_MICROS = 86_400_000_000
-_PERHAPS_AGAIN, _FIRST, _MARKED, _RELEASE = b"0", b"1", b"2", b"3"
-"""Whether a settlement came before, as settle.lua reads it."""
-_ATTEMPT_AT = 9
 
 
 class Scripts:
@@ -220,7 +218,7 @@ class LimitSet:
         return (
             *self._keys_settle, request, before if charge is not None else before + after, after,
             b"" if charge is None else b"%d" % charge, reserved.nanos if reserved.sure else b"", *self._settle_counts,
-            _FIRST if reserved.held else _MARKED, *rates, quantities.get(REQUESTS, 0) - 1, _COUNTER_SECONDS,
+            FIRST if reserved.held else MARKED, *rates, quantities.get(REQUESTS, 0) - 1, _COUNTER_SECONDS,
             quantities.get(COMPUTE_MS, 0), _COUNTER_SECONDS, *moneys,
         )  # fmt: skip
 
@@ -363,33 +361,6 @@ def _quota_keys(tenant_id: UUID, mode: str, moment: datetime) -> list[bytes]:
 
 def _with_count(*keys: str | bytes) -> tuple[Argument, ...]:
     return b"%d" % len(keys), *(key.encode("ascii") if isinstance(key, str) else key for key in keys)
-
-
-def sent_again(args: Sequence[Argument], charged: int | None) -> Sequence[Argument]:
-    """The arguments of a settlement that Redis carried out at `charged` nano-units, or perhaps did (None)."""
-    attempt = args[_attempt_at(args)]
-    if attempt == _RELEASE or (attempt == _MARKED and charged is None):
-        return args
-    return _with_attempt(args, _PERHAPS_AGAIN if charged is None else b"=%d" % charged)
-
-
-def never_sent(args: Sequence[Argument]) -> Sequence[Argument]:
-    """The arguments of a settlement that waits on disk, from where it may be sent more than once."""
-    return _with_attempt(args, _MARKED)
-
-
-def released(args: Sequence[Argument]) -> Sequence[Argument]:
-    """The arguments of a settlement that gives a hold back, and does nothing where there is none."""
-    return _with_attempt(args, _RELEASE)
-
-
-def _attempt_at(args: Sequence[Argument]) -> int:
-    return 1 + int(args[0]) + _ATTEMPT_AT
-
-
-def _with_attempt(args: Sequence[Argument], attempt: bytes) -> Sequence[Argument]:
-    at = _attempt_at(args)
-    return (*args[:at], attempt, *args[at + 1 :])
 
 
 def appended_only(partition: int, request: bytes, event: bytes) -> Sequence[Argument]:

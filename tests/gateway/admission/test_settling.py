@@ -12,7 +12,8 @@ from omni.contracts.usage import REQUESTS, UsageEvent
 from omni.domains.metering import service as metering
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.events import EventTemplate, Outcome
-from omni.gateway.admission.limits import Reserved, Scripts, never_sent, released, sent_again
+from omni.gateway.admission.limits import Reserved, Scripts
+from omni.gateway.admission.repeats import never_sent, released, sent_again
 from omni.gateway.redis.client import Script
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
