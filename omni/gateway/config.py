@@ -62,5 +62,7 @@ class GatewayConfig:
     outage_money_per_mille: int = 10
     """Of what was last known to be left of a hard ceiling, what all processes together may spend in an outage."""
 
+    drain_notice_seconds: float = 1.0
+    """How long a gateway that ends is not ready and still takes connections."""
     slow_request_seconds: float = 1.0
     """Requests that take longer are logged."""

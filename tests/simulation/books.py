@@ -92,7 +92,6 @@ class Books:
         self._settled_at_ms: dict[bytes, int] = {}
         self._half_lost: set[bytes] = set()
         """Requests that were under way when Redis lost something, or a second before."""
-        self.flushed = False
         self.decided = 0
 
     def forget_rates(self) -> None:
@@ -348,8 +347,8 @@ class Books:
         for key, total in sorted(sums.items()):
             found = self._redis.integer(key)
             current = self.exact or any(part in periods for part in key.decode().split(":"))
-            # What comes again after a flush may count twice: too much is safe, too little is not.
-            if current and (found < total or (found > total and not self.flushed)):
+            # What comes again after a loss may count for more than is stored: too much is safe, too little is not.
+            if current and (found < total or (found > total and self.exact)):
                 raise Violation(f"at the end: {key.decode()} is {found}, the account says {total}")
 
 

@@ -278,7 +278,6 @@ class _Story:
             world.note(f"rewound {lost}")
         elif way == "flushed":
             world.books.losing(world.redis.flush)
-            world.books.flushed = True
             world.note("flushed")
         await asyncio.sleep(random.choice((0.3, 2.0, 8.0)))
         world.redis_up = True
