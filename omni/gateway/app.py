@@ -36,7 +36,7 @@ from omni.gateway.streams import ModelStreams
 from omni.gateway.upstream.pools import BackendPool
 from omni.telemetry.spans import RequestSpans
 
-_SWEEP_SECONDS = 0.2
+_SWEEP_SECONDS = 0.1
 _START_REDIS_SECONDS = 1.0
 _LAST_FLUSH_SECONDS = 1.0
 

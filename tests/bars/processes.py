@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -39,6 +40,18 @@ class Fleet:
         self._processes.append(process)
         return process, port
 
+    async def upstream(self) -> tuple[subprocess.Popen[bytes], str]:
+        """A backend and provider in a process, and its URL."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bars.upstream"],
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            stdout=subprocess.PIPE,
+        )
+        self._processes.append(process)
+        assert process.stdout is not None
+        url = await asyncio.get_running_loop().run_in_executor(None, process.stdout.readline)
+        return process, url.decode().strip()
+
     async def start(self, redis_url: str, backend_url: str, **settings: Any) -> tuple[subprocess.Popen[bytes], int]:
         """A process that is ready, and its port."""
         process, port = self.launch(redis_url, backend_url, **settings)
@@ -51,6 +64,8 @@ class Fleet:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait(10)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 async def ready(port: int) -> None:

@@ -224,7 +224,7 @@ async def enforced(ports: list[int], tenant: Tenant, expected: str) -> float:
     return loop.time() - started
 
 
-CHANGES = {
+CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "revoked": ({"revoked": True}, "invalid_api_key"),
     "scope": ({"scopes": frozenset(("forecasts",))}, "scope_missing"),
     "network": ({"networks": ("10.0.0.0/8",)}, "address_not_allowed"),

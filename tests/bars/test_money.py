@@ -101,8 +101,8 @@ async def test_five_hundred_streams_on_a_budget_for_fifty(
     assert 0.5 * CEILING < total <= CEILING
     scope_id = SCOPES["tenant" if level == "wallet" else level](tenant.key)
     counter = redis_names.spend_key(scope_id, tenant.key.tenant_id, "live", "all")
-    assert int(await control.redis.get(counter)) == total
-    assert int(await control.redis.get(redis_names.open_key(tenant.key.tenant_id, tenant.key.tenant_id))) == 0
+    assert int(await control.redis.get(counter) or 0) == total
+    assert int(await control.redis.get(redis_names.open_key(tenant.key.tenant_id, tenant.key.tenant_id)) or 0) == 0
 
 
 async def test_a_budget_that_nobody_asks_is_overspent(
@@ -249,7 +249,7 @@ async def test_a_killed_gateways_streams_are_billed_and_released(
     events = await own_control.events(tenant.key.tenant_id)
     assert [event.quantities["output_tokens"] for event in events] == [40] * open_streams
     counter = redis_names.spend_key(tenant.key.tenant_id, tenant.key.tenant_id, "live", "all")
-    assert int(await own_control.redis.get(counter)) == await spent(own_control, tenant)
+    assert int(await own_control.redis.get(counter) or 0) == await spent(own_control, tenant)
     never.set()
     for client in clients:
         client.close()
