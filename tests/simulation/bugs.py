@@ -53,6 +53,26 @@ def _send_nothing_again() -> AbstractContextManager[object]:
     return patch.object(Ledger, "_remember", lambda *_: None)
 
 
+def _send_only_what_is_young_again() -> AbstractContextManager[object]:
+    original = Ledger.on_redis_connected
+
+    async def connected(self: Ledger) -> None:
+        self._forget_older(self._loop.time())
+        await original(self)
+
+    return patch.object(Ledger, "on_redis_connected", connected)
+
+
+def _forget_what_was_replayed() -> AbstractContextManager[object]:
+    original = Ledger._replay_one
+
+    async def replay(self: Ledger, *given: Any) -> None:
+        await original(self, *given)
+        self._recent.pop()
+
+    return patch.object(Ledger, "_replay_one", replay)
+
+
 def _drain_takes_the_first() -> AbstractContextManager[object]:
     async def correct(*_: object) -> None:
         return
@@ -171,6 +191,8 @@ BUGS: tuple[Plant, ...] = (
     ScriptBug("the reaper does not wait for the lease", "reap", "'-inf', millis", "'-inf', millis + 2500"),
     CodeBug("leases are not renewed", _renew_nothing),
     CodeBug("what Redis may have lost is not sent again", _send_nothing_again),
+    CodeBug("only what is young when Redis is back is sent again", _send_only_what_is_young_again),
+    CodeBug("what was replayed from disk is not sent again", _forget_what_was_replayed),
     CodeBug("a repeated settlement is sent as a first one", _nothing_is_repeated),
     CodeBug("a settlement forgets what was reserved", _arguments(_forget_reservation)),
     CodeBug("a request without Redis is settled as if it were held", _arguments(_always_first)),
