@@ -77,14 +77,6 @@ async def test_gateways_that_each_keep_the_rate_admit_too_many(
 # --- R3 ---
 
 
-async def serving(port: int) -> bool:
-    """Whether a new connection finds a gateway that is ready."""
-    try:
-        return (await ask(port, "GET", "/readyz")).status == 200
-    except (OSError, EOFError):
-        return False
-
-
 async def roll(
     fleet: Fleet, settings: Callable[[], Awaitable[subprocess.Popen[bytes]]], old: subprocess.Popen[bytes],
     number: signal.Signals,
@@ -191,7 +183,7 @@ async def test_readiness_fails_before_the_door_is_shut(
 ) -> None:
     gateway = await start_gateway(own_redis.url, drain_notice_seconds=0.5)
     port = gateway.ports.public
-    assert await serving(port)
+    await ready(port)
     draining = asyncio.create_task(gateway.drain(10))
     seen: list[str] = []
 

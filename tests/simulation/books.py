@@ -209,7 +209,7 @@ class Books:
         expected = -1 if not was_held else 0 if more > 0 and short else 1
         if self.exact and reply != expected:
             raise Violation(f"extension: {reply}, the account says {expected}")
-        if reply == 1 and more > 0:
+        if reply == 1 and more:
             asked.held_nanos += more
             asked.extended.append((self._clock.true_micros(), more))
             for money in asked.limits.moneys:

@@ -170,7 +170,7 @@ BUGS: tuple[Plant, ...] = (
     ScriptBug(
         "a stream grows without asking the ceilings",
         "extend",
-        "> tonumber(ARGV[level + 2]) then return 0",
+        "> tonumber(ARGV[level + 3]) then return 0",
         "> 1e18 then return 0",
     ),
     ScriptBug(

@@ -129,7 +129,9 @@ class World:
         self.books.before(name, asked, partition)
         reply = self.checked(lambda: self.redis.run(script.source, keys, args))
         self.note(f"{name} {gateway} {'' if asked is None else asked.hex.decode()} {reply}")
-        more = int(args[3]) if name == "extend" else 0
+        more = 0
+        if name == "extend" and asked is not None:
+            more = int(args[3]) if args[3] else int(args[4]) - asked.held_nanos
         self.checked(lambda: self.books.after(name, asked, partition, reply, more))
         return reply
 

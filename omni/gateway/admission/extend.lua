@@ -1,14 +1,21 @@
 -- Renews the lease of a request that makes progress: what the reaper would do now, and a larger reservation.
 -- KEYS: holds index, holds data, then a key per money level.
--- ARGV: request id, lease in ms, what the reaper does now, nano-units to reserve besides, then a ceiling per money level.
+-- ARGV: request id, lease in ms, what the reaper does now, nano-units to reserve besides ('' = what the hold lacks),
+--       nano-units reserved then in all, then a ceiling per money level.
 -- Returns 1; 0 when a ceiling does not allow the larger reservation (nothing is changed); -1 when the hold is gone.
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return -1 end
 local more = tonumber(ARGV[4])
+if not more then
+  local charged, delta = string.match(redis.call('HGET', KEYS[2], ARGV[1]), '\n(%d+).*\n%S+ (%-?%d+)$')
+  more = tonumber(ARGV[5]) - (tonumber(charged) - tonumber(delta))
+end
 if more > 0 then
   for level = 3, #KEYS do
-    if tonumber(redis.call('GET', KEYS[level]) or 0) + more > tonumber(ARGV[level + 2]) then return 0 end
+    if tonumber(redis.call('GET', KEYS[level]) or 0) + more > tonumber(ARGV[level + 3]) then return 0 end
   end
-  for level = 3, #KEYS do redis.call('INCRBY', KEYS[level], ARGV[4]) end
+end
+if more ~= 0 then
+  for level = 3, #KEYS do redis.call('INCRBY', KEYS[level], string.format('%.0f', more)) end
 end
 local time = redis.call('TIME')
 local lease_end = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[2]))

@@ -146,7 +146,7 @@ class Ledger:
         False when a hard ceiling does not allow it; None when Redis cannot be asked.
         """
         reserved = ticket.reserved
-        if not reserved.held or not reserved.sure:
+        if not reserved.held:
             return None
         more = max(0, nanos - reserved.nanos) if ticket.limits.moneys else 0
         so_far.spend_nanos = spend = self.price(ticket, so_far)
@@ -154,17 +154,19 @@ class Ledger:
             spend = so_far.spend_nanos = min(spend, reserved.nanos)
         before, after = ticket.events.settled(ticket.id, ticket.occurred_at_micros, so_far)
         event = before + after if spend is None else b"%b%d%b" % (before, spend, after)
-        data = ticket.limits.hold_data(event, spend, reserved.nanos + more)
-        args = ticket.limits.extend_args(ticket.hex, self._lease_ms, data, more)
+        total = reserved.nanos + more
+        data = ticket.limits.hold_data(event, spend, total)
+        args = ticket.limits.extend_args(ticket.hex, self._lease_ms, data, more if reserved.sure else None, total)
         try:
             reply = await self._redis.eval(self._scripts.extend, *args)
         except (RedisUnavailable, RedisReplyError):
-            reserved.sure = more == 0
+            reserved.sure = reserved.sure and more == 0
             return None
         if reply == 0:
             return False
         ticket.renewed_at = self._loop.time()
-        reserved.nanos += more if reply == 1 else 0
+        if reply == 1:
+            reserved.nanos, reserved.sure = total, True
         return True
 
     async def settle(self, ticket: Ticket, outcome: Outcome) -> None:
@@ -227,6 +229,8 @@ class Ledger:
 
         However long it was away: what counts is how old a settlement was when it went.
         """
+        for ticket in self._held.values():
+            ticket.reserved.sure = not ticket.limits.moneys  # it may have lost an extension
         unsure = self._unsure
         unsure |= {args[1 + int(args[0])]: sent_again(args, charged) for _, args, charged in self._recent}
         self._recent.clear()

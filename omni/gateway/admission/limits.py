@@ -189,13 +189,23 @@ class LimitSet:
         corrections = b"".join(b"\n%b %d" % (money.key, charged - reserved) for money in self.moneys)
         return b"%b\n%d%b%b" % (event, charged, self._release, corrections)
 
-    def extend_args(self, request: bytes, lease_ms: bytes, data: bytes, more: int) -> tuple[Argument, ...]:
-        """Keys and arguments of the call that renews a hold and reserves `more` nano-units."""
+    def extend_args(
+        self, request: bytes, lease_ms: bytes, data: bytes, more: int | None, nanos: int
+    ) -> tuple[Argument, ...]:
+        """Keys and arguments of the call that renews a hold and reserves `more` nano-units (None = what it lacks)."""
         moneys = self.moneys
         keys = _with_count(
             redis_names.holds_index(self.partition), redis_names.holds_data(self.partition), *(m.key for m in moneys)
         )
-        return (*keys, request, lease_ms, data, more, *(money.ceiling_nanos for money in moneys))
+        return (
+            *keys,
+            request,
+            lease_ms,
+            data,
+            b"" if more is None else more,
+            nanos,
+            *(money.ceiling_nanos for money in moneys),
+        )
 
     def settle_args(
         self,
@@ -279,7 +289,7 @@ class LimitSet:
 class Reserved:
     """What a hold took: nano-units at each money level, tokens of each token rate. `held` is False without Redis.
 
-    `sure` is False when Redis may have reserved more and could not say so: then its hold knows.
+    `sure` is False when Redis may have reserved more or less than it said: then its hold knows.
     """
 
     __slots__ = ("held", "nanos", "sure", "tokens")

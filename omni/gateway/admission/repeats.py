@@ -8,7 +8,7 @@ from omni.gateway.redis.resp import Argument
 
 PERHAPS_AGAIN, FIRST, MARKED, RELEASE = b"0", b"1", b"2", b"3"
 """It may have been carried out; it was not; it was not, or left a mark; it gives a hold back, and that is all."""
-_ATTEMPT_AT = 9
+_RESERVED_AT, _ATTEMPT_AT = 4, 9
 
 
 def sent_again(args: Sequence[Argument], charged: int | None) -> Sequence[Argument]:
@@ -34,5 +34,9 @@ def _attempt_at(args: Sequence[Argument]) -> int:
 
 
 def _with_attempt(args: Sequence[Argument], attempt: bytes) -> Sequence[Argument]:
-    at = _attempt_at(args)
-    return (*args[:at], attempt, *args[at + 1 :])
+    """What is reserved is left to the hold: Redis may have lost an extension of it."""
+    first = 1 + int(args[0])
+    changed = list(args)
+    changed[first + _RESERVED_AT] = b""
+    changed[first + _ATTEMPT_AT] = attempt
+    return changed

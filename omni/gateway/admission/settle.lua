@@ -19,7 +19,7 @@ if counted then
   reserved = tonumber(ARGV[5])
   if not reserved then
     local charged, delta = string.match(redis.call('HGET', KEYS[2], ARGV[1]), '\n(%d+).*\n%S+ (%-?%d+)$')
-    reserved = tonumber(charged) - tonumber(delta)
+    reserved = charged and tonumber(charged) - tonumber(delta) or 0
   end
   redis.call('HDEL', KEYS[2], ARGV[1])
 else

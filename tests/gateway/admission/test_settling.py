@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from omni.contracts.money import Budget, MoneySnapshot
@@ -46,9 +47,10 @@ class Held:
         assert (await self.call(self._scripts.admit, *args))[0] == 1
         self.reserved.held = True
 
-    async def extend(self, more: int) -> None:
-        data = self.limits.hold_data(self.template.held(str(self.id).encode(), self.at_micros, 10), 10, 100 + more)
-        assert await self.call(self._scripts.extend, *self.limits.extend_args(self.hex, b"30000", data, more)) == 1
+    async def extend(self, more: int | None, total: int) -> None:
+        data = self.limits.hold_data(self.template.held(str(self.id).encode(), self.at_micros, 10), 10, total)
+        args = self.limits.extend_args(self.hex, b"30000", data, more, total)
+        assert await self.call(self._scripts.extend, *args) == 1
 
     def settlement(self, charge: int, quantities: dict[str, int] | None = None) -> Any:
         outcome = Outcome(200, {REQUESTS: 1} if quantities is None else quantities)
@@ -113,8 +115,19 @@ async def test_what_a_ceiling_cut_is_cut_the_same_way_when_it_comes_again(held: 
 
 async def test_an_extension_whose_reply_was_lost_is_given_back(held: Held) -> None:
     await held.admit()
-    await held.extend(300)
+    await held.extend(300, 400)
     held.reserved.sure = False
+    assert await held.settle(held.settlement(40)) == [1, 40]
+    assert await held.counted() == (40, 1, 0)
+
+
+@pytest.mark.parametrize("total", [150, 400, 900])
+async def test_an_extension_finds_out_what_a_hold_lacks(held: Held, total: int) -> None:
+    await held.admit()
+    await held.extend(300, 400)
+    await held.extend(None, total)
+    assert await held.counted() == (total, 1, 1)
+    held.reserved.nanos = total
     assert await held.settle(held.settlement(40)) == [1, 40]
     assert await held.counted() == (40, 1, 0)
 
