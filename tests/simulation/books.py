@@ -305,14 +305,13 @@ class Books:
                 raise Violation("something is held for ever")
         for asked in self.asked.values():
             event = stored.get(asked.id)
-            if event is None:
-                gone = asked.refused or asked.gateway not in alive
-                excused = asked.hex in self.excused or (gone and not self.exact)
-                if (asked.admitted or asked.served) and not excused:
-                    raise Violation(f"request {asked.hex.decode()} was admitted and has no event")
-                continue
-            if asked.hex not in self.excused:
+            gone = asked.refused or asked.gateway not in alive
+            if asked.hex in self.excused or (gone and not self.exact):
+                continue  # only Redis had it, and lost it
+            if event is not None:
                 self._check_event(asked, event)
+            elif asked.admitted or asked.served:
+                raise Violation(f"request {asked.hex.decode()} was admitted and has no event")
         totals = {key: value for key, value in self._postgres.rollups.items() if value != (0, 0)}
         if totals != roll_up(stored.values()):
             raise Violation("the rollups are not the sum of the events")
