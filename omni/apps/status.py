@@ -65,7 +65,7 @@ def probe_urls(text: str) -> dict[str, str]:
 async def _probe_forever(service: StatusService) -> None:
     forget_in = 0.0
     await asyncio.sleep(FIRST_PROBE_SECONDS)
-    async with httpx2.AsyncClient(trust_env=False, follow_redirects=False) as client:
+    async with httpx2.AsyncClient(timeout=PROBE_SECONDS, trust_env=False, follow_redirects=False) as client:
         while True:
             await service.probe_all(client)
             forget_in -= PROBE_SECONDS

@@ -47,8 +47,8 @@ def holds_data(partition: int) -> str:
 
 
 def reaped(partition: int) -> str:
-    """Hash: request id → nano-units charged without the gateway's hold: by the reaper, for a settlement that still
-    comes, or by the settlement of a request that was admitted without Redis, so that it counts once."""
+    """Hash: request id → nano-units charged by the reaper, for a settlement that still comes; or `=` and the nano-units
+    of a settlement that could come again otherwise than it was: without a hold, or cut at a ceiling."""
     return f"{tag(partition)}:reaped"
 
 

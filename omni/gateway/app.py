@@ -45,7 +45,7 @@ from omni.gateway.streams import ModelStreams
 from omni.gateway.upstream.pools import BackendPool
 from omni.telemetry.spans import RequestSpans
 
-_SWEEP_SECONDS = 0.2
+_SWEEP_SECONDS = 0.1
 _START_REDIS_SECONDS = 1.0
 _LAST_FLUSH_SECONDS = 1.0
 
@@ -163,13 +163,18 @@ class Gateway:
         ]
 
     async def drain(self, seconds: float) -> None:
-        """Stops without losing a request: not ready, no new connections, what is open may finish within `seconds`."""
+        """Stops without losing a request: not ready, then no new connections; what is open may finish in `seconds`.
+
+        In between, whoever looks at readiness goes elsewhere, and clients that keep connections hear that theirs end.
+        """
         if self._stopped:
             return
         self._stopped = True
         self._server.begin_drain()
+        await asyncio.sleep(min(self._config.drain_notice_seconds, seconds / 4))
         if self._listener is not None:
             self._listener.close()
+        self._server.close_idle()
         await self._pipeline.wait_idle(seconds)
         self._streams.stop()
         await self._pipeline.wait_idle(_LAST_FLUSH_SECONDS)

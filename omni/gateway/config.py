@@ -74,6 +74,8 @@ class GatewayConfig:
     outage_money_per_mille: int = 10
     """Of what was last known to be left of a hard ceiling, what all processes together may spend in an outage."""
 
+    drain_notice_seconds: float = 1.0
+    """How long a gateway that ends is not ready and still takes connections."""
     open_requests_limit: int = 20_000
     """Requests and streams that one process may have open; more are shed."""
     lag_check_seconds: float = 0.05

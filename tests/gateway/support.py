@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import hiredis
 import redis.asyncio
 
 from omni.apps.embedded.redis import find_binary
@@ -332,6 +333,15 @@ class RecordingLogger:
         self.lines.append((event, values))
 
     warning = error = info
+
+
+def script_arguments(packed: bytes) -> list[bytes]:
+    """Number of keys, keys and arguments of a packed call of a script."""
+    reader = hiredis.Reader()
+    reader.feed(packed)
+    command: list[bytes] = reader.gets()
+    assert command[0] == b"EVALSHA"
+    return command[2:]
 
 
 def stranger() -> str:

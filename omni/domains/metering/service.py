@@ -118,7 +118,9 @@ class Drain:
             except ValueError as error:
                 rejects.append((raw, str(error)))
             else:
-                events.setdefault(event.event_id, event)
+                known = events.get(event.event_id)
+                if known is None or known.status == EXPIRED_STATUS:  # what its gateway settled goes before the reaper's
+                    events[event.event_id] = event
         async with self._open_session() as session:
             new = await record(session, list(events.values()))
             if rejects:

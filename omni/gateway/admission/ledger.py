@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
@@ -13,11 +14,12 @@ from omni.gateway.admission.events import ONE_REQUEST, EventTemplate, Outcome
 from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only
 from omni.gateway.admission.outage import OutageLimits, refused_headers
 from omni.gateway.admission.prices import Prices
+from omni.gateway.admission.repeats import never_sent, released, request_of, sent_again
 from omni.gateway.admission.spool import Spool, SpoolSendFailed
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
 from omni.gateway.redis.client import RedisClient
-from omni.gateway.redis.resp import Argument, RedisReplyError, RedisUnavailable
+from omni.gateway.redis.resp import Argument, RedisNotConnected, RedisReplyError, RedisUnavailable
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 
 _RESEND_SECONDS = 5.0
@@ -78,7 +80,10 @@ class Ledger:
         self._outage = OutageLimits(config)
         self._lease_seconds = config.lease_seconds
         self._held: dict[bytes, Ticket] = {}
-        self._recent: deque[tuple[float, bytes]] = deque()
+        self._recent: deque[tuple[float, LimitSet | None, Sequence[Argument], int]] = deque()
+        """When, the levels (None = they are in the arguments), what changed in the call, and what was charged."""
+        self._unsure: dict[Argument, Sequence[Argument]] = {}
+        """Settlements that Redis may have lost and has not taken again yet, by request."""
         self._replay_wanted = asyncio.Event()
 
     async def admit(
@@ -94,9 +99,9 @@ class Ledger:
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("admit_failed", error=str(error))
-            return self._admit_alone(ticket)
+            return self._admit_alone(ticket, perhaps_held=not isinstance(error, RedisNotConnected))
         if reply[0] == -1:
-            return self._admit_alone(ticket)
+            return self._admit_alone(ticket, perhaps_held=False)
         if self._outage.in_use:
             self._outage.recovered(limits)
         ticket.headers = limits.headers(reply)
@@ -111,15 +116,23 @@ class Ledger:
         self._metrics.decisions.add("admitted")
         return ticket
 
-    def _admit_alone(self, ticket: Ticket) -> Ticket:
+    def _admit_alone(self, ticket: Ticket, *, perhaps_held: bool) -> Ticket:
         try:
             ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros, ticket.reserved.nanos)
         except (LimitExceeded, Unavailable) as error:
             self._metrics.decisions.add(error.code)
+            if perhaps_held:
+                self._release_later(ticket, error.status)
             raise Refused(error, refused_headers(error, ticket.limits)) from None
         ticket.room_nanos = 0 if ticket.limits.moneys else None
         self._metrics.decisions.add("admitted_locally")
         return ticket
+
+    def _release_later(self, ticket: Ticket, status: int) -> None:
+        """Redis may hold a request that is refused: it gives that back when it can be asked again."""
+        event = ticket.events.settled(ticket.id, ticket.occurred_at_micros, give_back(status))
+        last = ticket.limits.settle_arguments(ticket.hex, event, None, ticket.reserved, {})
+        self._unsure[ticket.hex] = ticket.limits.spooled_settle(released(last))
 
     def price(self, ticket: Ticket, outcome: Outcome) -> int | None:
         """Nano-units that an outcome costs; None when nothing in it has a price."""
@@ -139,15 +152,19 @@ class Ledger:
             spend = so_far.spend_nanos = min(spend, reserved.nanos)
         before, after = ticket.events.settled(ticket.id, ticket.occurred_at_micros, so_far)
         event = before + after if spend is None else b"%b%d%b" % (before, spend, after)
-        data = ticket.limits.hold_data(event, spend, reserved.nanos + more)
+        total = reserved.nanos + more
+        data = ticket.limits.hold_data(event, spend, total)
+        call = ticket.limits.extend(ticket.hex, data, more if reserved.sure else None, total)
         try:
-            reply = await self._redis.call(self._scripts.extend, ticket.limits.extend(ticket.hex, data, more))
+            reply = await self._redis.call(self._scripts.extend, call)
         except (RedisUnavailable, RedisReplyError):
+            reserved.sure = reserved.sure and more == 0
             return None
         if reply == 0:
             return False
         ticket.renewed_at = self._loop.time()
-        reserved.nanos += more if reply == 1 else 0
+        if reply == 1:
+            reserved.nanos, reserved.sure = total, True
         return True
 
     async def settle(self, ticket: Ticket, outcome: Outcome) -> None:
@@ -157,24 +174,27 @@ class Ledger:
         outcome.spend_nanos = charge = self.price(ticket, outcome)
         event = ticket.events.settled(ticket.id, at_micros, outcome)
         last = ticket.limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
-        call = ticket.limits.settle(last)
         try:
-            await self._redis.call(self._scripts.settle, call)
+            reply = await self._redis.call(self._scripts.settle, ticket.limits.settle(last))
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("settle_failed", error=str(error))
             before, after = event
             whole = before + after if charge is None else b"%b%d%b" % (before, charge, after)
-            await self._spool.append(whole, ticket.limits.spooled_settle(last))
+            again = never_sent(last) if isinstance(error, RedisNotConnected) else sent_again(last, None)
+            await self._spool.append(whole, ticket.limits.spooled_settle(again))
             self._replay_wanted.set()
             return
-        now = self._loop.time()
-        self._recent.append((now, call))
-        self._forget_older(now)
+        self._remember(ticket.limits, last, reply[1])
 
     def abandon(self, ticket: Ticket) -> None:
         """Lets the lease run out, where nothing was settled; nothing to do after `settle`."""
         self._held.pop(ticket.hex, None)
+
+    def _remember(self, limits: LimitSet | None, args: Sequence[Argument], charged: int) -> None:
+        now = self._loop.time()
+        self._recent.append((now, limits, args, charged))
+        self._forget_older(now)
 
     def _forget_older(self, now: float) -> None:
         recent = self._recent
@@ -184,7 +204,8 @@ class Ledger:
     async def renew_leases(self) -> None:
         """Extends every lease of which a third is over."""
         now = self._loop.time()
-        self._forget_older(now)
+        if self._redis.connected:
+            self._forget_older(now)
         due_before = now - self._lease_seconds / 3
         by_partition: dict[int, list[bytes]] = {}
         for request_hex, ticket in self._held.items():
@@ -202,18 +223,31 @@ class Ledger:
                     self._held[request_hex].renewed_at = now
 
     async def on_redis_connected(self) -> None:
-        """Sends again what Redis may have lost, and has the spool replayed."""
-        now = self._loop.time()
-        recent = [call for at, call in self._recent if at >= now - _RESEND_SECONDS]
+        """Sends again what Redis may have lost, and has the spool replayed.
+
+        However long it was away: what counts is how old a settlement was when it went.
+        """
+        for ticket in self._held.values():
+            ticket.reserved.sure = not ticket.limits.moneys  # it may have lost an extension
+        unsure = self._unsure
+        for _, limits, args, charged in self._recent:
+            again = sent_again(args, charged)
+            unsure[request_of(args)] = again if limits is None else limits.spooled_settle(again)
+        self._recent.clear()
+        settlements, replies = list(unsure.values()), []
         try:
-            for start in range(0, len(recent), 500):
-                await self._send_all(recent[start : start + 500])
+            for start in range(0, len(settlements), 500):
+                replies += await self._send_all(settlements[start : start + 500])
         except (RedisUnavailable, RedisReplyError) as error:
             self._logger.warning("resend_failed", error=str(error))
+        else:
+            unsure.clear()
+            for args, (_, charged) in zip(settlements, replies, strict=True):
+                self._remember(None, args, charged)
         self._replay_wanted.set()
 
-    async def _send_all(self, settlements: Sequence[bytes]) -> None:
-        await asyncio.gather(*(self._redis.call(self._scripts.settle, call) for call in settlements))
+    async def _send_all(self, settlements: Sequence[Sequence[Argument]]) -> list[Any]:
+        return await asyncio.gather(*(self._redis.eval(self._scripts.settle, *args) for args in settlements))
 
     async def replay_for_ever(self) -> None:
         """Empties the spool whenever Redis is back, and takes over files of processes that died."""
@@ -243,9 +277,10 @@ class Ledger:
             partition = redis_names.partition_of(event.tenant_id)
             args = appended_only(partition, event.event_id.hex.encode("ascii"), line)
         try:
-            await self._redis.eval(self._scripts.settle, *args)
+            reply = await self._redis.eval(self._scripts.settle, *args)
         except (RedisUnavailable, RedisReplyError) as error:
             raise SpoolSendFailed(str(error)) from error
+        self._remember(None, args, reply[1])
 
 
 def give_back(status: int) -> Outcome:

@@ -28,6 +28,7 @@ from omni.gateway.admission.refusals import (
     rate_exceeded,
     too_many_open,
 )
+from omni.gateway.admission.repeats import FIRST, MARKED, PERHAPS_AGAIN
 from omni.gateway.redis.client import Script, ScriptCall
 from omni.gateway.redis.resp import Argument
 from omni.kit.clock import month_start, next_month, unix_micros
@@ -128,7 +129,7 @@ class LimitSet:
             scripts.extend,
             (index, data, *(level.key for level in self.moneys)),
             (scripts.lease_ms, *(b"%d" % level.ceiling_nanos for level in self.moneys)),
-            3,
+            4,
         )
 
     def _admit_call(self, scripts: Scripts, opens: list[bytes], quotas: list[bytes]) -> ScriptCall:
@@ -167,22 +168,22 @@ class LimitSet:
         """The call that admits, packed; `data` as from `hold_data` or `first_hold`."""
         return self._admit.pack(request, data, b"%d" % nanos, b"%d" % tokens)
 
-    def extend(self, request: bytes, data: bytes, more: int) -> bytes:
-        """The call that renews a hold and reserves `more` nano-units, packed."""
-        return self._extend.pack(request, data, b"%d" % more)
+    def extend(self, request: bytes, data: bytes, more: int | None, nanos: int) -> bytes:
+        """The call that renews a hold and reserves `more` nano-units (None = what it lacks), `nanos` in all; packed."""
+        return self._extend.pack(request, data, b"" if more is None else b"%d" % more, b"%d" % nanos)
 
-    def settle(self, last: Sequence[bytes]) -> bytes:
+    def settle(self, last: tuple[bytes, ...]) -> bytes:
         """The call that settles, packed; `last` as from `settle_arguments`."""
         return self._settle.pack(*last)
 
-    def spooled_settle(self, last: Sequence[bytes]) -> tuple[bytes, ...]:
+    def spooled_settle(self, last: Sequence[Argument]) -> tuple[Argument, ...]:
         """The same call to be made later: number of keys, keys, arguments."""
         return self._settle.arguments(*last)
 
     def hold_data(self, event: bytes, charged: int | None, reserved: int) -> bytes:
         """What the reaper does with a hold: writes the event, gives back the rest of what was reserved."""
         if not self.moneys:
-            return b"%b\n%b" % (event, self._hold_end)
+            return b"%b\n0%b" % (event, self._hold_end)
         charged = charged or 0
         return b"%b\n%d%b" % (event, charged, self._hold_end % ((charged - reserved,) * len(self.moneys)))
 
@@ -192,8 +193,8 @@ class LimitSet:
         """As `hold_data` for a request that has just begun: it would be charged as one request."""
         template = self._first_holds.get((events, charged))
         if template is None:
-            amount = b"%d" % (charged or 0) if self.moneys else b""
-            template = b"%b\n%b%b" % (events.held(charged), amount, self._hold_end)
+            amount = (charged or 0) if self.moneys else 0
+            template = b"%b\n%d%b" % (events.held(charged), amount, self._hold_end)
             self._first_holds[events, charged] = template
         deltas = ((charged or 0) - reserved,) * len(self.moneys)
         return template % (request_id, at_micros, *deltas)
@@ -206,7 +207,7 @@ class LimitSet:
         reserved: Reserved,
         quantities: dict[str, int],
     ) -> tuple[bytes, ...]:
-        """What changes in the call that settles a request at these quantities."""
+        """What changes in the first call that settles a request at these quantities."""
         before, after = event
         tokens = requests = compute = 0
         for meter, quantity in quantities.items():
@@ -220,14 +221,10 @@ class LimitSet:
             before, charged = before + after, b""
         else:
             charged = b"%d" % charge
-        if reserved.held:
-            requests -= 1
-            return (
-                request, before, after, charged, b"%d" % reserved.nanos, b"0", b"%d" % tokens, b"%d" % reserved.tokens,
-                b"%d" % requests, b"%d" % compute,
-            )  # fmt: skip
         return (
-            request, before, after, charged, b"0", b"1", b"%d" % tokens, b"0", b"%d" % requests, b"%d" % compute,
+            b"%d" % (requests - 1), b"%d" % compute, request, before, after, charged,
+            b"%d" % reserved.nanos if reserved.sure else b"", FIRST if reserved.held else MARKED, b"%d" % tokens,
+            b"%d" % reserved.tokens,
         )  # fmt: skip
 
     # --- replies ---
@@ -279,14 +276,18 @@ class LimitSet:
 
 
 class Reserved:
-    """What a hold takes: nano-units at each money level, tokens of each token rate. `held` is False without Redis."""
+    """What a hold takes: nano-units at each money level, tokens of each token rate. `held` is False without Redis.
 
-    __slots__ = ("held", "nanos", "tokens")
+    `sure` is False when Redis may have reserved more or less than it said: then its hold knows.
+    """
+
+    __slots__ = ("held", "nanos", "sure", "tokens")
 
     def __init__(self, nanos: int, tokens: int) -> None:
         self.nanos = nanos
         self.tokens = tokens
         self.held = False
+        self.sure = True
 
 
 def _rate_levels(key: KeySnapshot, plan: PlanSnapshot) -> list[RateLevel]:
@@ -371,4 +372,4 @@ def _settle_names(partition: int) -> tuple[bytes, ...]:
 def appended_only(partition: int, request: bytes, event: bytes) -> Sequence[Argument]:
     """Number of keys, keys and arguments of a settlement that appends an event and counts nothing."""
     none = (b"0",) * 4
-    return (b"4", *_settle_names(partition), *none, request, event, b"", b"", b"0", b"0", b"0", b"0")
+    return (b"4", *_settle_names(partition), *none, request, event, b"", b"", b"0", PERHAPS_AGAIN, b"0", b"0")

@@ -1,43 +1,50 @@
 -- Replaces a hold by what was really used and appends the usage event, at once. Never charges beyond a hard ceiling:
--- what goes over it is written off, in the event too. Safe to repeat: without the hold it only appends the event again,
--- and the drain drops the second of two with one id. A hold that the reaper settled is corrected; a request that was
--- admitted without Redis is counted once.
+-- what goes over it is written off, in the event too. Safe to repeat: a request counts once, however often and in which
+-- order this comes, and its events are equal; the drain drops the second of two with one id.
+-- A hold that the reaper settled is corrected. A hold that Redis lost, or never had, is made up for.
 -- KEYS: holds index, holds data, usage stream, reaped, then a key per rate level, per counter that only the hold
 --       counted, per other counter, per money level.
 -- ARGV: numbers of rate levels, of counters that only the hold counted, of other counters, of money levels;
 --       per rate level: interval in µs of one unit, most units at once; per other counter: seconds to live; per money
 --       level: ceiling, seconds to live (0 = for ever);
---       then request id, event up to the amount, rest of the event, nano-units to charge ('' = the event has no amount),
---       nano-units reserved, 1 when it was admitted without Redis, tokens used, tokens reserved, and per other counter:
---       units to add (may be negative).
+--       then per other counter: units to add (may be negative; the first counted one unit with the hold); request id,
+--       event up to the amount, rest of the event, nano-units to charge ('' = the event has no amount), nano-units
+--       reserved ('' = as much as the hold says), whether it was settled before (0 perhaps, 1 no, 2 no or by this very
+--       call, which leaves a mark, 3 it is only to be released, `=` and nano-units: as what), tokens used, tokens
+--       reserved.
 -- Returns {1 when the hold was there, else 0; nano-units charged}.
 local rates, opens, counters, moneys = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local at = 5
-local last = at + 2 * rates + counters + 2 * moneys
-local id, units_at = ARGV[last], last + 8
+local id, attempt = ARGV[#ARGV - 7], ARGV[#ARGV - 2]
 local held = redis.call('ZREM', KEYS[1], id)
-local reserved, counted = tonumber(ARGV[last + 4]), held == 1
+local reserved, missed, counted, settled = 0, 0, held == 1, false
+if held == 0 and attempt == '3' then return {0, 0} end
 if counted then
+  reserved = tonumber(ARGV[#ARGV - 3])
+  if not reserved then
+    local charged, delta = string.match(redis.call('HGET', KEYS[2], id), '\n(%d+).*\n%S+ (%-?%d+)$')
+    reserved = charged and tonumber(charged) - tonumber(delta) or 0
+  end
   redis.call('HDEL', KEYS[2], id)
-elseif ARGV[last + 5] == '1' then
-  counted = redis.call('HSETNX', KEYS[4], id, '0') == 1
-  redis.call('EXPIRE', KEYS[4], 86400)
-elseif moneys > 0 then
-  local charged = redis.call('HGET', KEYS[4], id)
-  if charged then
-    redis.call('HDEL', KEYS[4], id)
-    reserved, counted = tonumber(charged), true
+else
+  local known = redis.call('HGET', KEYS[4], id)
+  settled = string.match(known or attempt, '^=(%d+)$')
+  if known and not settled then
+    reserved, counted = tonumber(known), true
+  elseif attempt == '1' or attempt == '2' then
+    counted = not settled
+    missed = counted and 1 or 0
   end
 end
 
-local asked = tonumber(ARGV[last + 3] ~= '' and ARGV[last + 3] or 0)
-local charge = asked
+local amount = ARGV[#ARGV - 4]
+local asked = tonumber(amount ~= '' and amount or 0)
+local charge, at = settled and tonumber(settled) or asked, 5
 if counted then
   local time = redis.call('TIME')
   local now = time[1] * 1000000 + time[2]
   for level = 1, rates do
     local interval = tonumber(ARGV[at])
-    local units = tonumber(ARGV[last + 6]) - math.min(tonumber(ARGV[last + 7]), tonumber(ARGV[at + 1]))
+    local units = tonumber(ARGV[#ARGV - 1]) - math.min(tonumber(ARGV[#ARGV]), tonumber(ARGV[at + 1]))
     if units ~= 0 and held == 1 then
       local key = KEYS[4 + level]
       local arrival = math.max(tonumber(redis.call('GET', key) or 0), now) + math.ceil(interval * units)
@@ -54,10 +61,10 @@ if counted then
   end
   local first = 4 + rates + opens
   for level = 1, counters do
-    local units, seconds = ARGV[units_at + level - 1], ARGV[at]
-    if units ~= '0' then
-      local key = KEYS[first + level]
-      if redis.call('INCRBY', key, units) == tonumber(units) and seconds ~= '0' then
+    local units = tonumber(ARGV[#ARGV - 8 - counters + level]) + (level == 1 and missed or 0)
+    if units ~= 0 then
+      local key, seconds = KEYS[first + level], ARGV[at]
+      if redis.call('INCRBY', key, units) == units and seconds ~= '0' then
         redis.call('EXPIRE', key, seconds)
       end
     end
@@ -76,13 +83,17 @@ if counted then
       if redis.call('INCRBY', key, units) == difference and seconds ~= '0' then redis.call('EXPIRE', key, seconds) end
     end
   end
+  if held == 0 or attempt == '2' or asked > charge then
+    redis.call('HSET', KEYS[4], id, '=' .. string.format('%.0f', charge))
+    redis.call('EXPIRE', KEYS[4], 86400)
+  end
 end
 
-local event = ARGV[last + 1]
-if ARGV[last + 3] ~= '' then
+local event = ARGV[#ARGV - 6]
+if amount ~= '' then
   event = event .. string.format('%.0f', charge)
   if asked > charge then event = event .. ',"written_off_nanos":' .. string.format('%.0f', asked - charge) end
-  event = event .. ARGV[last + 2]
+  event = event .. ARGV[#ARGV - 5]
 end
 redis.call('XADD', KEYS[3], '*', 'e', event)
 return {held, charge}

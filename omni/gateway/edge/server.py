@@ -49,8 +49,11 @@ class Server:
             connection.sweep(now)
 
     def begin_drain(self) -> None:
-        """From now on each answer is the last of its connection; idle connections close."""
+        """From now on each answer is the last of its connection."""
         self.draining = True
+
+    def close_idle(self) -> None:
+        """Closes the connections that nobody is answered on."""
         for connection in list(self.connections):
             connection.close_if_idle()
 

@@ -15,6 +15,7 @@ from omni.gateway.redis.resp import (
     Argument,
     RedisAddress,
     RedisConnection,
+    RedisNotConnected,
     RedisReplyError,
     RedisUnavailable,
     connect,
@@ -56,7 +57,7 @@ class ScriptCall:
             sized += (len(argument), argument)
         return self._head + self._tail % tuple(sized)
 
-    def arguments(self, *last: bytes) -> tuple[bytes, ...]:
+    def arguments(self, *last: Argument) -> tuple[Argument, ...]:
         """Number of keys, keys, arguments: the call to be made later, perhaps by another process."""
         return (*self._fixed, *last)
 
@@ -115,13 +116,13 @@ class RedisClient:
     def execute(self, *command: Argument) -> asyncio.Future[Any]:
         """The reply to be: it may raise RedisUnavailable (also raised here, when not connected) or RedisReplyError."""
         if self._connection is None:
-            raise RedisUnavailable("not connected")
+            raise RedisNotConnected("not connected")
         return self._connection.send(command)
 
     async def eval(self, script: Script, *keys_and_args: Argument) -> Any:
         """Runs a script: number of keys, keys, arguments. One round trip when Redis knows it, else two."""
         if self._connection is None:
-            raise RedisUnavailable("not connected")
+            raise RedisNotConnected("not connected")
         try:
             return await self._connection.send((b"EVALSHA", script.sha, *keys_and_args))
         except RedisReplyError as error:
@@ -133,7 +134,7 @@ class RedisClient:
         """Makes a ScriptCall, as packed. One round trip when Redis knows the script."""
         connection = self._connection
         if connection is None:
-            raise RedisUnavailable("not connected")
+            raise RedisNotConnected("not connected")
         try:
             return await connection.send_packed(packed)
         except RedisReplyError as error:
@@ -141,7 +142,7 @@ class RedisClient:
                 raise
         await self.execute(b"SCRIPT", b"LOAD", script.source)
         if self._connection is None:
-            raise RedisUnavailable("not connected")
+            raise RedisNotConnected("not connected")
         return await self._connection.send_packed(packed)
 
     async def _keep_connected(self) -> None:

@@ -19,6 +19,10 @@ class RedisUnavailable(Exception):
     """Redis cannot be asked now: not connected, cut off, or too slow."""
 
 
+class RedisNotConnected(RedisUnavailable):
+    """Nothing was sent."""
+
+
 class RedisReplyError(Exception):
     """Redis answered with an error."""
 

@@ -183,6 +183,17 @@ async def test_a_settled_event_takes_the_place_of_an_expired_one_and_never_the_o
     assert await differences(system_database, tenant_id) == []
 
 
+async def test_a_settled_event_goes_before_an_expired_one_of_the_same_batch(
+    drain: service.Drain, database: Database, tenant_id: UUID
+) -> None:
+    settled = usage_event(tenant_id, requests=1, input_tokens=500)
+    expired = replace(settled, status=0, model="", duration_micros=0, quantities={"requests": 1})
+    batch = [("stream", b"0-%d" % number, event.to_json()) for number, event in enumerate((expired, settled, expired))]
+    drained = await drain.store(batch)
+    assert (drained.new, drained.duplicate) == (1, 2)
+    assert await totals(database, tenant_id) == {"requests": (1, 1), "input_tokens": (500, 1)}
+
+
 async def test_groups_come_back_after_a_flush(
     drain: service.Drain, redis_client: redis.asyncio.Redis, tenant_id: UUID
 ) -> None:
