@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import cast
 
 import structlog
@@ -25,11 +26,21 @@ def main() -> None:
     logger = cast(Logger, structlog.stdlib.get_logger("omni.gateway"))  # its `event` may also be given by name
     endpoint = settings.otlp_endpoint
     spans = OtlpRequestSpans("gateway", __version__, endpoint, settings.trace_sample_ratio) if endpoint else None
+    collect_garbage_rarely()
     try:
         uvloop.run(serve(gateway_config(settings), registry, logger, spans, drain_seconds=settings.drain_seconds))
     finally:
         if spans is not None:
             spans.close()
+
+
+def collect_garbage_rarely() -> None:
+    """Requests leave no cycles behind, but each of them makes the collector count up, and what it then walks through is
+    alive: at full load it took a seventh of the time, and stopped everything for tens of milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:

@@ -23,10 +23,11 @@ _CLIENT_CLOSED_STATUS = 499
 def passed_headers(headers: list[tuple[bytes, bytes]]) -> bytes:
     """The header lines of a backend's answer that the client gets."""
     named: set[bytes] = set()
-    for name, value in headers:
+    lowered = [(name.lower(), value) for name, value in headers]
+    for name, value in lowered:
         if name == b"connection":
             named.update(token.strip().lower() for token in value.split(b","))
-    lines = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in _NOT_PASSED and pair[0] not in named]
+    lines = [b"%b: %b\r\n" % pair for pair in lowered if pair[0] not in _NOT_PASSED and pair[0] not in named]
     return b"".join(lines)
 
 
@@ -37,7 +38,8 @@ def outcome_of(answer: BackendResponse, duration_micros: int) -> Outcome:
         return Outcome(status, {}, "", duration_micros)
     quantities = {REQUESTS: 1}
     model = ""
-    for name, value in answer.headers:
+    for written, value in answer.headers:
+        name = written.lower()
         if name == _USAGE:
             try:
                 quantities.update(parse_usage(value.decode("latin-1")))

@@ -98,8 +98,9 @@ class Line:
             raise RedisUnavailable("the reply was lost")
         return reply
 
-    async def call(self, script: Script, packed: bytes) -> Any:
+    async def call(self, packed: bytes) -> Any:
         """As RedisClient.call."""
+        script = next(each for each in self._world.scripts.all() if each.sha in packed)
         return await self.eval(script, *script_arguments(packed))
 
     async def _late(self, script: Script, serial: int, keys_and_args: tuple[Argument, ...]) -> Any:

@@ -95,7 +95,7 @@ class Ledger:
         data = limits.first_hold(events, ticket.id, at_micros, first, reserved.nanos)
         call = limits.admit(ticket.hex, data, reserved.nanos, reserved.tokens)
         try:
-            reply = await self._redis.call(self._scripts.admit, call)
+            reply = await self._redis.call(call)
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("admit_failed", error=str(error))
@@ -156,7 +156,7 @@ class Ledger:
         data = ticket.limits.hold_data(event, spend, total)
         call = ticket.limits.extend(ticket.hex, data, more if reserved.sure else None, total)
         try:
-            reply = await self._redis.call(self._scripts.extend, call)
+            reply = await self._redis.call(call)
         except (RedisUnavailable, RedisReplyError):
             reserved.sure = reserved.sure and more == 0
             return None
@@ -175,7 +175,7 @@ class Ledger:
         event = ticket.events.settled(ticket.id, at_micros, outcome)
         last = ticket.limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
         try:
-            reply = await self._redis.call(self._scripts.settle, ticket.limits.settle(last))
+            reply = await self._redis.call(ticket.limits.settle(last))
         except (RedisUnavailable, RedisReplyError) as error:
             if isinstance(error, RedisReplyError):
                 self._logger.error("settle_failed", error=str(error))

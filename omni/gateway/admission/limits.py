@@ -234,8 +234,11 @@ class LimitSet:
         moneys = self.moneys
         if not moneys:
             return None
-        self.money_used = used = reply[-len(moneys) :]
-        return min([money.ceiling_nanos - spent for money, spent in zip(moneys, used, strict=True)])
+        self.money_used = reply[-len(moneys) :]
+        room = moneys[0].ceiling_nanos - self.money_used[0]
+        for level in range(1, len(moneys)):
+            room = min(room, moneys[level].ceiling_nanos - self.money_used[level])
+        return room
 
     def refusal(self, reply: list[int]) -> LimitExceeded:
         """The error for a refusing level."""

@@ -19,6 +19,7 @@ from omni.gateway.redis.resp import (
     RedisReplyError,
     RedisUnavailable,
     connect,
+    pack,
 )
 
 _CONNECT_TIMEOUT_SECONDS = 1.0
@@ -119,31 +120,15 @@ class RedisClient:
             raise RedisNotConnected("not connected")
         return self._connection.send(command)
 
-    async def eval(self, script: Script, *keys_and_args: Argument) -> Any:
-        """Runs a script: number of keys, keys, arguments. One round trip when Redis knows it, else two."""
-        if self._connection is None:
-            raise RedisNotConnected("not connected")
-        try:
-            return await self._connection.send((b"EVALSHA", script.sha, *keys_and_args))
-        except RedisReplyError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-        return await self.execute(b"EVAL", script.source, *keys_and_args)
+    def eval(self, script: Script, *keys_and_args: Argument) -> Awaitable[Any]:
+        """Runs a script: number of keys, keys, arguments. Raises as `execute`."""
+        return self.call(pack((b"EVALSHA", script.sha, *keys_and_args)))
 
-    async def call(self, script: Script, packed: bytes) -> Any:
-        """Makes a ScriptCall, as packed. One round trip when Redis knows the script."""
-        connection = self._connection
-        if connection is None:
-            raise RedisNotConnected("not connected")
-        try:
-            return await connection.send_packed(packed)
-        except RedisReplyError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-        await self.execute(b"SCRIPT", b"LOAD", script.source)
+    def call(self, packed: bytes) -> Awaitable[Any]:
+        """Makes a ScriptCall, as packed. Raises as `execute`. A script that Redis has forgotten is loaded again."""
         if self._connection is None:
             raise RedisNotConnected("not connected")
-        return await self._connection.send_packed(packed)
+        return self._connection.send_packed(packed)
 
     async def _keep_connected(self) -> None:
         backoff_seconds = _BACKOFF_FIRST_SECONDS
@@ -158,6 +143,7 @@ class RedisClient:
                 continue
             backoff_seconds = _BACKOFF_FIRST_SECONDS
             self._lost.clear()
+            connection.scripts = load
             self._connection = connection
             self._up.set()
             announcing = asyncio.create_task(self._announce(), name="gateway-redis-connected")

@@ -81,7 +81,9 @@ class RedisConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_flush = on_flush
         self._reader = hiredis.Reader()
-        self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._pending: deque[tuple[asyncio.Future[Any], float, bytes]] = deque()
+        self.scripts: Sequence[tuple[Argument, ...]] = ()
+        """Commands that load what Redis may have forgotten; then the call that missed it is sent once more."""
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
@@ -93,7 +95,7 @@ class RedisConnection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         pending, self._pending = self._pending, deque()
-        for future, _sent_at in pending:
+        for future, _sent_at, _again in pending:
             if not future.done():
                 future.set_exception(RedisUnavailable("connection lost"))
         self._on_lost(self)
@@ -106,30 +108,48 @@ class RedisConnection(asyncio.Protocol):
                 if self.on_push is not None:
                     self.on_push(reply)
                     continue
-                future, _ = self._pending.popleft()
+                future, _, again = self._pending.popleft()
                 if not future.done():
                     if isinstance(reply, hiredis.ReplyError):
-                        future.set_exception(RedisReplyError(str(reply)))
+                        self._failed(future, str(reply), again)
                     else:
                         future.set_result(reply)
         except (hiredis.ProtocolError, IndexError):
             self.abort()
 
+    def _failed(self, future: asyncio.Future[Any], error: str, again: bytes) -> None:
+        if again and error.startswith("NOSCRIPT") and self._transport is not None:
+            for command in self.scripts:
+                self._queue(self._loop.create_future(), pack(command), b"")
+            self._queue(future, again, b"")
+        else:
+            future.set_exception(RedisReplyError(error))
+
     def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
         """Queues a command and returns its reply to be. Raises RedisUnavailable when the connection is gone."""
-        return self.send_packed(pack(command))
+        if self._transport is None:
+            raise RedisUnavailable("not connected")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue(future, pack(command), b"")
+        return future
 
     def send_packed(self, command: bytes) -> asyncio.Future[Any]:
-        """As `send`, of what `pack` made."""
+        """As `send`, of a call of a script, packed."""
         if self._transport is None:
             raise RedisUnavailable("not connected")
         loop = self._loop
         future: asyncio.Future[Any] = loop.create_future()
-        self._pending.append((future, loop.time()))
+        self._pending.append((future, loop.time(), command))
         if not self._unsent:
             loop.call_soon(self._flush)
         self._unsent.append(command)
         return future
+
+    def _queue(self, future: asyncio.Future[Any], command: bytes, again: bytes) -> None:
+        self._pending.append((future, self._loop.time(), again))
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(command)
 
     def write(self, command: tuple[Argument, ...]) -> None:
         """Queues a command without waiting for a reply to it."""

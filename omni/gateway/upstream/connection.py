@@ -13,6 +13,7 @@ from omni.kit.errors import DeadlineExceeded, Unavailable, UpstreamFailed
 
 _HEAD_LIMIT_BYTES = 64 * 1024
 _STREAM_HIGH_WATER_BYTES = 256 * 1024
+_READ_LENGTHS = frozenset(map(len, (b"content-length", b"transfer-encoding", b"content-type")))
 
 
 class ClientGone(Exception):
@@ -86,7 +87,7 @@ class BackendResponse:
 
     def header(self, name: bytes) -> bytes:
         """The last value of a header, or b""."""
-        return next((value for key, value in reversed(self.headers) if key == name), b"")
+        return next((value for key, value in reversed(self.headers) if key.lower() == name), b"")
 
 
 class ConnectionOwner(Protocol):
@@ -293,15 +294,17 @@ class BackendConnection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _HEAD_LIMIT_BYTES:
             raise ValueError("head too large")
-        name = name.lower()
-        if name == b"content-length":
-            self.content_length = int(value)
-        elif name == b"transfer-encoding":
-            self._chunked = True
-        else:
-            if name == b"content-type":
+        if len(name) in _READ_LENGTHS:
+            lowered = name.lower()
+            if lowered == b"content-length":
+                self.content_length = int(value)
+                return
+            if lowered == b"transfer-encoding":
+                self._chunked = True
+                return
+            if lowered == b"content-type":
                 self.content_type = value
-            self.headers.append((name, value))
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._extra:

@@ -105,29 +105,21 @@ async def send_to(
     """Sends a whole request over an idle connection or a new one and returns its answer.
 
     `watch` is told the connection in use, so that its request can be aborted; a caller that is cancelled aborts it.
-    Raises Unavailable, UpstreamFailed,
-    DeadlineExceeded, or what the connection was aborted with.
+    Raises Unavailable, UpstreamFailed, DeadlineExceeded, or what the connection was aborted with.
     """
     connection = backend.reuse()
-    if connection is not None:
+    while True:
+        if connection is None:
+            connection = await (backend.open() if opened is None else opened())
+        answer = connection.send(request, deadline)
+        watch(connection)
         try:
-            return await _answer_of(connection, request, deadline, watch)
-        except DiedIdle:
-            pass
-    connection = await (backend.open() if opened is None else opened())
-    return await _answer_of(connection, request, deadline, watch)
-
-
-async def _answer_of(
-    connection: BackendConnection, request: bytes, deadline: float, watch: Callable[[BackendConnection], None]
-) -> BackendResponse:
-    answer = connection.send(request, deadline)
-    watch(connection)
-    try:
-        return await answer
-    except asyncio.CancelledError:
-        connection.abort(ClientGone())
-        raise
+            return await answer
+        except DiedIdle:  # of a reused one only
+            connection = None
+        except asyncio.CancelledError:
+            connection.abort(ClientGone())
+            raise
 
 
 class Origins:
