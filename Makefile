@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH_PACKAGES := wrk:wrk nginx:nginx gcc:cc libc6-dev: libnginx-mod-http-lua: lua-cjson:
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -30,11 +31,11 @@ format: .venv/.dev ## Put the code into its format.
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.dev ## Run all benchmarks; each writes bench/results/NAME.json and fails below its bars.
-	@tools/debian_packages.sh wrk:wrk nginx:nginx
+	@tools/debian_packages.sh $(BENCH_PACKAGES)
 	$(BIN)/python -m bench
 
 bench-%: .venv/.dev
-	@tools/debian_packages.sh wrk:wrk nginx:nginx
+	@tools/debian_packages.sh $(BENCH_PACKAGES)
 	$(BIN)/python -m bench $*
 
 soak: .venv/.dev ## The long tests.

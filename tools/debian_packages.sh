@@ -1,8 +1,14 @@
 #!/bin/sh
-# Installs Debian packages that are missing: `debian_packages.sh PACKAGE:PROGRAM …`. Needs root or sudo.
+# Installs Debian packages that are missing: `debian_packages.sh PACKAGE:PROGRAM …`; without a program (`PACKAGE:`) the
+# package itself is looked for. Needs root or sudo.
 missing=""
 for pair in "$@"; do
-  PATH="$PATH:/usr/sbin" command -v "${pair#*:}" >/dev/null 2>&1 || missing="$missing ${pair%%:*}"
+  if [ -n "${pair#*:}" ]; then
+    PATH="$PATH:/usr/sbin" command -v "${pair#*:}" >/dev/null 2>&1 && continue
+  else
+    dpkg-query -W -f='${Status}' "${pair%:}" 2>/dev/null | grep -q 'ok installed' && continue
+  fi
+  missing="$missing ${pair%%:*}"
 done
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ]; then run=""; elif command -v sudo >/dev/null 2>&1; then run="sudo"; else

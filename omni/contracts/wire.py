@@ -26,7 +26,7 @@ class BadAnswer(Exception):
 
 @dataclass(slots=True)
 class ModelRequest:
-    """A client's request for a model, parsed once. Nobody changes it: frozen classes take three times as long to make."""
+    """A client's request for a model, parsed once. Not frozen, because that takes three times as long to make."""
 
     operation: Operation
     body: bytes
