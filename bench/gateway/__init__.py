@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.gateway import key_check, load, sides
+from bench.gateway.bars import bar
 from bench.gateway.streams import measure as measure_streams
 
 WARM_UP_SECONDS = 2
@@ -119,9 +120,3 @@ def _latency_bars(latencies: dict[str, list[Row]]) -> list[Row]:
         bar(f"reference added p50 at {RATE}/s", added("reference", "p50"), "ms", None, at_least=False),
         bar(f"reference added p99 at {RATE}/s", added("reference", "p99"), "ms", None, at_least=False),
     ]
-
-
-def bar(name: str, value: float, unit: str, wanted: float | None, *, at_least: bool) -> Row:
-    """One figure with what it has to be."""
-    met = wanted is None or (value >= wanted if at_least else value <= wanted)
-    return {"name": name, "value": round(value, 3), "unit": unit, "bar": wanted, "met": met}

@@ -1,44 +1,29 @@
 """Two thousand open streams of twenty chunks a second each, straight from the mock provider and through the gateway.
 
-The mock provider and the clients are one process on core 1 (`python -m bench.gateway.streams`), so that both sides of a
-stream read one clock.
+Where core 0 cannot pass on so many chunks the time to the first byte is that of a queue; chunks per second of CPU say
+how far it is from that.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import statistics
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
-from itertools import cycle
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from bench.gateway import sides
+from bench.gateway.bars import bar
+from bench.gateway.stream_load import STREAMS
 
-STREAMS = 2_000
-CHUNKS_A_SECOND = 20
-CHUNKS = 100
-"""Of one stream; then the client begins another one."""
-OPENED_A_SECOND = 500
-SECONDS = 8
-_EVENT = {
-    "id": "chatcmpl-9x7Qb2mZk3LrT0vW5yHs8dNfUeJ1o",
-    "object": "chat.completion.chunk",
-    "created": 1760000000,
-    "model": sides.MODEL,
-    "choices": [{"index": 0, "delta": {"content": " word"}, "finish_reason": None}],
-}
-_USAGE = {**_EVENT, "choices": [], "usage": {"prompt_tokens": 19, "completion_tokens": CHUNKS, "total_tokens": 119}}
+_DRIVER = "import sys, uvloop; from bench.gateway.stream_load import main; uvloop.run(main(int(sys.argv[1])))"
 
 
 def measure(stack: ExitStack, folder: Path, redis_port: int) -> list[dict[str, Any]]:
     """The bars of streams."""
     port = sides.free_port()
-    command = [sys.executable, "-m", "bench.gateway.streams", str(port)]
+    command = [sys.executable, "-c", _DRIVER, str(port)]
     driver = subprocess.Popen(
         ["taskset", "-c", sides.LOAD_CORE, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -57,173 +42,13 @@ def measure(stack: ExitStack, folder: Path, redis_port: int) -> list[dict[str, A
         rows[name] = json.loads(driver.stdout.readline())
         rows[name]["cpu"] = sides.cpu_seconds(gateway.pids) - cpu
     ours, direct = rows["gateway"], rows["direct"]
+    added = {name: ours[name] - direct[name] for name in ("p50_ms", "p99_ms")}
+    per_cpu_second = ours["chunks"] / max(ours["cpu"], 0.01)
+    name = f"{STREAMS} streams of 20 chunks/s"
     return [
-        {
-            "name": f"{STREAMS} streams: added time to first byte, p99",
-            "value": ours["p99_ms"] - direct["p99_ms"],
-            "unit": "ms",
-            "bar": 5.0,
-        },
-        {
-            "name": f"{STREAMS} streams: added time to first byte, median",
-            "value": ours["p50_ms"] - direct["p50_ms"],
-            "unit": "ms",
-            "bar": None,
-        },
-        {"name": f"{STREAMS} streams: memory", "value": sides.memory_mb(gateway.pids[0]), "unit": "MB", "bar": 150.0},
-        {
-            "name": "chunks per second of the gateway's CPU",
-            "value": ours["chunks"] / max(ours["cpu"], 0.01),
-            "unit": "1/s",
-            "bar": None,
-        },
-        {"name": "streams that broke", "value": ours["broken"], "unit": "1", "bar": 0},
+        bar(f"{name}: added time to first byte, p99", added["p99_ms"], "ms", 5.0, at_least=False),
+        bar(f"{name}: added time to first byte, median", added["p50_ms"], "ms", None, at_least=False),
+        bar(f"{name}: memory", sides.memory_mb(gateway.pids[0]), "MB", 150.0, at_least=False),
+        bar(f"{name}: broken", ours["broken"], "1", 0, at_least=False),
+        bar("chunks per second of the gateway's CPU", per_cpu_second, "1/s", None, at_least=True),
     ]
-
-
-class _Provider(asyncio.Protocol):
-    """Answers every request with a stream, in one of the slots of a period."""
-
-    def __init__(self, streams: set[_Provider]) -> None:
-        self._streams = streams
-        self._left = 0
-        self.transport: asyncio.Transport | None = None
-        self._begin = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._streams.discard(self)
-        self.transport = None
-
-    def data_received(self, data: bytes) -> None:
-        self._begin += data
-        head, blank, body = self._begin.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if blank else 0
-        if blank and len(body) >= length and self.transport is not None:
-            self._begin = b""
-            self.transport.write(_HEAD + _CHUNK)
-            self._left = CHUNKS - 1
-            self._streams.add(self)
-
-    def step(self) -> None:
-        assert self.transport is not None
-        if self._left:
-            self._left -= 1
-            self.transport.write(_CHUNK)
-        else:
-            self._streams.discard(self)
-            self.transport.write(_LAST)
-
-
-def _framed(event: dict[str, Any]) -> bytes:
-    data = b"data: %b\n\n" % json.dumps(event, separators=(",", ":")).encode()
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-_CHUNK = _framed(_EVENT)
-_LAST = _framed(_USAGE) + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-_SLOTS = 50
-"""Parts of a period in which the provider serves its streams, so that chunks come spread over it."""
-
-
-async def _provide(port: int) -> None:
-    loop = asyncio.get_running_loop()
-    slots: list[set[_Provider]] = [set() for _ in range(_SLOTS)]
-    in_turn = cycle(slots)
-    await loop.create_server(lambda: _Provider(next(in_turn)), "127.0.0.1", port, backlog=4096)
-    due = time.perf_counter()
-    for slot in cycle(slots):
-        due += 1 / CHUNKS_A_SECOND / _SLOTS
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        for stream in list(slot):
-            stream.step()
-
-
-class _Client(asyncio.Protocol):
-    """Asks for one stream after the other on one connection."""
-
-    def __init__(self, request: bytes, record: _Record) -> None:
-        self._request = request
-        self._record = record
-        self._transport: asyncio.Transport | None = None
-        self._asked_at = 0.0
-        self._tail = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._ask()
-
-    def connection_lost(self, _: Exception | None) -> None:
-        if not self._record.over:
-            self._record.broken += 1
-
-    def _ask(self) -> None:
-        assert self._transport is not None
-        self._asked_at = time.perf_counter()
-        self._transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        if self._asked_at and b"data: " in data:
-            self._record.first_bytes.append((self._asked_at, time.perf_counter() - self._asked_at))
-            self._asked_at = 0.0
-        self._record.chunks += data.count(b"data: ")
-        self._tail = (self._tail + data)[-32:]
-        if self._tail.endswith(b"0\r\n\r\n") and b"[DONE]" in self._tail and not self._record.over:
-            self._tail = b""
-            self._ask()
-
-
-class _Record:
-    def __init__(self) -> None:
-        self.first_bytes: list[tuple[float, float]] = []
-        self.chunks = 0
-        self.broken = 0
-        self.over = False
-
-
-async def _drive(port: int, key: str) -> dict[str, float]:
-    loop = asyncio.get_running_loop()
-    body = json.dumps({**sides.REQUEST, "stream": True}, separators=(",", ":")).encode()
-    request = (
-        f"POST {sides.CHAT_PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    ).encode() + body
-    record, transports, start = _Record(), [], time.perf_counter()
-    for number in range(STREAMS):
-        await asyncio.sleep(max(0.0, start + number / OPENED_A_SECOND - time.perf_counter()))
-        transport, _ = await loop.create_connection(lambda: _Client(request, record), "127.0.0.1", port)
-        transports.append(transport)
-    all_open = time.perf_counter()
-    await asyncio.sleep(SECONDS)
-    chunks, record.over = record.chunks, True
-    for transport in transports:
-        transport.abort()
-    # When nothing began any more while all were open, the last ones that did have to do.
-    begun = [pair for pair in record.first_bytes if pair[0] >= all_open] or record.first_bytes[-100:]
-    steady = sorted(seconds * 1000 for _, seconds in begun)
-    await asyncio.sleep(0.5)
-    return {
-        "p50_ms": statistics.median(steady),
-        "p99_ms": steady[int(len(steady) * 0.99)],
-        "chunks": chunks,
-        "broken": record.broken,
-    }
-
-
-async def _main(port: int) -> None:
-    providing = asyncio.create_task(_provide(port))
-    loop = asyncio.get_running_loop()
-    while line := await loop.run_in_executor(None, sys.stdin.readline):
-        asked = json.loads(line)
-        sys.stdout.write(json.dumps(await _drive(asked["port"], asked["key"])) + "\n")
-        sys.stdout.flush()
-    providing.cancel()
-
-
-if __name__ == "__main__":
-    import uvloop
-
-    uvloop.run(_main(int(sys.argv[1])))
