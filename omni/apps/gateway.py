@@ -63,5 +63,6 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         pages={ERRORS_PATH: errors_page()},
         trusted_proxies=tuple(filter(None, networks)),
         request_timeout_seconds=settings.request_timeout_seconds,
+        lease_seconds=settings.lease_seconds,
         processes=settings.gateway_workers,
     )

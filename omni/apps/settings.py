@@ -46,6 +46,12 @@ class Settings(BaseSettings):
         "", description="What the status process watches: `name=url` pairs with commas between; each must answer 200."
     )
     request_timeout_seconds: float = Field(120.0, gt=0, description="Longest time a request may take at the gateway.")
+    lease_seconds: float = Field(
+        30.0,
+        ge=3,
+        le=300,
+        description="How long what a request reserves stays reserved once its gateway has died; all gateways alike.",
+    )
     drain_seconds: float = Field(20.0, gt=0, description="How long a stopping process finishes what it has begun.")
     trusted_proxies: str = Field(
         "", description="Networks whose X-Forwarded-For is believed, in CIDR form with commas between. Empty: nobody's."

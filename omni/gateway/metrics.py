@@ -2,16 +2,97 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from collections import Counter as Counts
+from collections.abc import Iterator, Mapping
 
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from omni.contracts.routes import Provider
 from omni.contracts.usage import TOKEN_METERS
+from omni.telemetry import gen_ai
 from omni.telemetry.tallies import Spread, Tally
 
 # Buckets of OpenTelemetry's http.server.request.duration.
 DURATION_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
-# Buckets of the GenAI conventions for durations.
-_TOKEN_BUCKETS_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+class Calls:
+    """The calls of one operation at one provider."""
+
+    __slots__ = ("_durations", "completed", "names", "tokens")
+
+    def __init__(self, operation: str, provider: Provider, durations: Spread) -> None:
+        self.names = gen_ai.operation_name(operation), gen_ai.provider_name(provider.kind, provider.code)
+        self._durations = durations
+        self.completed = durations.one(*self.names, "")
+        """Takes the seconds of a call that came to its end."""
+        self.tokens: dict[str, int] = {}
+        """What was billed, by meter."""
+
+    def failed(self, seconds: float, error_type: str) -> None:
+        self._durations.observe(seconds, *self.names, error_type)
+
+    def billed(self, quantities: Mapping[str, int]) -> None:
+        tokens = self.tokens
+        for meter, quantity in quantities.items():
+            tokens[meter] = tokens.get(meter, 0) + quantity
+
+
+class CallMetrics(Collector):
+    """Calls to providers of models, by the names of OpenTelemetry's GenAI conventions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        first_byte = Spread(
+            gen_ai.TIME_TO_FIRST_CHUNK,
+            "Time until a provider began to answer.",
+            (),
+            gen_ai.SECONDS_BUCKETS,
+            registry,
+        )
+        self.first_byte = first_byte.one()
+        self._durations = Spread(
+            gen_ai.CALL_DURATION,
+            "Duration of calls to providers, to the last byte of the answer.",
+            (*gen_ai.CALL_LABELS, "error_type"),
+            gen_ai.SECONDS_BUCKETS,
+            registry,
+        )
+        self._calls: dict[tuple[str, str, str], Calls] = {}
+        registry.register(self)
+
+    def of(self, operation: str, provider: Provider) -> Calls:
+        """Where such calls are counted."""
+        known = (operation, provider.kind, provider.code)
+        calls = self._calls.get(known)
+        if calls is None:
+            calls = self._calls[known] = Calls(operation, provider, self._durations)
+        return calls
+
+    def collect(self) -> Iterator[Metric]:
+        """Tokens, put together when they are asked for."""
+        by_meter = CounterMetricFamily("omni_tokens", "Tokens, by meter.", labels=("meter",))
+        read = CounterMetricFamily(
+            gen_ai.INPUT_TOKENS, "Tokens of all kinds that models read, as billed.", labels=gen_ai.CALL_LABELS
+        )
+        written = CounterMetricFamily(
+            gen_ai.OUTPUT_TOKENS, "Tokens of all kinds that models made, as billed.", labels=gen_ai.CALL_LABELS
+        )
+        totals: Counts[str] = Counts()
+        inputs: Counts[tuple[str, str]] = Counts()
+        outputs: Counts[tuple[str, str]] = Counts()
+        for calls in self._calls.values():
+            for meter, count in calls.tokens.items():
+                if meter in TOKEN_METERS:
+                    totals[meter] += count
+                    (inputs if meter in gen_ai.INPUT_METERS else outputs)[calls.names] += count
+        for meter, count in totals.items():
+            by_meter.add_metric((meter,), count)
+        for family, counts in ((read, inputs), (written, outputs)):
+            for names, count in counts.items():
+                family.add_metric(names, count)
+        return iter((by_meter, read, written))
 
 
 class GatewayMetrics:
@@ -63,14 +144,7 @@ class GatewayMetrics:
             ("policy", "decision"),
             registry,
         )
-        self.first_byte = Spread(
-            "gen_ai_client_operation_time_to_first_chunk_seconds",
-            "Time until a provider began to answer.",
-            (),
-            _TOKEN_BUCKETS_SECONDS,
-            registry,
-        )
-        self._tokens = Tally("omni_tokens", "Tokens, by meter.", ("meter",), registry)
+        self.calls = CallMetrics(registry)
         self.open_streams = Gauge("omni_gateway_open_streams", "Model streams being relayed.", registry=registry)
         self.open_breakers = Gauge(
             "omni_provider_open_breakers", "Targets whose circuit breaker is not closed.", registry=registry
@@ -86,9 +160,3 @@ class GatewayMetrics:
         if text is None:
             text = self._statuses[status] = str(status)
         self._duration.observe(seconds, route[0], route[1], text)
-
-    def tokens(self, quantities: dict[str, int]) -> None:
-        """Counts the tokens of a request, as they are billed."""
-        for meter, quantity in quantities.items():
-            if meter in TOKEN_METERS:
-                self._tokens.add(meter, count=quantity)

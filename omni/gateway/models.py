@@ -27,6 +27,7 @@ from omni.gateway.edge.routes import Route
 from omni.gateway.extras import Extras, ExtrasService, lowest, seconds_allowed
 from omni.gateway.observers import Observers
 from omni.gateway.routing.attempts import Attempts
+from omni.gateway.routing.calls import OWN_KEY_PREFIX, CallTracing, call_settled, whole_error
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.listing import Listing
 from omni.gateway.routing.requests import IMAGE_TOKENS, MODEL_METERS, Asked, expect, read_request
@@ -40,8 +41,6 @@ from omni.providers.formats.texts import answered_text, asked_text
 
 _CLIENT_CLOSED_STATUS = 499
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
-_OWN_KEY_PREFIX = "own_"
-"""Of the meters of requests that a tenant makes with its own provider key: the provider bills these to the tenant."""
 
 
 class Plan:
@@ -84,6 +83,7 @@ class ModelService:
         self._prices = prices
         self._metrics = observers.metrics
         self._logger = observers.logger
+        self._spans = observers.spans
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = config.request_timeout_seconds
         self._secret = config.principal_secret
@@ -170,8 +170,12 @@ class ModelService:
 
     async def _send_and_settle(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
         extras = plan.extras
+        tracing: CallTracing | None = None
+        if self._spans is not None and exchange.begin_trace(self._spans).sampled:
+            tracing = CallTracing(self._spans, exchange.begin_trace(), ticket.id)
         try:
             way = self._way(exchange, plan, ticket)
+            way.tracing = tracing
             if extras is not None:
                 await extras.before_sending(way)
             served = await self._attempts.serve(way)
@@ -179,9 +183,9 @@ class ModelService:
             await self._settle_unserved(exchange, plan, ticket, error)
             return
         except ClientGone:
-            await self._settle_gone(exchange, plan, ticket)
+            await self._settle_gone(exchange, plan, ticket, tracing)
             return
-        self._metrics.first_byte.observe(served.first_byte_seconds)
+        self._metrics.calls.first_byte(served.first_byte_seconds)
         if served.answer is None:
             stream_plan = self._stream_plan(plan, served)
             if extras is not None:
@@ -197,6 +201,7 @@ class ModelService:
         if extras is not None:
             answer, refusal = await extras.answered(answer, outcome)
         outcome.duration_micros = unix_micros() - ticket.occurred_at_micros
+        call_settled(served, outcome, whole_error(served.answer.status))
         try:
             await self._ledger.settle(ticket, outcome)
         except OSError:
@@ -248,11 +253,13 @@ class ModelService:
             raise unrecorded() from None
         raise error
 
-    async def _settle_gone(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
+    async def _settle_gone(self, exchange: Exchange, plan: Plan, ticket: Ticket, tracing: CallTracing | None) -> None:
         """The client left before an answer: the provider had its input."""
         exchange.status = _CLIENT_CLOSED_STATUS
         quantities = {meter: count for meter, count in plan.likely.items() if meter != OUTPUT_TOKENS}
         outcome = Outcome(_CLIENT_CLOSED_STATUS, quantities, plan.model.name, 0, {"estimated": "client_left/bytes"})
+        if tracing is not None:
+            tracing.settled_gone(outcome)
         try:
             await self._ledger.settle(ticket, outcome)
         except OSError as error:
@@ -305,10 +312,9 @@ class ModelService:
         exchange.respond(200, JSON + ticket.headers, b'{"input_tokens":%d}' % counted.tokens)
 
     def _charged(self, served: Served, outcome: Outcome) -> Outcome:
-        self._metrics.tokens(outcome.quantities)
         if served.own_key:
             outcome.quantities = {
-                meter if meter == REQUESTS else _OWN_KEY_PREFIX + meter: count
+                meter if meter == REQUESTS else OWN_KEY_PREFIX + meter: count
                 for meter, count in outcome.quantities.items()
             }
         elif served.target.cost:

@@ -12,6 +12,7 @@ from omni.gateway.admission.ledger import Ledger, Ticket
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.observers import Observers
+from omni.gateway.routing.calls import call_settled, how_a_stream_ended
 from omni.gateway.routing.ways import Served
 from omni.gateway.upstream.connection import ClientGone, backend_failed
 from omni.kit.clock import unix_micros
@@ -104,6 +105,13 @@ class ModelStreams:
         finally:
             self._streams.discard(stream)
             served.response.abort(ClientGone())
+        seconds = self._loop.time() - served.started_at
+        error_type = how_a_stream_ended(outcome, stream.translator.failed)
+        if error_type:
+            served.calls.failed(seconds, error_type)
+        else:
+            served.calls.completed(seconds)
+        call_settled(served, outcome, error_type)
         await self._ledger.settle(ticket, outcome)
         exchange.status = outcome.status
         if stream.chunked:

@@ -10,8 +10,9 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from omni.telemetry import gen_ai
 from omni.telemetry.metrics import KNOWN_METHODS
-from omni.telemetry.spans import RequestSpan
+from omni.telemetry.spans import CallSpan, RequestSpan
 from omni.telemetry.traces import SCHEMA_URL, otlp_exporter, process_resource
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -19,12 +20,13 @@ _CLOSE_SECONDS = 3.0
 
 
 class OtlpRequestSpans:
-    """SERVER spans in batches, sent by a thread. What a dead collector does not take is dropped."""
+    """SERVER and CLIENT spans in batches, sent by a thread. What a dead collector does not take is dropped."""
 
     def __init__(self, process: str, version: str, otlp_endpoint: str, sample_ratio: float = 1.0) -> None:
         self._processor = BatchSpanProcessor(otlp_exporter(otlp_endpoint))
         self._resource = process_resource(process, version)
         self._scope = InstrumentationScope("omni", version, SCHEMA_URL)
+        self._call_scope = InstrumentationScope("omni", version, gen_ai.SCHEMA_URL)
         self._bound = TraceIdRatioBased(sample_ratio).bound
 
     def samples(self, trace_id: int) -> bool:
@@ -56,6 +58,37 @@ class OtlpRequestSpans:
                 start_time=span.start_nanos,
                 end_time=span.end_nanos,
                 instrumentation_scope=self._scope,
+            )
+        )
+
+    def export_call(self, span: CallSpan) -> None:
+        operation = gen_ai.operation_name(span.operation)
+        attributes: dict[str, str | int | bool] = {
+            gen_ai.OPERATION_NAME: operation,
+            gen_ai.PROVIDER_NAME: span.provider,
+            gen_ai.REQUEST_MODEL: span.model,
+            **gen_ai.usage_attributes(span.quantities),
+        }
+        if span.stream:
+            attributes[gen_ai.REQUEST_STREAM] = True
+        if span.response_model:
+            attributes[gen_ai.RESPONSE_MODEL] = span.response_model
+        if span.server is not None:
+            attributes[gen_ai.SERVER_ADDRESS], attributes[gen_ai.SERVER_PORT] = span.server
+        if span.error_type:
+            attributes[gen_ai.ERROR_TYPE] = span.error_type
+        self._processor.on_end(
+            ReadableSpan(
+                f"{operation} {span.model}",
+                SpanContext(span.trace_id, span.span_id, is_remote=False, trace_flags=_SAMPLED),
+                SpanContext(span.trace_id, span.parent_id, is_remote=False, trace_flags=_SAMPLED),
+                self._resource,
+                attributes,
+                kind=SpanKind.CLIENT,
+                status=Status(StatusCode.ERROR if span.is_error else StatusCode.UNSET),
+                start_time=span.start_nanos,
+                end_time=span.end_nanos,
+                instrumentation_scope=self._call_scope,
             )
         )
 

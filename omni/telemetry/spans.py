@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -23,10 +24,40 @@ class RequestSpan:
     end_nanos: int
 
 
+@dataclass(slots=True)
+class CallSpan:
+    """One call to a provider of a model, made for a request."""
+
+    trace_id: int
+    span_id: int
+    parent_id: int
+    operation: str
+    """The platform's name of it, e.g. `messages`."""
+    provider: str
+    """As `omni.telemetry.gen_ai.provider_name` says."""
+    model: str
+    """Its name at the provider."""
+    stream: bool
+    server: tuple[str, int] | None
+    """Host and port; None where they are not known before the call."""
+    start_nanos: int
+    end_nanos: int = 0
+    response_model: str = ""
+    """What the provider says that it was; empty = it did not say."""
+    quantities: Mapping[str, int] = field(default_factory=dict)
+    """By meter, as billed."""
+    error_type: str = ""
+    """Why it did not come to its end, in few words that are always the same; empty = it did."""
+    is_error: bool = False
+    """False where nobody is to blame: the client left, or another call was faster."""
+
+
 class RequestSpans(Protocol):
-    """Takes spans of sampled requests. Neither method waits for anything."""
+    """Takes spans of sampled requests. No method waits for anything."""
 
     def samples(self, trace_id: int) -> bool:
         """Whether a trace that begins here is exported."""
 
     def export(self, span: RequestSpan) -> None: ...
+
+    def export_call(self, span: CallSpan) -> None: ...

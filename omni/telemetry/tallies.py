@@ -6,7 +6,7 @@ prometheus-client's own take a lock and walk the buckets with each sample, which
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -67,6 +67,16 @@ class Spread(Collector):
             cell = self._cells[values] = self._empty()
         cell[bisect_left(self._buckets, value)] += 1
         cell[-1] += value
+
+    def one(self, *values: str) -> Callable[[float], None]:
+        """Takes samples under these label values, for who has many of them."""
+        cell, buckets = self._cells.setdefault(values, self._empty()), self._buckets
+
+        def observe(value: float) -> None:
+            cell[bisect_left(buckets, value)] += 1
+            cell[-1] += value
+
+        return observe
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)

@@ -6,14 +6,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from omni.gateway.app import Gateway
 from omni.gateway.edge.trace import Trace
 from omni.telemetry.request_spans import OtlpRequestSpans
 from omni.telemetry.spans import RequestSpan
@@ -26,55 +22,15 @@ from tests.gateway.support import (
     Received,
     RecordingLogger,
     RedisServer,
-    Tenant,
     answer,
     ask,
     embed,
     free_port,
     request,
 )
+from tests.gateway.traces import Collector, attributes, traced
 
 TRACE_ID, CLIENT_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-class Collector:
-    """An OTLP/HTTP collector that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.received: list[ResourceSpans] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                assert self.path == "/v1/traces"
-                collector.received += ExportTraceServiceRequest.FromString(body).resource_spans
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def spans(self, service: str) -> list[Span]:
-        return [
-            span
-            for group in self.received
-            if any(a.key == "service.name" and a.value.string_value == service for a in group.resource.attributes)
-            for scope in group.scope_spans
-            for span in scope.spans
-        ]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
@@ -82,30 +38,6 @@ def collector() -> Iterator[Collector]:
     made = Collector()
     yield made
     made.close()
-
-
-class Traced:
-    """A gateway that exports, with a tenant to ask it."""
-
-    def __init__(self, gateway: Gateway, spans: OtlpRequestSpans, tenant: Tenant) -> None:
-        self.gateway, self.spans, self.tenant = gateway, spans, tenant
-        self.port = gateway.ports.public
-
-    async def finish(self) -> None:
-        """Drains the gateway and sends what waits."""
-        await self.gateway.drain(1)
-        await asyncio.to_thread(self.spans.close)
-
-
-async def traced(
-    endpoint: str, redis: RedisServer, control: ControlPlane, start: StartGateway, ratio: float = 1.0, **changes: Any
-) -> Traced:
-    spans = OtlpRequestSpans("gateway", "1", endpoint, ratio)
-    return Traced(await start(redis.url, spans=spans, **changes), spans, await control.tenant())
-
-
-def attributes(span: Span) -> dict[str, str | int]:
-    return {a.key: a.value.string_value or a.value.int_value for a in span.attributes}
 
 
 async def test_one_server_span_between_the_client_and_the_backend(

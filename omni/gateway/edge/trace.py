@@ -20,11 +20,11 @@ class Trace:
         self.parent_id: bytes | None
         if match is None:
             trace_id = random.getrandbits(128) or 1
-            self.trace_id, self.span_id, self.parent_id = b"%032x" % trace_id, _span_id(), None
+            self.trace_id, self.span_id, self.parent_id = b"%032x" % trace_id, new_span_id(), None
             self.flags = b"01" if spans is None or spans.samples(trace_id) else b"00"
         else:
             self.trace_id, self.parent_id, self.flags = match[1], match[2], match[3]
-            self.span_id = _span_id()
+            self.span_id = new_span_id()
 
     @property
     def sampled(self) -> bool:
@@ -33,7 +33,11 @@ class Trace:
 
     def header(self) -> bytes:
         """The `traceparent` value for what the gateway calls."""
-        return b"00-%b-%b-%b" % (self.trace_id, self.span_id, self.flags)
+        return self.header_below(self.span_id)
+
+    def header_below(self, span_id: bytes) -> bytes:
+        """The same for what is called under a span of the gateway's within its own."""
+        return b"00-%b-%b-%b" % (self.trace_id, span_id, self.flags)
 
     def server_span(
         self, method: bytes, route: str | None, status: int, start_nanos: int, end_nanos: int
@@ -51,5 +55,6 @@ class Trace:
         )
 
 
-def _span_id() -> bytes:
+def new_span_id() -> bytes:
+    """An id of a span, as it is written in `traceparent`."""
     return b"%016x" % (random.getrandbits(64) or 1)

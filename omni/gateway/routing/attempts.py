@@ -13,8 +13,10 @@ from omni.contracts.routes import Provider, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
 from omni.contracts.wire import Adapter, BadAnswer, ProviderCall, Untranslatable, Usage
 from omni.gateway.config import GatewayConfig
+from omni.gateway.metrics import Calls
 from omni.gateway.observers import Observers
 from omni.gateway.overload import WAIT, waited_seconds
+from omni.gateway.routing.calls import CLIENT_LEFT, TracedCall, whole_error, why_it_failed
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
 from omni.gateway.routing.router import Router, provider_limited
@@ -124,17 +126,27 @@ class Attempts:
                         self._metrics.provider_hedges.inc()
                         second = rest.pop(0) if rest else targets[0]
                         tasks.add(asyncio.create_task(self._try(way, second)))
+                winner: Served | None = None
                 for task in done:
                     try:
-                        return task.result()
+                        served = task.result()
                     except _TryNext as raised:
                         failure = raised
+                        continue
+                    if winner is None:
+                        winner = served
+                    else:
+                        _dismiss(served)
+                if winner is not None:
+                    return winner
                 if not tasks and rest:
                     tasks.add(asyncio.create_task(self._try(way, rest.pop(0))))
         finally:
             for loser in tasks:
                 loser.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for late in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(late, Served):
+                    _dismiss(late)
         assert failure is not None
         raise failure.error
 
@@ -189,27 +201,56 @@ class Attempts:
         health = self.health.of(target.id).start()
         started = self._loop.time()
         deadline = min(way.deadline, started + target.timeout_seconds)
+        request, tracing = way.request, way.tracing
+        traced = None if tracing is None else tracing.begin(request.operation, provider, target, stream=request.stream)
+        calls = self._metrics.calls.of(request.operation, provider)
         response: BackendResponse | None = None
         try:
-            response = await self._send(way, provider, call, deadline)
-            served = Served(target, call, response, self._loop.time() - started, own_key=own_key)
-            return await self._judge(way, provider, served, health)
-        except ClientGone:
-            health.given_up()
-            raise
+            response = await self._send(way, provider, call, deadline, way.head if traced is None else traced.head)
+            served = Served(target, calls, call, response, started, self._loop.time() - started, own_key=own_key)
+            await self._judge(way, provider, served, health)
         except asyncio.CancelledError:
             health.given_up()
             if response is not None:
                 response.abort(ClientGone())
+            self._ended(way, calls, started, traced, "cancelled")
             raise
-        except (OmniError, BadAnswer) as error:
-            if isinstance(error, DeadlineExceeded) and deadline == way.deadline:
-                health.given_up()  # it was the client's time that ran out
+        except _TryNext:
+            self._ended(way, calls, started, traced, "429")
+            raise
+        except (ClientGone, OmniError, BadAnswer) as error:
+            why = why_it_failed(error, response.status if response is not None else 0)
+            self._ended(way, calls, started, traced, why)
+            if isinstance(error, ClientGone) or (isinstance(error, DeadlineExceeded) and deadline == way.deadline):
+                health.given_up()  # the client left, or it was its time that ran out
                 raise
             health.failed(self._loop.time())
             self._failed(target, provider, repr(error))
             again = not isinstance(error, DeadlineExceeded)
             raise _TryNext(_public(error), again=again) from error
+        if served.answer is not None:
+            seconds = self._loop.time() - started
+            if served.answer.status < 400:
+                calls.completed(seconds)
+            else:
+                calls.failed(seconds, whole_error(served.answer.status))
+        if traced is not None:
+            served.traced = traced
+            if served.answer is None:
+                served.response = traced.watch(response)
+            else:
+                traced.answered(served.answer.body)
+        return served
+
+    def _ended(self, way: Way, calls: Calls, started: float, traced: TracedCall | None, why: str) -> None:
+        """A call came to nothing."""
+        calls.failed(self._loop.time() - started, why)
+        if traced is None:
+            return
+        if why == CLIENT_LEFT and way.tracing is not None:
+            way.tracing.left(traced)
+        else:
+            traced.end(why, {})
 
     def _adapter(self, way: Way, provider: Provider) -> tuple[Adapter, str, bool]:
         """The provider's adapter, the key to call it with, and whether that is the tenant's own."""
@@ -236,7 +277,9 @@ class Attempts:
             self._failed(target, provider, repr(error))
             raise _TryNext(error) from error
 
-    async def _send(self, way: Way, provider: Provider, call: ProviderCall, deadline: float) -> BackendResponse:
+    async def _send(
+        self, way: Way, provider: Provider, call: ProviderCall, deadline: float, head: bytes
+    ) -> BackendResponse:
         request = call.request
         lines = b"".join([b"%b: %b\r\n" % header for header in request.headers])
         if lines.count(b"\n") != len(request.headers):
@@ -248,7 +291,7 @@ class Attempts:
 
         def build(authority: bytes, path: bytes) -> bytes:
             return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
-                request.method, path, request.path, authority, lines, way.head, left_ms, len(body), body,
+                request.method, path, request.path, authority, lines, head, left_ms, len(body), body,
             )  # fmt: skip
 
         self._metrics.provider_calls.add(provider.code)
@@ -257,7 +300,7 @@ class Attempts:
         origin = self._origins.get(provider.base_url)
         return await send_to(origin, build(origin.authority, origin.path), deadline, way.watch)
 
-    async def _judge(self, way: Way, provider: Provider, served: Served, health: Call) -> Served:
+    async def _judge(self, way: Way, provider: Provider, served: Served, health: Call) -> None:
         """What the head of an answer, and its body where it is not streamed, say of the target."""
         response, call = served.response, served.call
         status = response.status
@@ -275,7 +318,7 @@ class Attempts:
         content_type = response.content_type
         if status < 400 and way.request.stream and b"event-stream" in content_type:
             health.succeeded(self._loop.time(), served.first_byte_seconds)
-            return served
+            return
         body = response.body
         if body is None:
             body = await response.read_whole(self._limit_bytes)
@@ -283,7 +326,6 @@ class Attempts:
         if provider.kind == "backend" and (said := response.header(_USAGE)):
             served.answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
         health.succeeded(self._loop.time(), served.first_byte_seconds)
-        return served
 
     def _failed(self, target: Target, provider: Provider, reason: str) -> None:
         self._metrics.provider_failures.add(provider.code)
@@ -302,6 +344,13 @@ class Attempts:
             task.cancel()
         self._google.close()
         self._origins.close()
+
+
+def _dismiss(served: Served) -> None:
+    """An answer that another one was taken before."""
+    served.response.abort(ClientGone())
+    if served.traced is not None:
+        served.traced.end("cancelled", {})
 
 
 def _provider_failed(internal: str) -> UpstreamFailed:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from omni.contracts.routes import ModelRoute, Target
 from omni.contracts.wire import Answer, ModelRequest, ProviderCall
 from omni.gateway.access.auth import Caller
+from omni.gateway.metrics import Calls
 from omni.gateway.overload import Gate
 from omni.gateway.routing.router import Ask
 from omni.gateway.upstream.connection import BackendConnection
 from omni.gateway.upstream.pools import BackendPool
+
+if TYPE_CHECKING:
+    from omni.gateway.routing.calls import CallTracing, TracedCall
 
 Watch = Callable[[BackendConnection], None]
 
@@ -34,6 +38,8 @@ class Way:
     """Header lines for every provider: trace context, request id."""
     backend_head: Callable[[], bytes]
     """Header lines for the platform's own engines: the signed principal."""
+    tracing: CallTracing | None = None
+    """Makes the spans of its calls; None = they have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +73,20 @@ class AnswerStream(Protocol):
 class Served:
     """An answer that a target has begun to give. `answer` is whole, or None where `response` is to be streamed."""
 
-    __slots__ = ("answer", "call", "first_byte_seconds", "own_key", "response", "target")
+    __slots__ = ("answer", "call", "calls", "first_byte_seconds", "own_key", "response", "started_at", "target",
+                 "traced")  # fmt: skip
 
     def __init__(
-        self,
-        target: Target,
-        call: ProviderCall,
-        response: AnswerStream,
-        first_byte_seconds: float,
-        *,
-        own_key: bool,
-    ) -> None:
+        self, target: Target, calls: Calls, call: ProviderCall, response: AnswerStream, started_at: float,
+        first_byte_seconds: float, *, own_key: bool,
+    ) -> None:  # fmt: skip
         self.target = target
+        self.calls = calls
         self.call = call
         self.response = response
+        self.started_at = started_at
+        """Loop time at which the provider was asked."""
         self.first_byte_seconds = first_byte_seconds
         self.own_key = own_key
         self.answer: Answer | None = None
+        self.traced: TracedCall | None = None
