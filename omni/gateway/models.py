@@ -11,9 +11,10 @@ from uuid import UUID
 from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.contracts.routes import ModelRoute
-from omni.contracts.usage import AUDIO_MS, COST_NANOS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.usage import AUDIO_MS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
 from omni.contracts.wire import Answer, Usage
 from omni.gateway.access.auth import Caller
+from omni.gateway.admission.charges import charged
 from omni.gateway.admission.estimates import Estimates
 from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
@@ -40,8 +41,6 @@ from omni.providers.formats.texts import answered_text, asked_text
 
 _CLIENT_CLOSED_STATUS = 499
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
-_OWN_KEY_PREFIX = "own_"
-"""Of the meters of requests that a tenant makes with its own provider key: the provider bills these to the tenant."""
 
 
 class Plan:
@@ -306,13 +305,7 @@ class ModelService:
 
     def _charged(self, served: Served, outcome: Outcome) -> Outcome:
         self._metrics.tokens(outcome.quantities)
-        if served.own_key:
-            outcome.quantities = {
-                meter if meter == REQUESTS else _OWN_KEY_PREFIX + meter: count
-                for meter, count in outcome.quantities.items()
-            }
-        elif served.target.cost:
-            outcome.quantities[COST_NANOS] = amount_nanos(outcome.quantities, dict(served.target.cost))
+        outcome.quantities = charged(outcome.quantities, served.target, own_key=served.own_key)
         return outcome
 
     def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:

@@ -9,12 +9,23 @@ import orjson
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from omni.contracts.routes import ModelRoute, Operation
-from omni.contracts.usage import AUDIO_MS, CHARACTERS, IMAGES, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.usage import (
+    AUDIO_MS,
+    CHARACTERS,
+    IMAGES,
+    INPUT_AUDIO_TOKENS,
+    INPUT_TOKENS,
+    OUTPUT_AUDIO_TOKENS,
+    OUTPUT_TOKENS,
+    REQUESTS,
+)
 from omni.contracts.wire import ModelRequest
 from omni.gateway.admission.estimates import Estimates
+from omni.gateway.edge.errors import upgrade_required
 from omni.kit.errors import InvalidInput
 
 _MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
+_NOT_JSON = _MULTIPART | {"realtime"}
 _GENERATES = frozenset(("chat", "completions", "responses", "messages"))
 _STREAMS = _GENERATES | {"transcriptions", "speech", "images"}
 _CEILINGS = {
@@ -42,6 +53,7 @@ MODEL_METERS = {
     "transcriptions": frozenset((AUDIO_MS,)),
     "translations": frozenset((AUDIO_MS,)),
     "speech": frozenset((CHARACTERS,)),
+    "realtime": frozenset((INPUT_TOKENS, OUTPUT_TOKENS, INPUT_AUDIO_TOKENS, OUTPUT_AUDIO_TOKENS)),
 }
 """The meters that have to have a price for an operation to count as priced."""
 
@@ -60,8 +72,10 @@ class Asked:
 
 
 def read_request(operation: Operation, content_type: bytes, body: bytes) -> Asked:
-    """Raises InvalidInput for what no provider could read."""
-    if operation in _MULTIPART:
+    """Raises InvalidInput for what no provider could read, UpgradeRequired for what is asked over a WebSocket."""
+    if operation in _NOT_JSON:
+        if operation not in _MULTIPART:
+            raise upgrade_required()
         fields: dict[str, Any] = _multipart_fields(content_type, body)
         text_bytes, images = 0, 0
     else:
