@@ -30,7 +30,15 @@ from omni.gateway.observers import Observers
 from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.listing import Listing
-from omni.gateway.routing.requests import IMAGE_TOKENS, MODEL_METERS, Asked, expect, read_request
+from omni.gateway.routing.requests import (
+    BETA_HEADER,
+    IMAGE_TOKENS,
+    MODEL_METERS,
+    Asked,
+    expect,
+    read_request,
+    with_beta,
+)
 from omni.gateway.routing.router import Ask
 from omni.gateway.routing.ways import Served, Way
 from omni.gateway.streams import ModelStreams, StreamPlan
@@ -111,6 +119,8 @@ class ModelService:
 
     def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> Awaitable[None]:
         """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
+        if BETA_HEADER in exchange.headers:
+            asked = with_beta(asked, exchange.headers[BETA_HEADER])
         if caller.plain or self.extras is None:
             return self.serve_by_target(exchange, caller, route, asked)
         return self.extras.serve(exchange, caller, route, asked)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import orjson
@@ -41,6 +42,11 @@ _AUDIO_BYTES_PER_MS = 4
 _FIELD_LIMIT_BYTES = 64 * 1024
 _FIELDS_LIMIT = 100
 _CHOICES_LIMIT = 128
+
+BETA_HEADER = b"anthropic-beta"
+_BETAS = re.compile(rb"[A-Za-z0-9._-]+(?:[ \t]*,[ \t]*[A-Za-z0-9._-]+)*")
+_BETAS_LIMIT_BYTES = 1024
+_WITH_BETAS = frozenset(("messages", "count_tokens"))
 
 MODEL_METERS = {
     "chat": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
@@ -88,6 +94,15 @@ def read_request(operation: Operation, content_type: bytes, body: bytes) -> Aske
     request = ModelRequest(operation, body, content_type, fields, model, stream)
     user = fields.get("user")
     return Asked(request, text_bytes, images, _ceiling(operation, fields), user if isinstance(user, str) else "")
+
+
+def with_beta(asked: Asked, betas: bytes) -> Asked:
+    """The same request with the features that its `anthropic-beta` header names. Raises InvalidInput."""
+    if asked.request.operation not in _WITH_BETAS:
+        return asked
+    if len(betas) > _BETAS_LIMIT_BYTES or _BETAS.fullmatch(betas) is None:
+        raise InvalidInput("invalid_anthropic_beta", "anthropic-beta must be a list of names, of 1 KiB at most.")
+    return replace(asked, request=replace(asked.request, beta=betas))
 
 
 def expect(quantities: dict[str, int], asked: Asked, model: ModelRoute, estimates: Estimates) -> int:
