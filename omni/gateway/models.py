@@ -117,6 +117,13 @@ class ModelService:
             return None  # the backend says what it expects
         return asked if asked.request.model in self._catalogue.table.models else None
 
+    def refuse_denied(self, caller: Caller, route: Route, content_type: bytes, body: bytes) -> None:
+        """Raises NotFound when the tenant's policies deny a model of the backend's, InvalidInput when none is named."""
+        assert route.operation is not None
+        name = read_request(route.operation, content_type, body).request.model
+        if not caller.may_use(name):
+            self._catalogue.model(name, route.operation, caller.may_use)
+
     def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> Awaitable[None]:
         """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
         if BETA_HEADER in exchange.headers:

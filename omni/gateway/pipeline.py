@@ -131,6 +131,8 @@ class Pipeline:
                 exchange.begin_trace(self._spans)
                 await self._models.serve(exchange, caller, route, asked)
                 return
+            if caller.narrowed:
+                self._models.refuse_denied(caller, route, exchange.headers.get(b"content-type", b""), body)
         at_micros = unix_micros()
         reserved = Reserved(0, len(body) // 4)
         ticket = await self._ledger.admit(
