@@ -8,7 +8,6 @@ from collections.abc import Callable
 from email.utils import formatdate
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import cast
-from urllib.parse import urlsplit
 
 import httptools
 
@@ -16,6 +15,7 @@ from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import is_opening
+from omni.gateway.edge.heads import check_head, is_http_1_0, malformed
 from omni.gateway.edge.routes import Route, Routes
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
@@ -39,12 +39,9 @@ class Server:
     """What all connections share: settings, routes, the pipeline's entry, and the clock of the date header."""
 
     def __init__(
-        self,
-        config: GatewayConfig,
-        routes: Routes,
-        run: Callable[[Exchange], None],
+        self, config: GatewayConfig, routes: Routes, run: Callable[[Exchange], None],
         run_upgrade: Callable[[Exchange], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.config = config
         self.routes = routes
         self.run = run
@@ -73,11 +70,6 @@ class Server:
     def abort(self) -> None:
         for connection in list(self.connections):
             connection.abort()
-
-
-def malformed(detail: str) -> InvalidInput:
-    """The answer to what is not HTTP as the gateway reads it."""
-    return InvalidInput("malformed_request", "The request is not well-formed HTTP/1.1.", internal=detail)
 
 
 class ServerConnection(asyncio.Protocol):
@@ -209,10 +201,12 @@ class ServerConnection(asyncio.Protocol):
         headers = exchange.headers
         exchange.method = self._parser.get_method()
         exchange.keep_alive = self._parser.should_keep_alive()
-        exchange.http_1_0 = self._parser.get_http_version() == "1.0"
+        version = self._parser.get_http_version()
+        if version != "1.1":
+            exchange.http_1_0 = is_http_1_0(version)
         if self._parser.should_upgrade():
             self._check_upgrade(exchange)
-        _check_head(exchange)
+        check_head(exchange)
         exchange.path = exchange.target.partition(b"?")[0]
         exchange.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue" and not exchange.http_1_0
         try:
@@ -379,22 +373,3 @@ def _body_too_large(route: Route | None) -> TooLarge:
     return TooLarge(
         "body_too_large", f"The body is larger than the {limit} bytes that this route reads.", limit_bytes=limit
     )
-
-
-def _check_head(exchange: Exchange) -> None:
-    """Raises InvalidInput for what two readers could understand differently."""
-    headers = exchange.headers
-    encoding = headers.get(b"transfer-encoding")
-    if encoding is not None and (encoding.lower() != b"chunked" or exchange.http_1_0):
-        raise malformed("transfer-encoding")
-    if b"host" not in headers and not exchange.http_1_0:
-        raise malformed("no host")
-    target = exchange.target
-    if not target.startswith(b"/"):
-        parts = urlsplit(target.decode("latin-1"))
-        if parts.scheme not in ("http", "https") or not parts.path.startswith("/"):
-            raise malformed("target")
-        target = (parts.path + ("?" + parts.query if parts.query else "")).encode("latin-1")
-        exchange.target = target
-    if not target.isascii() or b"#" in target:
-        raise malformed("target")
