@@ -38,6 +38,8 @@ class ModelRequest:
     stream: bool
     max_output_tokens: int | None = None
     """Where it is lower than what the body asks for, it goes out instead: a ceiling that a budget or policy sets."""
+    beta: bytes = b""
+    """The client's `anthropic-beta` header, for providers of that kind."""
 
 
 @dataclass(slots=True)

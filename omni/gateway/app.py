@@ -35,6 +35,7 @@ from omni.gateway.overload import Gate
 from omni.gateway.pipeline import Pipeline
 from omni.gateway.policies.hooks import Policies
 from omni.gateway.policies.moderation import Moderator
+from omni.gateway.realtime.service import RealtimeService
 from omni.gateway.redis.client import RedisClient, RedisSubscriber
 from omni.gateway.redis.resp import RedisReplyError, RedisUnavailable
 from omni.gateway.routing.adapters import ADAPTERS
@@ -96,6 +97,7 @@ class Gateway:
         self._catalogue.on_table.append(self._attempts.use_table)
         self._streams = ModelStreams(self._ledger, observers, config)
         models = ModelService(self._catalogue, self._attempts, self._streams, self._ledger, prices, observers, config)
+        self._realtime = RealtimeService(self._catalogue, self._attempts, self._ledger, prices, observers, config)
         embedder = Embedder(self._backends, config.principal_secret)
         cache = ResponseCache(ResponseStore(self._redis, cache_scripts, config), embedder)
         policies = Policies(self._metrics, Moderator(self._catalogue, self._attempts))
@@ -104,11 +106,13 @@ class Gateway:
         )
         routes = Routes(ENDPOINTS)
         pages = PublicPages(routes, self._backends, self.checks, config.pages)
-        self._pipeline = Pipeline(config, self._auth, self._ledger, engines, models, pages, observers)
+        services = (models, self._realtime)
+        self._pipeline = Pipeline(config, self._auth, self._ledger, engines, services, pages, observers)
         self._metrics.open_requests.set_function(lambda: self._pipeline.open_requests)
         self._metrics.engine_limit.set_function(lambda: self._gate.limit)
         self._metrics.open_breakers.set_function(self._attempts.health.open_breakers)
-        self._server = Server(config, routes, self._pipeline.run)
+        self._metrics.open_streams.set_function(lambda: self._streams.open_streams + self._realtime.open_sessions)
+        self._server = Server(config, routes, self._pipeline.run, self._pipeline.run_upgrade)
         self._ops = OpsServer(registry, self.checks)
         self._listener: asyncio.Server | None = None
         self._ports: Ports | None = None
@@ -177,6 +181,7 @@ class Gateway:
         self._server.close_idle()
         await self._pipeline.wait_idle(seconds)
         self._streams.stop()
+        self._realtime.stop()
         await self._pipeline.wait_idle(_LAST_FLUSH_SECONDS)
         self._server.abort()
         self._attempts.close()
@@ -203,6 +208,7 @@ class Gateway:
             self._attempts.sweep(now)
             self._feed.sweep(now)
             self._streams.tick(now)
+            self._realtime.tick(now)
             if not self._snapshots_seen and self._redis.connected:
                 await self._check_snapshots()
 

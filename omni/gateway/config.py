@@ -55,6 +55,13 @@ class GatewayConfig:
     """After so much silence a stream gets a comment, so that nothing on the way takes it for dead."""
     backend_connections_limit: int = 1024
 
+    realtime_ping_seconds: float = 20.0
+    """After so much silence of a side of a realtime session it is pinged; after twice as much it counts as dead."""
+    realtime_idle_seconds: float = 900.0
+    """So long a realtime session may go on without a message."""
+    realtime_session_seconds: float = 3600.0
+    """So long it may last in all: its key is not looked at again meanwhile."""
+
     redis_timeout_seconds: float = 0.25
     lease_seconds: float = 30.0
     snapshot_fresh_seconds: float = 30.0

@@ -145,7 +145,9 @@ class GatewayMetrics:
             registry,
         )
         self.calls = CallMetrics(registry)
-        self.open_streams = Gauge("omni_gateway_open_streams", "Model streams being relayed.", registry=registry)
+        self.open_streams = Gauge(
+            "omni_gateway_open_streams", "Model streams and realtime sessions being relayed.", registry=registry
+        )
         self.open_breakers = Gauge(
             "omni_provider_open_breakers", "Targets whose circuit breaker is not closed.", registry=registry
         )

@@ -11,9 +11,10 @@ from uuid import UUID
 from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.contracts.routes import ModelRoute
-from omni.contracts.usage import AUDIO_MS, COST_NANOS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.usage import AUDIO_MS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
 from omni.contracts.wire import Answer, Usage
 from omni.gateway.access.auth import Caller
+from omni.gateway.admission.charges import charged
 from omni.gateway.admission.estimates import Estimates
 from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
@@ -27,10 +28,18 @@ from omni.gateway.edge.routes import Route
 from omni.gateway.extras import Extras, ExtrasService, lowest, seconds_allowed
 from omni.gateway.observers import Observers
 from omni.gateway.routing.attempts import Attempts
-from omni.gateway.routing.calls import OWN_KEY_PREFIX, CallTracing, call_settled, whole_error
+from omni.gateway.routing.calls import CallTracing, call_settled, whole_error
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.listing import Listing
-from omni.gateway.routing.requests import IMAGE_TOKENS, MODEL_METERS, Asked, expect, read_request
+from omni.gateway.routing.requests import (
+    BETA_HEADER,
+    IMAGE_TOKENS,
+    MODEL_METERS,
+    Asked,
+    expect,
+    read_request,
+    with_beta,
+)
 from omni.gateway.routing.router import Ask
 from omni.gateway.routing.ways import Served, Way
 from omni.gateway.streams import ModelStreams, StreamPlan
@@ -110,8 +119,17 @@ class ModelService:
             return None  # the backend says what it expects
         return asked if asked.request.model in self._catalogue.table.models else None
 
+    def refuse_denied(self, caller: Caller, route: Route, content_type: bytes, body: bytes) -> None:
+        """Raises NotFound when the tenant's policies deny a model of the backend's, InvalidInput when none is named."""
+        assert route.operation is not None
+        name = read_request(route.operation, content_type, body).request.model
+        if not caller.may_use(name):
+            self._catalogue.model(name, route.operation, caller.may_use)
+
     def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> Awaitable[None]:
         """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
+        if BETA_HEADER in exchange.headers:
+            asked = with_beta(asked, exchange.headers[BETA_HEADER])
         if caller.plain or self.extras is None:
             return self.serve_by_target(exchange, caller, route, asked)
         return self.extras.serve(exchange, caller, route, asked)
@@ -312,13 +330,7 @@ class ModelService:
         exchange.respond(200, JSON + ticket.headers, b'{"input_tokens":%d}' % counted.tokens)
 
     def _charged(self, served: Served, outcome: Outcome) -> Outcome:
-        if served.own_key:
-            outcome.quantities = {
-                meter if meter == REQUESTS else OWN_KEY_PREFIX + meter: count
-                for meter, count in outcome.quantities.items()
-            }
-        elif served.target.cost:
-            outcome.quantities[COST_NANOS] = amount_nanos(outcome.quantities, dict(served.target.cost))
+        outcome.quantities = charged(outcome.quantities, served.target, own_key=served.own_key)
         return outcome
 
     def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:

@@ -13,11 +13,13 @@ from omni.gateway.admission.limits import Reserved
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import error_body, error_headers, unrecorded
 from omni.gateway.edge.exchange import Exchange
+from omni.gateway.edge.handshake import Opening
 from omni.gateway.edge.public import PublicPages
 from omni.gateway.edge.routes import Route
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
 from omni.gateway.overload import OVERLOADED, WAIT, LoadGuard, overloaded, waited_seconds
+from omni.gateway.realtime.service import RealtimeService
 from omni.gateway.relay import outcome_of, passed_headers, relay
 from omni.gateway.routing.ways import Engines
 from omni.gateway.upstream.connection import BackendResponse, ClientGone
@@ -34,16 +36,16 @@ class Pipeline:
     """Serves exchanges. One coroutine per request."""
 
     def __init__(
-        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, engines: Engines, models: ModelService,
-        pages: PublicPages, observers: Observers,
+        self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, engines: Engines,
+        services: tuple[ModelService, RealtimeService], pages: PublicPages, observers: Observers,
     ) -> None:  # fmt: skip
         self._config = config
+        self._models, self._realtime = services
         self._auth = auth
         self._ledger = ledger
         self._backends = engines.backends
         self._gate = engines.gate
         self._guard = LoadGuard(config.open_requests_limit)
-        self._models = models
         self._pages = pages
         self._metrics = observers.metrics
         self._logger = observers.logger
@@ -65,6 +67,10 @@ class Pipeline:
         """Serves the exchange in a task of its own."""
         self._tasks[exchange] = self._loop.create_task(self._serve(exchange))
 
+    def run_upgrade(self, exchange: Exchange) -> None:
+        """The same for one that is to become a realtime session."""
+        self._tasks[exchange] = self._loop.create_task(self._serve_upgrade(exchange))
+
     async def wait_idle(self, seconds: float) -> None:
         """Returns when nothing is being served, or the time is over."""
         deadline = self._loop.time() + seconds
@@ -81,17 +87,40 @@ class Pipeline:
                 raise overloaded()
             else:
                 await self._main_path(exchange, exchange.route)
-        except OmniError as error:
-            self._answer_error(exchange, error, b"")
-        except Refused as refusal:
-            self._answer_error(exchange, refusal.error, refusal.headers)
-        except ClientGone:
-            exchange.status = _CLIENT_CLOSED_STATUS
+        except (OmniError, Refused, ClientGone) as error:
+            self._answer_refused(exchange, error)
         except Exception as error:  # the edge: whatever broke, the client gets an answer and the log a line
             self._logger.error("request_failed", request_id=exchange.request_id, error=repr(error), exc_info=error)
-            self._answer_error(exchange, OmniError("internal_error", "Something broke on our side."), b"")
+            self._answer_error(exchange, _broken(), b"")
         finally:
             self._done(exchange)
+
+    async def _serve_upgrade(self, exchange: Exchange) -> None:
+        try:
+            if exchange.refusal is not None:
+                raise exchange.refusal
+            if self._guard.active and not self._guard.lets_in(batch=exchange.is_batch):
+                raise overloaded()
+            assert exchange.route is not None
+            opening = Opening(exchange.target, exchange.headers)
+            caller = await self._authenticate(exchange, exchange.route)
+            exchange.begin_trace(self._spans)
+            await self._realtime.serve(exchange, caller, exchange.route, opening)
+        except (OmniError, Refused, ClientGone) as error:
+            self._answer_refused(exchange, error)
+        except Exception as error:  # the edge, as above
+            self._logger.error("request_failed", request_id=exchange.request_id, error=repr(error), exc_info=error)
+            self._answer_error(exchange, _broken(), b"")
+        finally:
+            self._done(exchange)
+
+    def _answer_refused(self, exchange: Exchange, error: OmniError | Refused | ClientGone) -> None:
+        if isinstance(error, OmniError):
+            self._answer_error(exchange, error, b"")
+        elif isinstance(error, Refused):
+            self._answer_error(exchange, error.error, error.headers)
+        else:
+            exchange.status = _CLIENT_CLOSED_STATUS
 
     async def _main_path(self, exchange: Exchange, route: Route) -> None:
         caller = await self._authenticate(exchange, route)
@@ -102,6 +131,8 @@ class Pipeline:
                 exchange.begin_trace(self._spans)
                 await self._models.serve(exchange, caller, route, asked)
                 return
+            if caller.narrowed:
+                self._models.refuse_denied(caller, route, exchange.headers.get(b"content-type", b""), body)
         at_micros = unix_micros()
         reserved = Reserved(0, len(body) // 4)
         ticket = await self._ledger.admit(
@@ -235,6 +266,10 @@ class Pipeline:
                 span_id=trace.span_id.decode("ascii") if trace else None,
             )
         exchange.connection.finished(exchange)
+
+
+def _broken() -> OmniError:
+    return OmniError("internal_error", "Something broke on our side.")
 
 
 def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float) -> None:

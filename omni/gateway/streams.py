@@ -88,7 +88,10 @@ class ModelStreams:
         self._heartbeat_seconds = config.stream_heartbeat_seconds
         self._streams: set[_Stream] = set()
         self._renewals: set[asyncio.Task[bool | None]] = set()
-        observers.metrics.open_streams.set_function(lambda: len(self._streams))
+
+    @property
+    def open_streams(self) -> int:
+        return len(self._streams)
 
     async def relay(self, exchange: Exchange, served: Served, ticket: Ticket, plan: StreamPlan) -> None:
         """Passes the stream on and settles it before its last byte leaves. Errors go to the client inside the stream.

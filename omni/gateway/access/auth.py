@@ -62,6 +62,7 @@ class Caller:
         "known",
         "models",
         "money",
+        "narrowed",
         "networks",
         "plain",
         "plan",
@@ -81,6 +82,9 @@ class Caller:
         self.networks = tuple(ip_network(network) for network in key.networks)
         self.plain = not self.tenant.policies.has_hooks and self.tenant.cache_seconds <= 0
         """Whether requests pass without policies and response cache."""
+        policies = self.tenant.policies
+        self.narrowed = policies.allowed_models is not None or bool(policies.denied_models)
+        """Whether the tenant's policies choose among models."""
         self.generation = -1
         self.fresh_until = 0.0
         self._events: dict[str, EventTemplate] = {}

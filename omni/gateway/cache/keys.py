@@ -2,7 +2,7 @@
 
 | operation | answers are stored |
 |---|---|
-| chat, completions, messages | unless a tool runs at the provider |
+| chat, completions, messages | unless a tool runs at the provider, or Anthropic's beta features are asked for |
 | responses | the same, and unless they continue or start a state at the provider |
 | embeddings, moderations | always |
 | images, audio, count_tokens, realtime | never: large, forms, or cheap |
@@ -41,7 +41,7 @@ _OWN_TOOLS = (None, "function", "custom")
 def is_cacheable(request: ModelRequest) -> bool:
     """Whether the answer depends on nothing but the request and the model."""
     ignored = IGNORED.get(request.operation)
-    if ignored is None:
+    if ignored is None or request.beta:
         return False
     fields = request.fields
     if any(fields.get(name) for name in _STATEFUL):

@@ -5,6 +5,7 @@ Errors of HTTP itself, beside those of omni.kit.errors:
 OmniError
 ├── MethodNotAllowed  405  the path exists, the method does not; carries `allow`
 ├── RequestTimeout    408  the client sends too slowly
+├── UpgradeRequired   426  the path answers over a WebSocket only
 └── HeadersTooLarge   431  over the header limit
 """
 
@@ -37,8 +38,17 @@ class RequestTimeout(OmniError):
     status, title = 408, "Request timeout"
 
 
+class UpgradeRequired(OmniError):
+    status, title = 426, "Upgrade required"
+
+
 class HeadersTooLarge(OmniError):
     status, title = 431, "Request header fields too large"
+
+
+def upgrade_required() -> UpgradeRequired:
+    """The answer to a plain request for a realtime session."""
+    return UpgradeRequired("upgrade_required", "Open this path as a WebSocket.")
 
 
 def unrecorded() -> Unavailable:
@@ -55,6 +65,8 @@ def error_headers(error: OmniError) -> bytes:
         return lines + b"x-should-retry: false\r\n" if error.code in _PERMANENT else lines
     if isinstance(error, MethodNotAllowed):
         return b"allow: %s\r\n" % error.allow.encode("ascii")
+    if isinstance(error, UpgradeRequired):
+        return b"upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
     if error.status == 401:
         return b"www-authenticate: Bearer\r\n"
     return b""

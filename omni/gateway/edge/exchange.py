@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from omni.gateway.edge.routes import Route
 from omni.gateway.edge.trace import Trace
-from omni.gateway.upstream.connection import BackendConnection, ClientGone
+from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7_text
 from omni.telemetry.spans import RequestSpans
@@ -21,6 +21,16 @@ _BATCH = b"batch"
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
+
+
+class Watched(Protocol):
+    """A connection that works for requests, one after the other."""
+
+    serial: int
+
+    def abort_request(self, serial: int, error: Exception) -> None:
+        """Ends the request of this number, if it is still being served."""
+        ...
 
 
 class Exchange:
@@ -54,7 +64,7 @@ class Exchange:
         self.waited_seconds: float | None = None
         """How long it waited for an engine, as the backend says."""
         self.gone = False
-        self._backends: list[tuple[BackendConnection, int]] = []
+        self._backends: list[tuple[Watched, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None
 
     @property
@@ -95,7 +105,7 @@ class Exchange:
         self.body_parts.clear()
         self.body_progress()
 
-    def watch(self, backend: BackendConnection) -> None:
+    def watch(self, backend: Watched) -> None:
         """Says that a backend connection works for this request, to be aborted when the client leaves."""
         self._backends.append((backend, backend.serial))
         if self.gone:

@@ -8,23 +8,28 @@ from collections.abc import Callable
 from email.utils import formatdate
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import cast
-from urllib.parse import urlsplit
 
 import httptools
 
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
 from omni.gateway.edge.exchange import Exchange
+from omni.gateway.edge.handshake import is_opening
+from omni.gateway.edge.heads import check_head, is_http_1_0, malformed
 from omni.gateway.edge.routes import Route, Routes
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
 _WANTED_HEADERS = frozenset((
     b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
-    b"host", b"idempotency-key", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"traceparent",
-    b"transfer-encoding", b"x-api-key", b"x-forwarded-for",
+    b"host", b"idempotency-key", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"openai-beta",
+    b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent", b"transfer-encoding",
+    b"upgrade", b"x-api-key", b"x-forwarded-for",
 ))  # fmt: skip
-_SINGLE_HEADERS = frozenset((b"authorization", b"content-type", b"expect", b"host", b"transfer-encoding", b"x-api-key"))
+_SINGLE_HEADERS = frozenset((
+    b"authorization", b"content-type", b"expect", b"host", b"sec-websocket-key", b"sec-websocket-version",
+    b"transfer-encoding", b"upgrade", b"x-api-key",
+))  # fmt: skip
 _LINGER_SECONDS = 2.0
 _PIPELINE_LIMIT = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -33,10 +38,15 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Server:
     """What all connections share: settings, routes, the pipeline's entry, and the clock of the date header."""
 
-    def __init__(self, config: GatewayConfig, routes: Routes, run: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, config: GatewayConfig, routes: Routes, run: Callable[[Exchange], None],
+        run_upgrade: Callable[[Exchange], None],
+    ) -> None:  # fmt: skip
         self.config = config
         self.routes = routes
         self.run = run
+        self.run_upgrade = run_upgrade
+        """For the request that asks for a WebSocket, as the last of its connection."""
         self.loop = asyncio.get_running_loop()
         self.connections: set[ServerConnection] = set()
         self.draining = False
@@ -62,11 +72,6 @@ class Server:
             connection.abort()
 
 
-def malformed(detail: str) -> InvalidInput:
-    """The answer to what is not HTTP as the gateway reads it."""
-    return InvalidInput("malformed_request", "The request is not well-formed HTTP/1.1.", internal=detail)
-
-
 class ServerConnection(asyncio.Protocol):
     """One client connection. Requests are parsed ahead and answered one after the other."""
 
@@ -83,6 +88,7 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self._head_bytes = 0
         self._lingering = False
+        self._upgrading = False
         self._read_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._stalled_since = 0.0
@@ -118,10 +124,14 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
+            if self._upgrading:
+                self.abort()  # it has to wait for the answer to its handshake
             return
         self._since_if_idle()
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._begin_upgrade(nothing_behind=upgrade.args[0] == len(data))
         except httptools.HttpParserInvalidMethodError:
             self._refuse_reading(MethodNotAllowed("GET, POST, DELETE"))
         except httptools.HttpParserError as error:
@@ -189,12 +199,14 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self._head_bytes = 0
         headers = exchange.headers
-        if self._parser.should_upgrade():  # the parser would take the body for what follows the upgrade
-            raise InvalidInput("upgrade_not_supported", "This server does not switch protocols: leave out Upgrade.")
         exchange.method = self._parser.get_method()
         exchange.keep_alive = self._parser.should_keep_alive()
-        exchange.http_1_0 = self._parser.get_http_version() == "1.0"
-        _check_head(exchange)
+        version = self._parser.get_http_version()
+        if version != "1.1":
+            exchange.http_1_0 = is_http_1_0(version)
+        if self._parser.should_upgrade():
+            self._check_upgrade(exchange)
+        check_head(exchange)
         exchange.path = exchange.target.partition(b"?")[0]
         exchange.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue" and not exchange.http_1_0
         try:
@@ -205,6 +217,12 @@ class ServerConnection(asyncio.Protocol):
         if exchange.route is not None and int(headers.get(b"content-length", b"0")) > exchange.body_limit:
             exchange.refuse(_body_too_large(exchange.route))
         self._queue.append(exchange)
+
+    def _check_upgrade(self, exchange: Exchange) -> None:
+        # The parser takes what follows for the new protocol's, a body too: nobody may read it as HTTP.
+        alone = self._active is None and not self._queue and not exchange.http_1_0
+        if not alone or not is_opening(exchange.method, exchange.target, exchange.headers):
+            raise InvalidInput("upgrade_not_supported", "This server does not switch protocols: leave out Upgrade.")
 
     def on_body(self, data: bytes) -> None:
         exchange = self._reading
@@ -233,6 +251,27 @@ class ServerConnection(asyncio.Protocol):
         if exchange is not self._active and exchange not in self._queue:
             self._queue.append(exchange)
         exchange.refuse(error)
+
+    # --- WebSockets ---
+
+    def _begin_upgrade(self, *, nothing_behind: bool) -> None:
+        """The connection's last request, alone on it, is an opening handshake."""
+        self._lingering = self._upgrading = True
+        self._active = exchange = self._queue.popleft()
+        exchange.keep_alive = False
+        if not nothing_behind:
+            exchange.refuse(malformed("bytes behind an opening handshake"))
+        self._server.run_upgrade(exchange)
+
+    def hand_over(self, protocol: asyncio.Protocol, head: bytes) -> asyncio.Transport:
+        """Answers with this head and gives the connection to another protocol. Raises ClientGone."""
+        transport, self._transport = self._transport, None
+        if transport is None:
+            raise ClientGone
+        self._server.connections.discard(self)
+        transport.write(head)
+        transport.set_protocol(protocol)
+        return transport
 
     # --- one after the other ---
 
@@ -334,22 +373,3 @@ def _body_too_large(route: Route | None) -> TooLarge:
     return TooLarge(
         "body_too_large", f"The body is larger than the {limit} bytes that this route reads.", limit_bytes=limit
     )
-
-
-def _check_head(exchange: Exchange) -> None:
-    """Raises InvalidInput for what two readers could understand differently."""
-    headers = exchange.headers
-    encoding = headers.get(b"transfer-encoding")
-    if encoding is not None and (encoding.lower() != b"chunked" or exchange.http_1_0):
-        raise malformed("transfer-encoding")
-    if b"host" not in headers and not exchange.http_1_0:
-        raise malformed("no host")
-    target = exchange.target
-    if not target.startswith(b"/"):
-        parts = urlsplit(target.decode("latin-1"))
-        if parts.scheme not in ("http", "https") or not parts.path.startswith("/"):
-            raise malformed("target")
-        target = (parts.path + ("?" + parts.query if parts.query else "")).encode("latin-1")
-        exchange.target = target
-    if not target.isascii() or b"#" in target:
-        raise malformed("target")

@@ -68,7 +68,7 @@ class Attempts:
         self._loop = asyncio.get_running_loop()
         self._random = Random()  # noqa: S311 - spreads load, keeps no secret
         self.health = HealthBook(self._loop.time, self._random)
-        self._router = Router(self.health, self._random)
+        self.router = Router(self.health, self._random)
         self._catalogue = catalogue
         self._adapters = adapters
         self._backends = engines.backends
@@ -84,7 +84,7 @@ class Attempts:
 
     async def serve(self, way: Way) -> Served:
         """Raises OmniError when no target serves the request, or ClientGone."""
-        targets = self._router.targets(way.model, way.ask)
+        targets = self.router.targets(way.model, way.ask)
         self._retries.call()
         if way.model.shadow is not None:
             self._start_shadow(way, way.model.shadow)
@@ -106,7 +106,7 @@ class Attempts:
         self._metrics.provider_retries.inc()
         await asyncio.sleep(self._random.uniform(*_BACKOFF_SECONDS))
         try:
-            return await self._try(way, self._router.targets(way.model, way.ask)[0])
+            return await self._try(way, self.router.targets(way.model, way.ask)[0])
         except _TryNext as raised:
             raise raised.error from None
 
@@ -306,7 +306,7 @@ class Attempts:
         status = response.status
         if status == 429:
             response.abort(ClientGone())
-            seconds = _retry_after(response.header(b"retry-after"))
+            seconds = retry_after(response.header(b"retry-after"))
             health.limited(self._loop.time(), seconds)
             raise _TryNext(provider_limited(math.ceil(seconds)))
         if status >= 500 or status in _MISCONFIGURED or status == 408:
@@ -314,7 +314,7 @@ class Attempts:
             if status in _MISCONFIGURED:
                 self._logger.error("provider_refuses_us", target=served.target.id, status=status)
                 raise UpstreamFailed("provider_misconfigured", "The provider refuses the platform's request.")
-            raise _provider_failed(f"status {status}")
+            raise provider_failed(f"status {status}")
         content_type = response.content_type
         if status < 400 and way.request.stream and b"event-stream" in content_type:
             health.succeeded(self._loop.time(), served.first_byte_seconds)
@@ -353,7 +353,8 @@ def _dismiss(served: Served) -> None:
         served.traced.end("cancelled", {})
 
 
-def _provider_failed(internal: str) -> UpstreamFailed:
+def provider_failed(internal: str) -> UpstreamFailed:
+    """The answer when a provider breaks its own."""
     return UpstreamFailed("provider_failed", "The model's provider did not answer correctly.", internal=internal)
 
 
@@ -362,10 +363,10 @@ def _public(error: OmniError | BadAnswer) -> OmniError:
         return deadline_exceeded()
     if isinstance(error, OmniError) and error.code == "provider_misconfigured":
         return error
-    return _provider_failed(str(error))
+    return provider_failed(str(error))
 
 
-def _retry_after(value: bytes) -> float:
+def retry_after(value: bytes) -> float:
     """Seconds, from either form of the header (RFC 9110), within reason."""
     text = value.decode("latin-1").strip()
     seconds = _COOL_DOWN_SECONDS

@@ -11,6 +11,7 @@ import orjson
 
 from omni.contracts.routes import Operation, Provider, Target
 from omni.contracts.wire import BadAnswer
+from omni.gateway.admission.charges import OWN_KEY_PREFIX
 from omni.gateway.admission.events import Outcome
 from omni.gateway.edge.trace import Trace, new_span_id
 from omni.gateway.routing.ways import AnswerStream, Served
@@ -28,8 +29,6 @@ _BLAMELESS = frozenset(
     )
 )  # fmt: skip
 """Why we end calls that a provider could have gone on with."""
-OWN_KEY_PREFIX = "own_"
-"""Of the meters of requests that a tenant makes with its own provider key: the provider bills these to the tenant."""
 _LOOKED_AT_BYTES = 16_384
 _PARSED_BYTES = 1_048_576
 _MODEL = re.compile(r"[\w.:/@-]{1,200}", re.ASCII)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import orjson
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from omni.contracts.routes import ModelRoute, Operation
-from omni.contracts.usage import AUDIO_MS, CHARACTERS, IMAGES, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.usage import (
+    AUDIO_MS,
+    CHARACTERS,
+    IMAGES,
+    INPUT_AUDIO_TOKENS,
+    INPUT_TOKENS,
+    OUTPUT_AUDIO_TOKENS,
+    OUTPUT_TOKENS,
+    REQUESTS,
+)
 from omni.contracts.wire import ModelRequest
 from omni.gateway.admission.estimates import Estimates
+from omni.gateway.edge.errors import upgrade_required
 from omni.kit.errors import InvalidInput
 
 _MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
+_NOT_JSON = _MULTIPART | {"realtime"}
 _GENERATES = frozenset(("chat", "completions", "responses", "messages"))
 _STREAMS = _GENERATES | {"transcriptions", "speech", "images"}
 _CEILINGS = {
@@ -31,6 +43,11 @@ _FIELD_LIMIT_BYTES = 64 * 1024
 _FIELDS_LIMIT = 100
 _CHOICES_LIMIT = 128
 
+BETA_HEADER = b"anthropic-beta"
+_BETAS = re.compile(rb"[A-Za-z0-9._-]+(?:[ \t]*,[ \t]*[A-Za-z0-9._-]+)*")
+_BETAS_LIMIT_BYTES = 1024
+_WITH_BETAS = frozenset(("messages", "count_tokens"))
+
 MODEL_METERS = {
     "chat": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
     "completions": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
@@ -42,6 +59,7 @@ MODEL_METERS = {
     "transcriptions": frozenset((AUDIO_MS,)),
     "translations": frozenset((AUDIO_MS,)),
     "speech": frozenset((CHARACTERS,)),
+    "realtime": frozenset((INPUT_TOKENS, OUTPUT_TOKENS, INPUT_AUDIO_TOKENS, OUTPUT_AUDIO_TOKENS)),
 }
 """The meters that have to have a price for an operation to count as priced."""
 
@@ -60,8 +78,10 @@ class Asked:
 
 
 def read_request(operation: Operation, content_type: bytes, body: bytes) -> Asked:
-    """Raises InvalidInput for what no provider could read."""
-    if operation in _MULTIPART:
+    """Raises InvalidInput for what no provider could read, UpgradeRequired for what is asked over a WebSocket."""
+    if operation in _NOT_JSON:
+        if operation not in _MULTIPART:
+            raise upgrade_required()
         fields: dict[str, Any] = _multipart_fields(content_type, body)
         text_bytes, images = 0, 0
     else:
@@ -74,6 +94,15 @@ def read_request(operation: Operation, content_type: bytes, body: bytes) -> Aske
     request = ModelRequest(operation, body, content_type, fields, model, stream)
     user = fields.get("user")
     return Asked(request, text_bytes, images, _ceiling(operation, fields), user if isinstance(user, str) else "")
+
+
+def with_beta(asked: Asked, betas: bytes) -> Asked:
+    """The same request with the features that its `anthropic-beta` header names. Raises InvalidInput."""
+    if asked.request.operation not in _WITH_BETAS:
+        return asked
+    if len(betas) > _BETAS_LIMIT_BYTES or _BETAS.fullmatch(betas) is None:
+        raise InvalidInput("invalid_anthropic_beta", "anthropic-beta must be a list of names, of 1 KiB at most.")
+    return replace(asked, request=replace(asked.request, beta=betas))
 
 
 def expect(quantities: dict[str, int], asked: Asked, model: ModelRoute, estimates: Estimates) -> int:

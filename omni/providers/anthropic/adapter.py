@@ -32,6 +32,8 @@ class AnthropicAdapter:
             (b"anthropic-version", _VERSION),
         )
         if request.operation in _PATHS:
+            if request.beta:
+                headers += ((b"anthropic-beta", request.beta),)
             sent = ProviderRequest(b"POST", _PATHS[request.operation], headers, _passed_body(upstream_model, request))
             return PassedMessages(sent, request, key)
         body = from_chat(asked_chat(request), upstream_model, request.max_output_tokens)
