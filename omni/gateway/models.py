@@ -235,8 +235,9 @@ class ModelService:
             seconds = max(0.0, seconds - (self._loop.time() - exchange.started_at))
         if plan.ceiling is not None:
             request = replace(request, max_output_tokens=lowest(plan.ceiling, request.max_output_tokens))
-        trace = exchange.begin_trace()
-        head = b"traceparent: %b\r\nx-request-id: %b\r\n" % (trace.header(), ticket.id)
+        head = b"x-request-id: %b\r\n" % ticket.id
+        if self._spans is not None or b"traceparent" in headers:
+            head = b"traceparent: %b\r\n%b" % (exchange.begin_trace(self._spans).header(), head)
         deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)
 
         def backend_head() -> bytes:

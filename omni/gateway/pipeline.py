@@ -103,7 +103,9 @@ class Pipeline:
                 raise overloaded()
             assert exchange.route is not None
             opening = Opening(exchange.target, exchange.headers)
-            caller = await self._authenticate(exchange, exchange.route)
+            credential = _credential(exchange.headers)
+            caller = self._auth.cached(credential) or await self._auth.look_up(credential)
+            check_caller(caller, exchange.route, self._client_address(exchange) if caller.networks else None)
             exchange.begin_trace(self._spans)
             await self._realtime.serve(exchange, caller, exchange.route, opening)
         except (OmniError, Refused, ClientGone) as error:
@@ -123,12 +125,13 @@ class Pipeline:
             exchange.status = _CLIENT_CLOSED_STATUS
 
     async def _main_path(self, exchange: Exchange, route: Route) -> None:
-        caller = await self._authenticate(exchange, route)
+        credential = _credential(exchange.headers)
+        caller = self._auth.cached(credential) or await self._auth.look_up(credential)
+        check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
         body = exchange.body_parts[0] if exchange.complete and len(exchange.body_parts) == 1 else await exchange.body()
         if route.operation is not None:
             asked = self._models.serves(route, exchange.headers.get(b"content-type", b""), body)
             if asked is not None:
-                exchange.begin_trace(self._spans)
                 await self._models.serve(exchange, caller, route, asked)
                 return
             if caller.narrowed:
@@ -170,21 +173,6 @@ class Pipeline:
         except OSError:
             raise unrecorded() from None
         exchange.respond(outcome.status, headers, content)
-
-    async def _authenticate(self, exchange: Exchange, route: Route) -> Caller:
-        headers = exchange.headers
-        credential = headers.get(b"authorization")
-        if credential is not None:
-            if credential[:7].lower() != b"bearer ":
-                raise invalid_key()
-            credential = credential[7:].strip()
-        else:
-            credential = headers.get(b"x-api-key")
-            if credential is None:
-                raise invalid_key()
-        caller = self._auth.cached(credential) or await self._auth.look_up(credential)
-        check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
-        return caller
 
     def _client_address(self, exchange: Exchange) -> IPv4Address | IPv6Address | None:
         address = exchange.connection.peer
@@ -270,6 +258,19 @@ class Pipeline:
 
 def _broken() -> OmniError:
     return OmniError("internal_error", "Something broke on our side.")
+
+
+def _credential(headers: dict[bytes, bytes]) -> bytes:
+    """Raises Unauthenticated where there is none, or none of a kind that is known."""
+    credential = headers.get(b"authorization")
+    if credential is None:
+        credential = headers.get(b"x-api-key")
+        if credential is None:
+            raise invalid_key()
+        return credential
+    if credential[:7].lower() != b"bearer ":
+        raise invalid_key()
+    return credential[7:].strip()
 
 
 def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float) -> None:

@@ -22,8 +22,9 @@ from omni.gateway.edge.exchange import Watched
 from omni.gateway.edge.handshake import accept_key
 from omni.gateway.metrics import Calls
 from omni.gateway.observers import Observers
-from omni.gateway.routing.attempts import Attempts, provider_failed, retry_after
+from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.routing.failures import provider_failed, retry_after
 from omni.gateway.routing.health import Call
 from omni.gateway.routing.router import Ask, provider_limited
 from omni.gateway.upstream.connection import ClientGone, deadline_exceeded

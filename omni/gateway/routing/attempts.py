@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
+from collections.abc import Awaitable, Mapping, Sequence
 from random import Random
 
 from omni.contracts.routes import Provider, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
-from omni.contracts.wire import Adapter, BadAnswer, ProviderCall, Untranslatable, Usage
+from omni.contracts.wire import Adapter, Answer, BadAnswer, ProviderCall, Untranslatable, Usage
 from omni.gateway.config import GatewayConfig
 from omni.gateway.metrics import Calls
 from omni.gateway.observers import Observers
 from omni.gateway.overload import WAIT, waited_seconds
 from omni.gateway.routing.calls import CLIENT_LEFT, TracedCall, whole_error, why_it_failed
 from omni.gateway.routing.catalogue import Catalogue
+from omni.gateway.routing.failures import provider_failed, public_error, retry_after
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
 from omni.gateway.routing.router import Router, provider_limited
 from omni.gateway.routing.ways import Engines, Served, Way
-from omni.gateway.upstream.connection import BackendResponse, ClientGone, deadline_exceeded
+from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens, is_service_account
 from omni.gateway.upstream.pools import Origins, send_to
-from omni.kit.clock import unix_micros
 from omni.kit.errors import (
     DeadlineExceeded,
     Forbidden,
@@ -38,8 +36,6 @@ from omni.kit.errors import (
 _HEDGE_RATIO = 0.05
 _BACKOFF_SECONDS = (0.05, 0.15)
 _SHADOWS_AT_ONCE = 16
-_COOL_DOWN_SECONDS = 1.0
-_COOL_DOWN_MOST_SECONDS = 300.0
 _USAGE = USAGE_HEADER.encode("ascii")
 _MISCONFIGURED = frozenset((401, 403, 404))
 
@@ -82,7 +78,7 @@ class Attempts:
         self._hedges = RetryBudget(_HEDGE_RATIO)
         self._shadows: set[asyncio.Task[None]] = set()
 
-    async def serve(self, way: Way) -> Served:
+    def serve(self, way: Way) -> Awaitable[Served]:
         """Raises OmniError when no target serves the request, or ClientGone."""
         targets = self.router.targets(way.model, way.ask)
         self._retries.call()
@@ -90,8 +86,8 @@ class Attempts:
             self._start_shadow(way, way.model.shadow)
         if way.model.hedge_after_ms is not None:
             self._hedges.call()
-            return await self._hedged(way, targets, way.model.hedge_after_ms / 1000)
-        return await self._in_turn(way, targets)
+            return self._hedged(way, targets, way.model.hedge_after_ms / 1000)
+        return self._in_turn(way, targets)
 
     async def _in_turn(self, way: Way, targets: Sequence[Target]) -> Served:
         failure: _TryNext | None = None
@@ -112,7 +108,7 @@ class Attempts:
 
     async def _hedged(self, way: Way, targets: Sequence[Target], after_seconds: float) -> Served:
         """A second target is asked when the first keeps silent; whichever begins to answer first is taken."""
-        tasks = {asyncio.create_task(self._try(way, targets[0]))}
+        tasks = {asyncio.create_task(self._in_a_task(way, targets[0]))}
         rest = list(targets[1:])
         failure: _TryNext | None = None
         may_hedge = True
@@ -125,7 +121,7 @@ class Attempts:
                     if self._hedges.take():
                         self._metrics.provider_hedges.inc()
                         second = rest.pop(0) if rest else targets[0]
-                        tasks.add(asyncio.create_task(self._try(way, second)))
+                        tasks.add(asyncio.create_task(self._in_a_task(way, second)))
                 winner: Served | None = None
                 for task in done:
                     try:
@@ -140,7 +136,7 @@ class Attempts:
                 if winner is not None:
                     return winner
                 if not tasks and rest:
-                    tasks.add(asyncio.create_task(self._try(way, rest.pop(0))))
+                    tasks.add(asyncio.create_task(self._in_a_task(way, rest.pop(0))))
         finally:
             for loser in tasks:
                 loser.cancel()
@@ -174,24 +170,39 @@ class Attempts:
 
     # --- one try ---
 
-    async def _try(self, way: Way, target: Target) -> Served:
+    async def _in_a_task(self, way: Way, target: Target) -> Served:
+        return await self._try(way, target)
+
+    def _try(self, way: Way, target: Target) -> Awaitable[Served]:
+        """Raises _TryNext, OmniError or ClientGone."""
         provider = self._catalogue.provider(target.provider)
         adapter, secret, own_key = self._adapter(way, provider)
         if provider.kind == "vertex" and is_service_account(secret):
-            secret = await self._google_token(way, target, provider, secret)
+            return self._ask_with_token(way, target, provider, secret, own_key=own_key)
+        call = _called(adapter, provider, secret, target, way)
+        if provider.kind == "backend":
+            return self._ask_engines(way, target, provider, call)
+        return self._ask(way, target, provider, call, own_key=own_key)
+
+    async def _ask_with_token(
+        self, way: Way, target: Target, provider: Provider, account: str, *, own_key: bool
+    ) -> Served:
         try:
-            call = adapter.call(provider, secret, target.upstream_model, way.request)
-        except Untranslatable as error:
-            raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
-        if provider.kind != "backend":
-            return await self._ask(way, target, provider, call, own_key=own_key)
+            token = await self._google.token(account, provider.settings.get("token_url", TOKEN_URL), way.deadline)
+        except OmniError as error:
+            self._failed(target, provider, repr(error))
+            raise _TryNext(error) from error
+        call = _called(self._adapters[provider.kind], provider, token, target, way)
+        return await self._ask(way, target, provider, call, own_key=own_key)
+
+    async def _ask_engines(self, way: Way, target: Target, provider: Provider, call: ProviderCall) -> Served:
         try:
             place = await self._gate.enter(way.caller.key.tenant_id, batch=way.batch)
         except Unavailable as error:
             raise _TryNext(error) from None
         waited: float | None = None
         try:
-            served = await self._ask(way, target, provider, call, own_key=own_key)
+            served = await self._ask(way, target, provider, call, own_key=False)
             waited = waited_seconds(served.response.header(WAIT))
             return served
         finally:
@@ -208,7 +219,15 @@ class Attempts:
         try:
             response = await self._send(way, provider, call, deadline, way.head if traced is None else traced.head)
             served = Served(target, calls, call, response, started, self._loop.time() - started, own_key=own_key)
-            await self._judge(way, provider, served, health)
+            self._check_status(served, health)
+            if way.request.stream and response.status < 400 and b"event-stream" in response.content_type:
+                health.succeeded(self._loop.time(), served.first_byte_seconds)
+            else:
+                body = response.body
+                if body is None:
+                    body = await response.read_whole(self._limit_bytes)
+                served.answer = _read(served, provider, body)
+                health.succeeded(self._loop.time(), served.first_byte_seconds)
         except asyncio.CancelledError:
             health.given_up()
             if response is not None:
@@ -227,7 +246,7 @@ class Attempts:
             health.failed(self._loop.time())
             self._failed(target, provider, repr(error))
             again = not isinstance(error, DeadlineExceeded)
-            raise _TryNext(_public(error), again=again) from error
+            raise _TryNext(public_error(error), again=again) from error
         if served.answer is not None:
             seconds = self._loop.time() - started
             if served.answer.status < 400:
@@ -270,16 +289,9 @@ class Attempts:
             )
         return adapter, *key
 
-    async def _google_token(self, way: Way, target: Target, provider: Provider, account: str) -> str:
-        try:
-            return await self._google.token(account, provider.settings.get("token_url", TOKEN_URL), way.deadline)
-        except OmniError as error:
-            self._failed(target, provider, repr(error))
-            raise _TryNext(error) from error
-
-    async def _send(
+    def _send(
         self, way: Way, provider: Provider, call: ProviderCall, deadline: float, head: bytes
-    ) -> BackendResponse:
+    ) -> Awaitable[BackendResponse]:
         request = call.request
         lines = b"".join([b"%b: %b\r\n" % header for header in request.headers])
         if lines.count(b"\n") != len(request.headers):
@@ -296,13 +308,13 @@ class Attempts:
 
         self._metrics.provider_calls.add(provider.code)
         if provider.kind == "backend":
-            return await self._backends.send(lambda authority: build(authority, b""), deadline, way.watch)
+            return self._backends.send(lambda authority: build(authority, b""), deadline, way.watch)
         origin = self._origins.get(provider.base_url)
-        return await send_to(origin, build(origin.authority, origin.path), deadline, way.watch)
+        return send_to(origin, build(origin.authority, origin.path), deadline, way.watch)
 
-    async def _judge(self, way: Way, provider: Provider, served: Served, health: Call) -> None:
-        """What the head of an answer, and its body where it is not streamed, say of the target."""
-        response, call = served.response, served.call
+    def _check_status(self, served: Served, health: Call) -> None:
+        """What the status of an answer says of the target. Raises _TryNext or UpstreamFailed."""
+        response = served.response
         status = response.status
         if status == 429:
             response.abort(ClientGone())
@@ -315,17 +327,6 @@ class Attempts:
                 self._logger.error("provider_refuses_us", target=served.target.id, status=status)
                 raise UpstreamFailed("provider_misconfigured", "The provider refuses the platform's request.")
             raise provider_failed(f"status {status}")
-        content_type = response.content_type
-        if status < 400 and way.request.stream and b"event-stream" in content_type:
-            health.succeeded(self._loop.time(), served.first_byte_seconds)
-            return
-        body = response.body
-        if body is None:
-            body = await response.read_whole(self._limit_bytes)
-        served.answer = call.error(status, body) if status >= 400 else call.answer(status, content_type, body)
-        if provider.kind == "backend" and (said := response.header(_USAGE)):
-            served.answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
-        health.succeeded(self._loop.time(), served.first_byte_seconds)
 
     def _failed(self, target: Target, provider: Provider, reason: str) -> None:
         self._metrics.provider_failures.add(provider.code)
@@ -346,35 +347,27 @@ class Attempts:
         self._origins.close()
 
 
+def _called(adapter: Adapter, provider: Provider, secret: str, target: Target, way: Way) -> ProviderCall:
+    """Raises _TryNext for what the provider's format cannot say."""
+    try:
+        return adapter.call(provider, secret, target.upstream_model, way.request)
+    except Untranslatable as error:
+        raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
+
+
+def _read(served: Served, provider: Provider, body: bytes) -> Answer:
+    """A whole answer, with what it used. Raises BadAnswer."""
+    response, call = served.response, served.call
+    if response.status >= 400:
+        return call.error(response.status, body)
+    answer = call.answer(response.status, response.content_type, body)
+    if provider.kind == "backend" and (said := response.header(_USAGE)):
+        answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
+    return answer
+
+
 def _dismiss(served: Served) -> None:
     """An answer that another one was taken before."""
     served.response.abort(ClientGone())
     if served.traced is not None:
         served.traced.end("cancelled", {})
-
-
-def provider_failed(internal: str) -> UpstreamFailed:
-    """The answer when a provider breaks its own."""
-    return UpstreamFailed("provider_failed", "The model's provider did not answer correctly.", internal=internal)
-
-
-def _public(error: OmniError | BadAnswer) -> OmniError:
-    if isinstance(error, DeadlineExceeded):
-        return deadline_exceeded()
-    if isinstance(error, OmniError) and error.code == "provider_misconfigured":
-        return error
-    return provider_failed(str(error))
-
-
-def retry_after(value: bytes) -> float:
-    """Seconds, from either form of the header (RFC 9110), within reason."""
-    text = value.decode("latin-1").strip()
-    seconds = _COOL_DOWN_SECONDS
-    try:
-        seconds = float(text)
-    except ValueError:
-        with suppress(ValueError):
-            seconds = parsedate_to_datetime(text).timestamp() - unix_micros() / 1_000_000
-    if not math.isfinite(seconds):
-        seconds = _COOL_DOWN_SECONDS
-    return min(max(seconds, _COOL_DOWN_SECONDS), _COOL_DOWN_MOST_SECONDS)
