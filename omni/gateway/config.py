@@ -56,7 +56,7 @@ class GatewayConfig:
     backend_connections_limit: int = 1024
 
     realtime_ping_seconds: float = 20.0
-    """After so much silence of a side of a realtime session it is pinged; after twice as much it counts as dead."""
+    """After so much silence of a side of a realtime session it is pinged; after as much again it counts as dead."""
     realtime_idle_seconds: float = 900.0
     """So long a realtime session may go on without a message."""
     realtime_session_seconds: float = 3600.0

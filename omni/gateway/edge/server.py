@@ -87,6 +87,8 @@ class ServerConnection(asyncio.Protocol):
         self._since = self._loop.time()
         self._in_head = False
         self._head_bytes = 0
+        self._body_seen = 0
+        """How much of a body there was when more of a request came last."""
         self._lingering = False
         self._upgrading = False
         self._read_paused = False
@@ -137,13 +139,21 @@ class ServerConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse_reading(cause if isinstance(cause, OmniError) else malformed(str(error)))
-        if self._in_head:
-            self._head_bytes += len(data)  # an endless header never reaches on_header
-            if self._head_bytes > 2 * self._config.header_limit_bytes:
-                self._refuse_reading(_head_too_large())
+        if self._reading is not None:
+            self._look_for_progress(self._reading, len(data))
         self._advance()
         if len(self._queue) >= _PIPELINE_LIMIT:
             self._pause_reading()
+
+    def _look_for_progress(self, exchange: Exchange, size: int) -> None:
+        # An endless header or trailer never reaches on_header, and the parser keeps what there is of it.
+        if not self._in_head and (exchange.body_bytes != self._body_seen or exchange.refusal or exchange.route is None):
+            self._body_seen = exchange.body_bytes
+            self._head_bytes = 0
+            return
+        self._head_bytes += size
+        if self._head_bytes > 2 * self._config.header_limit_bytes:
+            self._refuse_reading(_head_too_large())
 
     def _since_if_idle(self) -> None:
         # The head has to be complete within its time from the first byte; a body only has to keep moving.

@@ -224,9 +224,9 @@ class Session:
         if side.held:
             return
         every = self._config.realtime_ping_seconds
-        silent = now - side.heard_at
-        if silent > 2 * every:
+        waits = side.pinged_at > side.heard_at
+        if waits and now - side.pinged_at > every:
             side.abort()
-        elif silent > every and now - side.pinged_at > every and self.other(side).reader.at_boundary:
+        elif not waits and now - side.heard_at > every and self.other(side).reader.at_boundary:
             side.pinged_at = now
             side.write(control_frame(PING, masked=side is self.provider))

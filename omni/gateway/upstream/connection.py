@@ -12,6 +12,8 @@ import httptools
 from omni.kit.errors import DeadlineExceeded, Unavailable, UpstreamFailed
 
 _HEAD_LIMIT_BYTES = 64 * 1024
+_INTERIM_MOST = 16
+"""Answers with 1xx before the one that counts."""
 _STREAM_HIGH_WATER_BYTES = 256 * 1024
 _READ_LENGTHS = frozenset(map(len, (b"content-length", b"transfer-encoding", b"content-type")))
 
@@ -127,6 +129,9 @@ class BackendConnection(asyncio.Protocol):
         self.content_length: int | None = None
         self.content_type = b""
         self._head_bytes = 0
+        self._bare_bytes = 0
+        """What came since the body moved on."""
+        self._interim = 0
         self._chunked = False
         self._keep_alive = True
         self._received = False
@@ -158,6 +163,7 @@ class BackendConnection(asyncio.Protocol):
         return self._answer
 
     async def read(self) -> bytes:
+        self._bare_bytes = 0
         while not self._parts:
             if self._error is not None:
                 raise self._error
@@ -260,9 +266,20 @@ class BackendConnection(asyncio.Protocol):
                 self.abort(backend_failed(f"unreadable answer: {error}"))
                 return
         if self._sink is not None and self._parts:
+            self._bare_bytes = 0
             self._hand_on(self._sink)
-        if self._complete:
+            if self._complete:
+                self._finish()
+        elif self._complete:
             self._finish()
+        elif not self._parts:
+            self._count_bare(len(data))
+
+    def _count_bare(self, size: int) -> None:
+        # An endless header or trailer never reaches on_header, and the parser keeps what there is of it.
+        self._bare_bytes += size
+        if self._bare_bytes > 2 * _HEAD_LIMIT_BYTES:
+            self.abort(backend_failed("too much beside the body"))
 
     def _finish(self) -> None:
         """The whole answer is here: hands the connection back, unless it said more than was asked."""
@@ -311,6 +328,9 @@ class BackendConnection(asyncio.Protocol):
             return
         self.status = self._parser.get_status_code()
         if self.status < 200:
+            self._interim += 1
+            if self._interim > _INTERIM_MOST:
+                raise ValueError("too many interim answers")
             return
         self._keep_alive = self._parser.should_keep_alive()
         bodiless = self.status in (204, 304)

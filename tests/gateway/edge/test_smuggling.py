@@ -382,3 +382,36 @@ async def test_the_answer_to_a_refusal_names_nothing_of_the_request(port: int, c
 
     assert await eventually(closed)
     client.close()
+
+
+@pytest.mark.parametrize("more", [b"x: " + b"y" * 60_000, b"x: y\r\n" * 10_000, b"y" * 60_000])
+async def test_endless_trailers_are_refused(
+    port: int, control: ControlPlane, backend: FakeBackend, more: bytes
+) -> None:
+    tenant = await control.tenant()
+    client = await Client.connect(port)
+    client.send((CHUNKED + b"\r\n2\r\n{}\r\n0\r\n").replace(b"KEY", tenant.secret.encode()))
+    for start in range(0, len(more), 1000):
+        client.send(more[start : start + 1000])
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert (await client.reply()).status == 431
+        assert await client.at_end()
+    client.close()
+    assert not backend.received
+
+
+async def test_a_long_body_in_small_chunks_is_read(port: int, control: ControlPlane, backend: FakeBackend) -> None:
+    tenant = await control.tenant()
+    client = await Client.connect(port)
+    client.send((CHUNKED + b"connection: close\r\n\r\n").replace(b"KEY", tenant.secret.encode()))
+    for _ in range(2_000):
+        client.send(b"0000000001;extension=" + b"x" * 20 + b"\r\n")
+        await asyncio.sleep(0)
+        client.send(b"a\r\n")
+        await asyncio.sleep(0)
+    client.send(b"0\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await client.reply()).status == 200
+    client.close()
+    assert backend.received[0].body == b"a" * 2_000
