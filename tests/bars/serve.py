@@ -12,14 +12,14 @@ from prometheus_client import CollectorRegistry
 
 from omni.gateway.app import serve
 from tests.gateway.conftest import make_config
-from tests.gateway.support import RecordingLogger
+from tests.gateway.support import SilentLogger
 
 
 async def main() -> None:
     settings = orjson.loads(sys.argv[1])
     spool = Path(settings.pop("spool_dir"))
     config = make_config(settings.pop("redis_url"), settings.pop("backend_url"), spool, **settings)
-    await serve(config, CollectorRegistry(), RecordingLogger(), drain_seconds=float(sys.argv[2]))
+    await serve(config, CollectorRegistry(), SilentLogger(), drain_seconds=float(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -335,6 +335,15 @@ class RecordingLogger:
     warning = error = info
 
 
+class SilentLogger:
+    """Keeps nothing, for processes that nobody reads."""
+
+    def info(self, event: str, /, **values: Any) -> None:
+        pass
+
+    warning = error = info
+
+
 def script_arguments(packed: bytes) -> list[bytes]:
     """Number of keys, keys and arguments of a packed call of a script."""
     reader = hiredis.Reader()
