@@ -9,7 +9,7 @@ from random import Random
 
 from omni.contracts.routes import Provider, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
-from omni.contracts.wire import Adapter, Answer, BadAnswer, ProviderCall, Untranslatable, Usage
+from omni.contracts.wire import Adapter, Answer, BadAnswer, Headers, ProviderCall, Untranslatable, Usage
 from omni.gateway.config import GatewayConfig
 from omni.gateway.metrics import Calls
 from omni.gateway.observers import Observers
@@ -33,6 +33,8 @@ from omni.kit.errors import (
     UpstreamFailed,
 )
 
+_REQUEST = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b"
+_LINES_KNOWN = 1_000
 _HEDGE_RATIO = 0.05
 _BACKOFF_SECONDS = (0.05, 0.15)
 _SHADOWS_AT_ONCE = 16
@@ -77,6 +79,7 @@ class Attempts:
         self._retries = RetryBudget()
         self._hedges = RetryBudget(_HEDGE_RATIO)
         self._shadows: set[asyncio.Task[None]] = set()
+        self._known_lines: dict[Headers, bytes] = {}
 
     def serve(self, way: Way) -> Awaitable[Served]:
         """Raises OmniError when no target serves the request, or ClientGone."""
@@ -292,25 +295,35 @@ class Attempts:
     def _send(
         self, way: Way, provider: Provider, call: ProviderCall, deadline: float, head: bytes
     ) -> Awaitable[BackendResponse]:
-        request = call.request
-        lines = b"".join([b"%b: %b\r\n" % header for header in request.headers])
-        if lines.count(b"\n") != len(request.headers):
-            raise UpstreamFailed("provider_misconfigured", "The provider cannot be called.", internal="header")
-        if provider.kind == "backend":
-            lines += way.backend_head()
-        left_ms = max(1, int((deadline - self._loop.time()) * 1000))
-        body = request.body
-
-        def build(authority: bytes, path: bytes) -> bytes:
-            return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
-                request.method, path, request.path, authority, lines, head, left_ms, len(body), body,
-            )  # fmt: skip
-
+        request, left_ms = call.request, max(1, int((deadline - self._loop.time()) * 1000))
+        lines, body = self._lines(request.headers), request.body
         self._metrics.provider_calls.add(provider.code)
         if provider.kind == "backend":
-            return self._backends.send(lambda authority: build(authority, b""), deadline, way.watch)
+            lines += way.backend_head()
+            return self._backends.send(
+                lambda authority: _REQUEST % (
+                    request.method, b"", request.path, authority, lines, head, left_ms, len(body), body,
+                ),
+                deadline,
+                way.watch,
+            )  # fmt: skip
         origin = self._origins.get(provider.base_url)
-        return send_to(origin, build(origin.authority, origin.path), deadline, way.watch)
+        whole = _REQUEST % (
+            request.method, origin.path, request.path, origin.authority, lines, head, left_ms, len(body), body,
+        )  # fmt: skip
+        return send_to(origin, whole, deadline, way.watch)
+
+    def _lines(self, headers: Headers) -> bytes:
+        """Header lines. Raises UpstreamFailed for what would be more than one each."""
+        lines = self._known_lines.get(headers)
+        if lines is None:
+            lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+            if lines.count(b"\n") != len(headers):
+                raise UpstreamFailed("provider_misconfigured", "The provider cannot be called.", internal="header")
+            if len(self._known_lines) >= _LINES_KNOWN:
+                self._known_lines.clear()
+            self._known_lines[headers] = lines
+        return lines
 
     def _check_status(self, served: Served, health: Call) -> None:
         """What the status of an answer says of the target. Raises _TryNext or UpstreamFailed."""

@@ -37,6 +37,7 @@ _PATHS: dict[str, bytes] = {
     "speech": b"/audio/speech",
     "moderations": b"/moderations",
 }
+_HEADERS_KNOWN = 1_000
 _MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
 _ANSWERS_WITH = {
     "chat": "choices",
@@ -55,6 +56,10 @@ _TYPED_STREAMS = frozenset(("images", "image_edits", "transcriptions", "translat
 
 class OpenAIAdapter:
     """Kind `openai`."""
+
+    def __init__(self) -> None:
+        self._headers: dict[tuple[str, bytes], Headers] = {}
+        """Those that most requests have, by key and content type."""
 
     def supports(self, provider: Provider, operation: Operation) -> bool:
         own = provider.operations
@@ -94,8 +99,15 @@ class OpenAIAdapter:
     def headers(self, provider: Provider, key: str, content_type: bytes) -> Headers:
         """With the credential, where there is one."""
         del provider
-        lines: Headers = ((b"content-type", content_type), (b"accept", b"*/*"))
-        return (*lines, (b"authorization", b"Bearer " + key.encode("utf-8"))) if key else lines
+        known = self._headers.get((key, content_type))
+        if known is None:
+            known = ((b"content-type", content_type), (b"accept", b"*/*"))
+            if key:
+                known = (*known, (b"authorization", b"Bearer " + key.encode("utf-8")))
+            if len(self._headers) >= _HEADERS_KNOWN:
+                self._headers.clear()
+            self._headers[key, content_type] = known
+        return known
 
 
 class AzureAdapter(OpenAIAdapter):
