@@ -33,7 +33,9 @@ class Interpreter:
         reply = self._command(name, arguments)
         if reply is None:
             return False
-        return self.lua.table_from(reply) if isinstance(reply, list) else reply
+        if isinstance(reply, list):
+            return self.lua.table_from([False if value is None else value for value in reply])
+        return reply
 
     def run(self, source: bytes, command: Callable[..., Any], keys: Sequence[bytes], args: Sequence[bytes]) -> Any:
         """What the script returns, as Redis would send it: numbers are cut to integers."""
@@ -149,6 +151,9 @@ class SimRedis:
 
     def _get(self, key: bytes) -> bytes | None:
         return self.get(key)
+
+    def _mget(self, *keys: bytes) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
 
     def _set(self, key: bytes, value: Value, unit: bytes = b"", ttl: Value = 0) -> bytes:
         self._put(self.strings, key, _text(value))

@@ -8,7 +8,8 @@
 -- Returns {-1}: counters not rebuilt yet; {0, level, retry after µs, reset µs} for a rate that refuses;
 --         {0, level, used, 0} for a counter that refuses (levels count from 0, rates first);
 --         {1, remaining units and reset µs per rate level, units used per counter level}.
-if redis.call('EXISTS', KEYS[1]) == 0 then return {-1} end
+local known = redis.call('MGET', KEYS[1], unpack(KEYS, 4))
+if not known[1] then return {-1} end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local rates, counters = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -18,7 +19,7 @@ local reply, arrivals, at = {1}, {}, 4
 for level = 1, rates do
   local interval, tolerance, units = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), 1
   if ARGV[at + 2] ~= '' then units = math.min(tokens, tonumber(ARGV[at + 2])) end
-  local arrival = math.max(tonumber(redis.call('GET', KEYS[3 + level]) or 0), now)
+  local arrival = math.max(tonumber(known[1 + level] or 0), now)
   local next_arrival = arrival + math.ceil(interval * units)
   local late = next_arrival - tolerance - now
   if late > 0 then return {0, level - 1, late, arrival - now} end
@@ -32,7 +33,7 @@ local first_counter, taken = at, {}
 for level = 1, counters do
   local limit, units = tonumber(ARGV[at]), ARGV[at + 1]
   if units == 'n' then units = nanos end
-  local used = tonumber(redis.call('GET', KEYS[3 + rates + level]) or 0)
+  local used = tonumber(known[1 + rates + level] or 0)
   local after = used + tonumber(units)
   if limit >= 0 and (used >= limit or after > limit) then return {0, rates + level - 1, used, 0} end
   taken[level] = units

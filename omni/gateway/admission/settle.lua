@@ -42,12 +42,13 @@ local charge, at = settled and tonumber(settled) or asked, 5
 if counted then
   local time = redis.call('TIME')
   local now = time[1] * 1000000 + time[2]
+  local known = #KEYS > 4 and redis.call('MGET', unpack(KEYS, 5)) or {}
   for level = 1, rates do
     local interval = tonumber(ARGV[at])
     local units = tonumber(ARGV[#ARGV - 1]) - math.min(tonumber(ARGV[#ARGV]), tonumber(ARGV[at + 1]))
     if units ~= 0 and held == 1 then
       local key = KEYS[4 + level]
-      local arrival = math.max(tonumber(redis.call('GET', key) or 0), now) + math.ceil(interval * units)
+      local arrival = math.max(tonumber(known[level] or 0), now) + math.ceil(interval * units)
       if arrival > now then
         redis.call('SET', key, string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000) + 1)
       else
@@ -72,7 +73,7 @@ if counted then
   end
   first = first + counters
   for level = 1, moneys do
-    local room = tonumber(ARGV[at + 2 * level - 2]) - tonumber(redis.call('GET', KEYS[first + level]) or 0) + reserved
+    local room = tonumber(ARGV[at + 2 * level - 2]) - tonumber(known[first - 4 + level] or 0) + reserved
     charge = math.max(0, math.min(charge, room))
   end
   for level = 1, moneys do
