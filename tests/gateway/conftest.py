@@ -103,7 +103,8 @@ def make_config(redis_url: str, backend_url: str, spool_dir: Path, **changes: An
         "principal_secret": SECRET,
         "credentials_key": CREDENTIALS_KEY,
         "spool_dir": spool_dir,
-        "lag_check_seconds": 3600.0,  # clients, providers and gateway share a loop here: it lags without being overloaded
+        # Clients, providers and gateway share a loop here: it lags without being overloaded.
+        "lag_check_seconds": 3600.0,
         **changes,
     }
     return GatewayConfig(**values)
