@@ -60,6 +60,12 @@ def test_a_demo_beside_a_running_platform_leaves_it_alone(platform: Platform) ->
     assert platform.ready()
 
 
+def test_the_tour_walks_through_a_running_platform(platform: Platform) -> None:
+    done = platform.command("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert platform.ready()
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

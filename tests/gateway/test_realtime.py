@@ -607,6 +607,7 @@ async def test_one_too_many(gateway: Gateway, control: ControlPlane) -> None:
     async with opened(gateway, tenant):
         reply, _ = await refused(gateway, opening(tenant))
         assert orjson.loads(reply.body)["error"]["code"] == "concurrency_limit_exceeded"
+        assert (reply.headers["ratelimit-limit"], reply.headers["ratelimit-remaining"]) == ("1", "0")
 
 
 UNUSUAL: dict[str, dict[str, Any]] = {

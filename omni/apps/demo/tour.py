@@ -13,6 +13,7 @@ from typing import Any
 from omni.apps.demo.client import Doors, TourFailed, Visitor
 from omni.apps.demo.invoice_image import PrintedInvoice, draw_invoice
 from omni.apps.verification import Verification
+from omni.contracts.usage import MONEY_METERS
 from omni.kit.money import format_minor
 
 QUESTION = "What must redistributions in binary form reproduce?"
@@ -40,7 +41,7 @@ class Tour:
             ("Anomalies and sentiment", self._small_engines),
             ("A scanned invoice is read", self._ocr),
             ("The second tenant cannot see the first one's collection", self._isolation),
-            ("A burst over the plan's rate is refused", self._limit),
+            ("A burst over the plan's limits is refused", self._limit),
             ("Usage is counted by meter", self._usage),
             ("The draft invoice equals the usage", self._invoice),
             ("omni verify compares every record", self._verify),
@@ -195,7 +196,8 @@ class Tour:
     async def _usage_of(self, visitor: Visitor) -> dict[str, int]:
         path = f"/api/tenants/{visitor.tenant_id}/usage?window=month&group_by=meter"
         usage = await self.doors.control("GET", path, visitor.session_token)
-        return {point["group"]: point["quantity"] for point in usage["data"]}
+        counted = {point["group"]: point["quantity"] for point in usage["data"]}
+        return {meter: quantity for meter, quantity in counted.items() if meter not in MONEY_METERS}
 
 
 def _airline_passengers() -> list[float]:

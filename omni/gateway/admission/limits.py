@@ -24,6 +24,7 @@ from omni.gateway.admission.refusals import (
     TokenRateLines,
     limit_headers,
     money_exceeded,
+    open_headers,
     quota_exceeded,
     rate_exceeded,
     too_many_open,
@@ -272,6 +273,9 @@ class LimitSet:
         rate = self._request_rate
         if rate is not None and reply[1] == rate:
             return limit_headers(self.rates[rate].per_minute, 0, reply[3])
+        opened = reply[1] - len(self.rates)
+        if 0 <= opened < len(self.opens):
+            return open_headers(self.opens[opened][1])
         quota = self.plan.requests_per_month
         if rate is None and quota is not None:
             return limit_headers(quota, 0, self.until_micros - unix_micros())

@@ -107,6 +107,11 @@ def limit_headers(limit: int, remaining: int, reset_micros: int) -> bytes:
     return RequestRateLines(limit).of(remaining, reset_micros)
 
 
+def open_headers(limit: int) -> bytes:
+    """The header lines of a limit of requests at once that is reached; a place may be free within a second."""
+    return b"ratelimit-limit: %d\r\nratelimit-remaining: 0\r\nratelimit-reset: 1\r\n" % limit
+
+
 def _short(micros: int) -> bytes:
     micros = max(0, micros)
     return b"%dms" % -(-micros // 1000) if micros < _MICROS else b"%ds" % -(-micros // _MICROS)
