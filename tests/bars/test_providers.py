@@ -168,7 +168,7 @@ async def test_without_fallback_the_same_calls_fail(
 
 # --- hedging ---
 
-TAIL_EVERY, TAIL_SECONDS, HEDGE_AFTER_MS = 50, 0.6, 100
+TAIL_EVERY, TAIL_SECONDS, HEDGE_AFTER_MS = 50, 2.0, 100
 
 
 def tail(every: int, left: list[int]) -> Any:
