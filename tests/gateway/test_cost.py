@@ -179,11 +179,15 @@ async def test_requests_leave_nothing_behind(warm: tuple[GatewayThread, Caller])
         gc.collect()
         return thread.look(sys.getallocatedblocks)
 
+    def left() -> int:
+        before = blocks()
+        for _ in range(REQUESTS):
+            caller.ask()
+        return blocks() - before
+
     blocks()
-    before = blocks()
-    for _ in range(REQUESTS):
-        caller.ask()
-    assert blocks() - before <= BLOCKS_LIMIT
+    # Other threads of the process allocate now and then; what requests leave, they leave each time.
+    assert min(left() for _ in range(3)) <= BLOCKS_LIMIT
 
 
 async def test_a_request_is_two_scripts_and_nothing_else_in_redis(
