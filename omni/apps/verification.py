@@ -11,6 +11,7 @@ import redis.asyncio
 
 from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
+from omni.domains.ledger import facade as ledger
 from omni.domains.metering import facade as metering
 from omni.domains.metering.contracts import Difference
 from omni.domains.tenants import facade as tenants
@@ -44,7 +45,7 @@ async def verify_all(address: DatabaseAddress, redis_url: str) -> Verification:
     try:
         waiting = await _wait_for_drain(metering.Drain(client, system.session, "verify"))
         async with system.session() as session:
-            differences = await metering.verify(session)
+            differences = await metering.verify(session) + await ledger.verify(session)
         count = 0
         for tenant_id in await _all_tenants(system):
             count += 1

@@ -16,6 +16,7 @@ from omni.domains.identity import tasks as identity_tasks
 from omni.domains.identity.guard import UserGuard
 from omni.domains.keys import routes as keys
 from omni.domains.keys import tasks as keys_tasks
+from omni.domains.ledger import routes as ledger
 from omni.domains.metering import routes as metering
 from omni.domains.models import routes as models
 from omni.domains.models import tasks as models_tasks
@@ -78,6 +79,7 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         metering.router(metering.MeteringDeps(database, access, clock)),
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
         billing.router(billing.BillingDeps(database, access, clock)),
+        ledger.router(ledger.LedgerDeps(database, access)),
         control_feed.router(control_feed.ControlFeedDeps(database, deps.master_key.derive("control-feed"))),
     ]
 

@@ -25,12 +25,13 @@ DENIED = "42501"
 # Values that a check constraint or a foreign key asks for; by type otherwise.
 VALUES: dict[str, Any] = {
     "mode": "live", "status": "active", "role": "owner", "plan_code": "free", "content_type": "text/plain",
-    "scope": "tenant", "period": "day",
+    "scope": "tenant", "period": "day", "account": "cash", "state": "open",
 }  # fmt: skip
 BY_TYPE: dict[str, str] = {
     "uuid": "gen_random_uuid()", "text": "'x'", "character varying": "'x'", "bigint": "1", "integer": "1",
     "timestamp with time zone": "now()", "jsonb": "'{}'::jsonb", "boolean": "false",
     "bytea": "sha256(gen_random_uuid()::text::bytea)", "ARRAY": "'{}'", "smallint": "1", "double precision": "1",
+    "numeric": "1",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The double-entry books: what happened to money, append-only."""
