@@ -6,6 +6,8 @@ by rounding once, half-even, to the currency's ISO 4217 exponent.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 NANO_DIGITS = 9
 
 # ISO 4217 exponents of the currencies that Omni can bill in.
@@ -38,6 +40,11 @@ def line_amount_minor(quantity: int, price_nanos: int, per_quantity: int, curren
     """What `quantity` costs at `price_nanos` for each `per_quantity`, in minor units, rounded once, half-even."""
     scale = 10 ** (NANO_DIGITS - currency_exponent(currency))
     return divide_half_even(quantity * price_nanos, per_quantity * scale)
+
+
+def line_minor(amount: Fraction, currency: str) -> int:
+    """An exact amount in units of the currency as minor units, rounded once, half-even."""
+    return divide_half_even(amount.numerator * 10 ** currency_exponent(currency), amount.denominator)
 
 
 def format_minor(amount_minor: int, currency: str) -> str:

@@ -14,6 +14,7 @@ from omni.kit.money import (
     divide_half_even,
     format_minor,
     line_amount_minor,
+    line_minor,
 )
 
 
@@ -33,6 +34,12 @@ def test_division_needs_a_positive_divisor() -> None:
 def test_a_line_is_the_exact_amount_rounded_once(quantity: int, nanos: int, per: int, currency: str) -> None:
     exact = Fraction(quantity * nanos, per) * 10 ** currency_exponent(currency) / 10**9
     assert line_amount_minor(quantity, nanos, per, currency) == round(exact)
+
+
+@given(st.fractions(), st.integers(0, 40), st.sampled_from(sorted(CURRENCY_EXPONENTS)))
+def test_an_exact_amount_is_rounded_once_half_even(amount: Fraction, power: int, currency: str) -> None:
+    exact = amount * 10**power
+    assert line_minor(exact, currency) == round(exact * 10 ** currency_exponent(currency))
 
 
 @pytest.mark.parametrize(

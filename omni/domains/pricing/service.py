@@ -10,7 +10,7 @@ from omni.contracts import redis_names
 from omni.contracts.usage import CACHED_REQUESTS, COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS, PAGES, REQUESTS
 from omni.domains.pricing import repository
 from omni.domains.pricing.contracts import Price
-from omni.domains.pricing.rules import price_book
+from omni.domains.pricing.rules.list_prices import price_book
 from omni.foundation.db.sessions import Session, SharedSession
 from omni.foundation.outbox.messages import enqueue
 from omni.kit.errors import Conflict, InvalidInput

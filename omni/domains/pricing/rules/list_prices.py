@@ -1,4 +1,4 @@
-"""Which price holds when."""
+"""List prices: which one holds when."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Prices, rating, coupons, wallets and taxes as pure functions."""
