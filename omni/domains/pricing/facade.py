@@ -5,19 +5,31 @@ from __future__ import annotations
 from omni.domains.pricing.rules.card_json import from_json as card_from_json
 from omni.domains.pricing.rules.card_json import to_json as card_to_json
 from omni.domains.pricing.rules.checks import check_card, check_cards
+from omni.domains.pricing.rules.coupons import allocate, check_redemption, discounts, holds_in_period
 from omni.domains.pricing.rules.list_prices import price_at
 from omni.domains.pricing.rules.proration import prorate
 from omni.domains.pricing.rules.rating import COMMITMENT, commitment_line, line_dimensions, rate
+from omni.domains.pricing.rules.taxes import compute_taxes, tax_note_text
+from omni.domains.pricing.rules.taxes import treatment as tax_treatment
+from omni.domains.pricing.rules.vat_ids import check_vat_id
+from omni.domains.pricing.rules.wallets import burn_down
 from omni.domains.pricing.service import DEFAULT_CURRENCY, list_prices, publish_prices, seed_prices, set_price
 
 __all__ = [
     "COMMITMENT",
     "DEFAULT_CURRENCY",
+    "allocate",
+    "burn_down",
     "card_from_json",
     "card_to_json",
     "check_card",
     "check_cards",
+    "check_redemption",
+    "check_vat_id",
     "commitment_line",
+    "compute_taxes",
+    "discounts",
+    "holds_in_period",
     "line_dimensions",
     "list_prices",
     "price_at",
@@ -26,4 +38,6 @@ __all__ = [
     "rate",
     "seed_prices",
     "set_price",
+    "tax_note_text",
+    "tax_treatment",
 ]
