@@ -1,0 +1,1 @@
+"""Invoices and credit notes as documents: what stands on them, as PDF for people and as Factur-X for machines."""
