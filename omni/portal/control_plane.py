@@ -76,7 +76,9 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         models.router(models.ModelsDeps(database, unit_of_work, users.operator, access, Secrets(deps.master_key))),
         budgets.router(budgets.BudgetsDeps(database, unit_of_work, users.operator, access, clock)),
         keys.router(keys.KeysDeps(database, unit_of_work, access, clock)),
-        metering.router(metering.MeteringDeps(database, access, clock)),
+        metering.router(
+            metering.MeteringDeps(database, deps.system_database, unit_of_work, access, users.operator, clock)
+        ),
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
         billing.router(billing.BillingDeps(database, access, clock)),
         ledger.router(ledger.LedgerDeps(database, access)),

@@ -14,7 +14,7 @@ import pytest
 
 from omni.contracts import redis_names
 from omni.contracts.routes import Provider
-from omni.domains.metering import service as metering
+from omni.domains.metering.service import stream as metering
 from omni.gateway.admission.outage import OutageLimits
 from omni.gateway.app import Gateway
 from tests.bars.load import Load, during

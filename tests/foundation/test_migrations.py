@@ -21,7 +21,7 @@ EVERYTHING = "select, insert, update, delete"
 
 
 def is_partition(name: str | None) -> bool:
-    return bool(name and name.startswith("usage_events_"))
+    return bool(name and name.startswith(("usage_events_", "ingested_events_")))
 
 
 def compare(connection: Connection) -> list[Any]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from omni.contracts import redis_names
 from omni.contracts.usage import COMPUTE_MS, REQUESTS, SPEND_NANOS, TOKEN_METERS, WRITTEN_OFF_NANOS, UsageEvent
-from omni.domains.metering.rules import parse_event, roll_up
+from omni.domains.metering.rules.stream import parse_event, roll_up
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.limits import LimitSet, RateLevel, Reserved
 from tests.simulation.clock import MICROS, Clock

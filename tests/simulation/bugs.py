@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from omni.domains.metering import service as metering
-from omni.domains.metering.rules import roll_up
+from omni.domains.metering.rules.stream import roll_up
+from omni.domains.metering.service import stream as metering
 from omni.gateway.admission.ledger import Ledger
 from omni.gateway.admission.limits import LimitSet
 from tests.simulation.faults import Plant

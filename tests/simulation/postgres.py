@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from omni.contracts.usage import SPEND_NANOS, UsageEvent
-from omni.domains.metering.rules import RollupKey
+from omni.domains.metering.rules.stream import RollupKey
 
 
 class SimPostgres:
@@ -63,7 +63,7 @@ class SimPostgres:
     ) -> list[dict[str, Any]]:
         totals: dict[tuple[UUID, str, str], int] = {}
         for key, (quantity, _events) in self.rollups.items():
-            if start <= key.hour < end:
+            if start <= key.starts_at < end:
                 group = (key.tenant_id, key.mode, key.meter)
                 totals[group] = totals.get(group, 0) + quantity
         return [
@@ -82,6 +82,6 @@ class SimPostgres:
                 zero = {"tenant_id": key.tenant_id, "scope_id": scope, "all": 0, "month": 0, "day": 0}
                 row = rows.setdefault(scope, zero)
                 row["all"] += quantity
-                row["month"] += quantity if key.hour >= month else 0
-                row["day"] += quantity if key.hour >= day else 0
+                row["month"] += quantity if key.starts_at >= month else 0
+                row["day"] += quantity if key.starts_at >= day else 0
         return list(rows.values())

@@ -16,7 +16,7 @@ from omni.contracts import redis_names
 from omni.contracts.money import Budget, MoneySnapshot
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
 from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
-from omni.domains.metering import service as metering
+from omni.domains.metering.service import stream as metering
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.events import EventTemplate, Outcome
 from omni.gateway.admission.ledger import Refused, Ticket

@@ -30,15 +30,17 @@ def usage(
     """What a tenant used this month by live keys, by meter."""
 
     async def work() -> None:
-        start = month_start(SystemClock().now())
-        parameters: dict[str, object] = {
-            "window": window.value, "group_by": "meter", "meter": None, "mode": "live",
-            "zone": "UTC", "since": start, "until": next_month(start),
-        }  # fmt: skip
+        now = SystemClock().now()
+        query = metering.UsageQuery(month_start(now), next_month(now), window.value)
         async with open_control() as control, control.database.read(tenant) as session:
-            points = await metering.usage_series(session, parameters)
+            points = await metering.usage_series(session, query, now)
         rows = [
-            {"start": point.start, "meter": point.group, "quantity": point.quantity, "events": point.events}
+            {
+                "start": point.start,
+                "meter": point.meter,
+                "quantity": metering.to_json(point.quantity),
+                "events": point.events,
+            }
             for point in points
         ]
         print_rows(rows, json)

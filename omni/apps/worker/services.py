@@ -123,9 +123,17 @@ def _own_tasks(services: Services) -> list[Task]:
             await forget_old_answers(session, clock.now())
         async with services.system.session() as session:
             await forget_processed(session, clock.now())
+            await metering.forget_keys(session, clock.now())
 
     async def partitions(_delivery: Delivery) -> None:
         async with services.system.session() as session:
             await metering.ensure_partitions(session, clock.now())
 
-    return [Task(HOUSEKEEPING, housekeeping), Task(PARTITIONS, partitions)]
+    async def count_meter(delivery: Delivery) -> None:
+        await metering.count_meter(services.system.session, str(delivery.args["code"]))
+
+    return [
+        Task(HOUSEKEEPING, housekeeping),
+        Task(PARTITIONS, partitions),
+        Task(metering.COUNT_METER, count_meter),
+    ]

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+from omni.domains.metering.rules.quantities import to_json
 from omni.domains.metering.service import (
     Counters,
     Drain,
     billable_usage,
     billable_usage_from_events,
+    count_meter,
     ensure_partitions,
+    events_of,
+    list_meters,
+    measure,
+    measure_windows,
     record,
     seed_meters,
     spent,
-    usage_series,
+    transactions,
     verify,
 )
+from omni.domains.metering.service.ingesting import Reporter, ingest, void
+from omni.domains.metering.service.meters import COUNT_METER, add_meter, forget_keys
+from omni.domains.metering.service.usage import UsageQuery, usage_problems, usage_series
 
 __all__ = [
+    "COUNT_METER",
     "Counters",
     "Drain",
+    "Reporter",
+    "UsageQuery",
+    "add_meter",
     "billable_usage",
     "billable_usage_from_events",
+    "count_meter",
     "ensure_partitions",
+    "events_of",
+    "forget_keys",
+    "ingest",
+    "list_meters",
+    "measure",
+    "measure_windows",
     "record",
     "seed_meters",
     "spent",
+    "to_json",
+    "transactions",
+    "usage_problems",
     "usage_series",
     "verify",
+    "void",
 ]

@@ -1,11 +1,26 @@
-"""Meters, usage events (partitioned by the month in their UUIDv7) and hourly rollups."""
+"""Meters, usage events of the gateway (by the month in their UUIDv7), ingested events (by their month), and rollups."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, String, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    Numeric,
+    String,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from omni.foundation.db.base import created_at_column, id_column, metadata, tenant_id_column
+from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
 
 meters = Table(
     "meters",
@@ -14,7 +29,22 @@ meters = Table(
     Column("name", String(100), nullable=False),
     Column("unit", String(32), nullable=False),
     Column("description", Text, nullable=False),
-    info={"app_grants": "select"},
+    Column("scope", String(10), nullable=False, server_default="platform"),
+    Column("aggregation", String(16), nullable=False, server_default="sum"),
+    Column("event_type", String(200), nullable=False, server_default="omni.request"),
+    Column("value_property", String(200)),
+    Column("unique_property", String(200)),
+    Column("filters", JSONB, nullable=False, server_default="{}"),
+    Column(
+        "dimensions", ARRAY(Text), nullable=False, server_default=text("'{model,endpoint,project,key,status}'::text[]")
+    ),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("rolled_up", Boolean, nullable=False, server_default=text("true")),
+    CheckConstraint("scope in ('platform', 'operator')", name="scope"),
+    CheckConstraint(
+        "aggregation in ('count', 'sum', 'max', 'latest', 'unique', 'average', 'weighted_sum')", name="aggregation"
+    ),
+    info={"app_grants": "select, insert, update"},
 )
 
 usage_events = Table(
@@ -37,20 +67,22 @@ usage_events = Table(
     info={"app_grants": "select", "system_grants": "select, insert, update"},
 )
 
-usage_hourly = Table(
-    "usage_hourly",
+usage_rollups = Table(
+    "usage_rollups",
     metadata,
     tenant_id_column(),
-    Column("hour", DateTime(timezone=True), primary_key=True),
-    Column("mode", String(4), primary_key=True),
     Column("meter", String(64), primary_key=True),
+    Column("mode", String(4), primary_key=True),
+    Column("starts_at", DateTime(timezone=True), primary_key=True),
     Column("project_id", Uuid, primary_key=True),
     Column("key_id", Uuid, primary_key=True),
     Column("endpoint", String(200), primary_key=True),
     Column("model", String(200), primary_key=True),
+    Column("status", Integer, primary_key=True),
     Column("quantity", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
     CheckConstraint("quantity >= 0", name="quantity_not_negative"),
+    Index("ix_usage_rollups_starts_at", "starts_at", postgresql_using="brin"),
     info={"app_grants": "select", "system_grants": "select, insert, update"},
 )
 
@@ -62,4 +94,79 @@ usage_rejects = Table(
     Column("reason", Text, nullable=False),
     created_at_column(),
     info={"app_grants": "", "system_grants": "select, insert"},
+)
+
+event_keys = Table(
+    "event_keys",
+    metadata,
+    tenant_id_column(),
+    Column("digest", Uuid, primary_key=True),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Index("ix_event_keys_seen_at", "seen_at", postgresql_using="brin"),
+    info={"app_grants": "select, insert, update", "system_grants": "select, delete"},
+)
+
+ingested_events = Table(
+    "ingested_events",
+    metadata,
+    tenant_id_column(),
+    Column("occurred_at", DateTime(timezone=True), primary_key=True),
+    Column("digest", Uuid, primary_key=True),
+    Column("mode", String(4), nullable=False),
+    Column("type", String(200), nullable=False),
+    Column("source", String(300), nullable=False),
+    Column("id", String(200), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("project_id", Uuid, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("counted", Boolean, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    moment_column("voided_at"),
+    Index("ix_ingested_events_tenant_id_not_counted", "tenant_id", "occurred_at", postgresql_where=text("not counted")),
+    postgresql_partition_by="RANGE (occurred_at)",
+    info={"app_grants": "select, insert, update", "system_grants": "select"},
+)
+
+event_rollups = Table(
+    "event_rollups",
+    metadata,
+    tenant_id_column(),
+    Column("meter", String(64), primary_key=True),
+    Column("mode", String(4), primary_key=True),
+    Column("starts_at", DateTime(timezone=True), primary_key=True),
+    Column("group_id", Uuid, primary_key=True),
+    Column("dimensions", JSONB, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("total", Numeric, nullable=False),
+    Column("moment_total", Numeric, nullable=False),
+    Column("largest", Numeric, nullable=False),
+    Column("latest", Numeric, nullable=False),
+    Column("latest_at", DateTime(timezone=True), nullable=False),
+    Column("latest_key", Text(collation="C"), nullable=False),
+    info={"app_grants": "select, insert, update, delete", "system_grants": "select, insert, delete"},
+)
+
+event_uniques = Table(
+    "event_uniques",
+    metadata,
+    tenant_id_column(),
+    Column("meter", String(64), primary_key=True),
+    Column("mode", String(4), primary_key=True),
+    Column("starts_at", DateTime(timezone=True), primary_key=True),
+    Column("group_id", Uuid, primary_key=True),
+    Column("value_id", Uuid, primary_key=True),
+    info={"app_grants": "select, insert, update, delete", "system_grants": "select, insert, delete"},
+)
+
+ingest_problems = Table(
+    "ingest_problems",
+    metadata,
+    tenant_id_column(),
+    Column("day", Date, primary_key=True),
+    Column("code", String(40), primary_key=True),
+    Column("type", String(200), primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("sample", Text, nullable=False),
+    info={"app_grants": "select, insert, update"},
 )

@@ -110,7 +110,7 @@ async def test_verify_finds_a_planted_difference(
     async with system_database.session() as session:
         await metering.record(session, [usage_event(tenant_id, now, pages=1000)])
     assert await verified(database, tenant_id) == 0
-    plant = text("update usage_hourly set quantity = quantity + :by where tenant_id = :t")
+    plant = text("update usage_rollups set quantity = quantity + :by where tenant_id = :t")
     async with system_database.session() as session:
         await session.execute(plant, {"t": tenant_id, "by": 5})
     assert await verified(database, tenant_id) == 1

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
 from omni.domains.metering import service
+from omni.domains.metering.service import stream
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.kit.ids import uuid7
@@ -88,7 +89,7 @@ async def test_what_a_dead_consumer_read_is_claimed(
 ) -> None:
     await put(redis_client, usage_event(tenant_id))
     assert len(await drain.read(10, 10)) == 1  # and then it dies
-    monkeypatch.setattr(service, "CLAIM_AFTER_MS", 0)
+    monkeypatch.setattr(stream, "CLAIM_AFTER_MS", 0)
     heir = service.Drain(redis_client, system_database.session, "two")
     assert await heir.read(10, 10) == []
     drained = await heir.store(await heir.claim_abandoned(10))
@@ -208,12 +209,12 @@ async def test_verify_finds_a_rollup_that_was_changed(
 ) -> None:
     await drain.store([("stream", b"0-1", usage_event(tenant_id).to_json())])
     assert await differences(system_database, tenant_id) == []
-    planted = text("update usage_hourly set quantity = quantity + 1 where tenant_id = :t and meter = 'requests'")
+    planted = text("update usage_rollups set quantity = quantity + 1 where tenant_id = :t and meter = 'requests'")
     async with system_database.session() as session:
         await session.execute(planted, {"t": tenant_id})
     found = await differences(system_database, tenant_id)
     assert len(found) == 1
     async with system_database.session() as session:
         await session.execute(
-            text("update usage_hourly set quantity = 1 where tenant_id = :t and meter = 'requests'"), {"t": tenant_id}
+            text("update usage_rollups set quantity = 1 where tenant_id = :t and meter = 'requests'"), {"t": tenant_id}
         )

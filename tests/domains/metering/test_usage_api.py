@@ -19,6 +19,7 @@ async def test_usage_by_meter_and_mode(people: People, system_database: SystemDa
     person = await people.owner()
     now = datetime.now(UTC)
     async with system_database.session() as session:
+        await service.seed_meters(session)
         await service.ensure_partitions(session, now)
         events = [usage_event(person.tenant_id, now, requests=1, pages=2) for _ in range(3)]
         await service.record(session, [*events, usage_event(person.tenant_id, now, "test", requests=1)])

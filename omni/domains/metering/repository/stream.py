@@ -1,4 +1,4 @@
-"""SQL of metering."""
+"""SQL of the gateway's usage events: what the drain writes, what counters are rebuilt from, what `verify` compares."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import RowMapping, text
 
 from omni.contracts.usage import UsageEvent
-from omni.domains.metering.rules import RollupKey, instant
-from omni.domains.metering.tables import meters, usage_rejects
-from omni.foundation.db.sessions import ReadSession, Session, SystemSession
+from omni.domains.metering.rules.stream import RollupKey, instant
+from omni.domains.metering.tables import usage_rejects
+from omni.foundation.db.sessions import ReadSession, SystemSession
 from omni.kit.ids import uuid7
 
 _INSERT_EVENTS = text("""
@@ -28,25 +27,25 @@ _INSERT_EVENTS = text("""
     returning event_id
 """)
 
-_ADD_TO_ROLLUPS = text("""
-    insert into usage_hourly (tenant_id, hour, mode, meter, project_id, key_id, endpoint, model, quantity, events)
-    select * from unnest(
-        cast(:tenant_ids as uuid[]), cast(:hours as timestamptz[]), cast(:modes as text[]), cast(:meters as text[]),
+_ROLLUP_ARRAYS = """
+        cast(:tenant_ids as uuid[]), cast(:meters as text[]), cast(:modes as text[]), cast(:starts as timestamptz[]),
         cast(:project_ids as uuid[]), cast(:key_ids as uuid[]), cast(:endpoints as text[]), cast(:models as text[]),
-        cast(:quantities as bigint[]), cast(:events as bigint[]))
-    on conflict (tenant_id, hour, mode, meter, project_id, key_id, endpoint, model) do update
-    set quantity = usage_hourly.quantity + excluded.quantity, events = usage_hourly.events + excluded.events
+        cast(:statuses as int[]), cast(:quantities as bigint[]), cast(:events as bigint[])
+"""
+_ROLLUP_KEY = "tenant_id, meter, mode, starts_at, project_id, key_id, endpoint, model, status"
+
+_ADD_TO_ROLLUPS = text(f"""
+    insert into usage_rollups ({_ROLLUP_KEY}, quantity, events)
+    select * from unnest({_ROLLUP_ARRAYS})
+    on conflict ({_ROLLUP_KEY}) do update
+    set quantity = usage_rollups.quantity + excluded.quantity, events = usage_rollups.events + excluded.events
 """)
 
-_TAKE_FROM_ROLLUPS = text("""
-    update usage_hourly r set quantity = r.quantity - t.quantity, events = r.events - t.events
-    from unnest(
-        cast(:tenant_ids as uuid[]), cast(:hours as timestamptz[]), cast(:modes as text[]), cast(:meters as text[]),
-        cast(:project_ids as uuid[]), cast(:key_ids as uuid[]), cast(:endpoints as text[]), cast(:models as text[]),
-        cast(:quantities as bigint[]), cast(:events as bigint[]))
-        as t (tenant_id, hour, mode, meter, project_id, key_id, endpoint, model, quantity, events)
-    where (r.tenant_id, r.hour, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model)
-        = (t.tenant_id, t.hour, t.mode, t.meter, t.project_id, t.key_id, t.endpoint, t.model)
+_TAKE_FROM_ROLLUPS = text(f"""
+    update usage_rollups r set quantity = r.quantity - t.quantity, events = r.events - t.events
+    from unnest({_ROLLUP_ARRAYS}) as t ({_ROLLUP_KEY}, quantity, events)
+    where (r.tenant_id, r.meter, r.mode, r.starts_at, r.project_id, r.key_id, r.endpoint, r.model, r.status)
+        = (t.tenant_id, t.meter, t.mode, t.starts_at, t.project_id, t.key_id, t.endpoint, t.model, t.status)
 """)
 
 _LOCK_EXPIRED = text("""
@@ -64,44 +63,35 @@ _REPLACE_EVENT = text("""
 
 _MONTH_TOTALS = text("""
     select tenant_id, mode, meter, sum(quantity)::bigint as quantity
-    from usage_hourly where hour >= :start and hour < :end
+    from usage_rollups where starts_at >= :start and starts_at < :end
       and (cast(:active_since as timestamptz) is null
-           or tenant_id in (select tenant_id from usage_hourly where hour >= :active_since))
+           or tenant_id in (select tenant_id from usage_rollups where starts_at >= :active_since))
     group by tenant_id, mode, meter
 """)
 
 _SPEND_TOTALS = text("""
     select tenant_id, coalesce(key_id, project_id, tenant_id) as scope_id, sum(quantity)::bigint as "all",
-           coalesce(sum(quantity) filter (where hour >= :month), 0)::bigint as month,
-           coalesce(sum(quantity) filter (where hour >= :day), 0)::bigint as day
-    from usage_hourly
+           coalesce(sum(quantity) filter (where starts_at >= :month), 0)::bigint as month,
+           coalesce(sum(quantity) filter (where starts_at >= :day), 0)::bigint as day
+    from usage_rollups
     where meter = 'spend_nanos' and mode = 'live'
       and (cast(:active_since as timestamptz) is null
-           or tenant_id in (select tenant_id from usage_hourly where hour >= :active_since))
+           or tenant_id in (select tenant_id from usage_rollups where starts_at >= :active_since))
     group by grouping sets ((tenant_id), (tenant_id, project_id), (tenant_id, key_id))
 """)
 
 _SPENT = text("""
-    select coalesce(sum(quantity), 0)::bigint from usage_hourly
-    where meter = 'spend_nanos' and mode = :mode and (cast(:since as timestamptz) is null or hour >= :since)
+    select coalesce(sum(quantity), 0)::bigint from usage_rollups
+    where meter = 'spend_nanos' and mode = :mode and (cast(:since as timestamptz) is null or starts_at >= :since)
       and (cast(:project_id as uuid) is null or project_id = :project_id)
       and (cast(:key_id as uuid) is null or key_id = :key_id)
 """)
 
-_SERIES = text("""
-    select date_trunc(:window, hour, :zone) as start,
-           case :group_by when 'meter' then meter when 'endpoint' then endpoint when 'model' then model
-                when 'project' then project_id::text when 'key' then key_id::text end as "group",
-           sum(quantity)::bigint as quantity, sum(events)::bigint as events
-    from usage_hourly
-    where hour >= :since and hour < :until and mode = :mode and (cast(:meter as text) is null or meter = :meter)
-    group by 1, 2 order by 1, 2
-""")
-
 _BILLABLE = text("""
-    select meter, model, hour, sum(quantity)::bigint as quantity, sum(events)::bigint as events
-    from usage_hourly where hour >= :start and hour < :end and mode = 'live' and meter not like '%\\_nanos'
-    group by meter, model, hour order by meter, model, hour
+    select meter, model, date_trunc('hour', starts_at, 'UTC') as hour, sum(quantity)::bigint as quantity,
+           sum(events)::bigint as events
+    from usage_rollups where starts_at >= :start and starts_at < :end and mode = 'live' and meter not like '%\\_nanos'
+    group by 1, 2, 3 order by 1, 2, 3
 """)
 
 _BILLABLE_FROM_EVENTS = text("""
@@ -114,16 +104,17 @@ _BILLABLE_FROM_EVENTS = text("""
 
 _EVENTS_AGAINST_ROLLUPS = text("""
     with counted as (
-        select e.tenant_id, date_trunc('hour', e.occurred_at, 'UTC') as hour, e.mode, q.key as meter, e.project_id,
-               e.key_id, e.endpoint, e.model, sum(q.value::bigint)::bigint as quantity, count(*) as events
+        select e.tenant_id, date_bin('15 minutes', e.occurred_at, timestamptz 'epoch') as starts_at, e.mode,
+               q.key as meter, e.project_id, e.key_id, e.endpoint, e.model, e.status,
+               sum(q.value::bigint)::bigint as quantity, count(*) as events
         from usage_events e cross join lateral jsonb_each_text(e.quantities) q
-        group by 1, 2, 3, 4, 5, 6, 7, 8)
+        group by 1, 2, 3, 4, 5, 6, 7, 8, 9)
     select coalesce(c.tenant_id, r.tenant_id) as tenant_id, coalesce(c.meter, r.meter) as meter,
-           coalesce(c.hour, r.hour) as hour, coalesce(c.quantity, 0) as from_events,
+           coalesce(c.starts_at, r.starts_at) as starts_at, coalesce(c.quantity, 0) as from_events,
            coalesce(r.quantity, 0) as rolled_up
-    from counted c full join usage_hourly r
-      on (c.tenant_id, c.hour, c.mode, c.meter, c.project_id, c.key_id, c.endpoint, c.model)
-       = (r.tenant_id, r.hour, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model)
+    from counted c full join usage_rollups r
+      on (c.tenant_id, c.starts_at, c.mode, c.meter, c.project_id, c.key_id, c.endpoint, c.model, c.status)
+       = (r.tenant_id, r.starts_at, r.mode, r.meter, r.project_id, r.key_id, r.endpoint, r.model, r.status)
     where coalesce(c.quantity, 0) <> coalesce(r.quantity, 0) or coalesce(c.events, 0) <> coalesce(r.events, 0)
     order by 1, 2, 3
 """)
@@ -196,14 +187,6 @@ async def ensure_partitions(session: SystemSession, month: datetime) -> None:
     await session.execute(text("select ensure_usage_partition(:moment)"), {"moment": month})
 
 
-async def insert_missing_meters(session: Session, rows: Sequence[dict[str, str]]) -> None:
-    await session.execute(insert(meters).on_conflict_do_nothing(), list(rows))
-
-
-async def all_meters(session: Session) -> Sequence[RowMapping]:
-    return await session.all(select(meters).order_by(meters.c.code))
-
-
 async def month_totals(
     session: SystemSession, start: datetime, end: datetime, active_since: datetime | None = None
 ) -> Sequence[RowMapping]:
@@ -221,11 +204,6 @@ async def spend_totals(
 async def spent(session: ReadSession, parameters: dict[str, object]) -> int:
     """Nano-units spent by the session's tenant, or one project or key of it."""
     return int(await session.scalar(_SPENT, parameters))
-
-
-async def series(session: ReadSession, parameters: dict[str, object]) -> Sequence[RowMapping]:
-    """Usage by window and group."""
-    return await session.all(_SERIES, parameters)
 
 
 async def billable(session: ReadSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
@@ -251,13 +229,14 @@ def _rollup_arrays(totals: dict[RollupKey, tuple[int, int]]) -> dict[str, list[o
     keys = sorted(totals)
     return {
         "tenant_ids": [key.tenant_id for key in keys],
-        "hours": [key.hour for key in keys],
+        "starts": [key.starts_at for key in keys],
         "modes": [key.mode for key in keys],
         "meters": [key.meter for key in keys],
         "project_ids": [key.project_id for key in keys],
         "key_ids": [key.key_id for key in keys],
         "endpoints": [key.endpoint for key in keys],
         "models": [key.model for key in keys],
+        "statuses": [key.status for key in keys],
         "quantities": [totals[key][0] for key in keys],
         "events": [totals[key][1] for key in keys],
     }

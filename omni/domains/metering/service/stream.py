@@ -1,25 +1,25 @@
-"""Use cases of metering: drain, reap, rebuild, query, verify."""
+"""The gateway's events: drain, reap, rebuild counters, hand usage to billing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from omni.contracts import redis_names, usage
+from omni.contracts import redis_names
 from omni.contracts.money import Scope
 from omni.contracts.snapshots import Mode
-from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, PAGES, REQUESTS, UsageEvent
-from omni.domains.metering import repository
-from omni.domains.metering.contracts import Difference, Drained, HourlyUsage, UsagePoint
-from omni.domains.metering.rules import instant, parse_event, roll_up
-from omni.foundation.db.sessions import ReadSession, Session, SystemSession
+from omni.contracts.usage import COMPUTE_MS, REQUESTS, UsageEvent
+from omni.domains.metering.contracts import Drained, HourlyUsage
+from omni.domains.metering.repository import stream as repository
+from omni.domains.metering.rules.stream import instant, parse_event, roll_up
+from omni.domains.metering.service.sessions import OpenSystemSession
+from omni.foundation.db.sessions import ReadSession, SystemSession
 from omni.kit.clock import month_start, next_month
 
 COUNTER_SECONDS = 40 * 24 * 3600
@@ -29,36 +29,8 @@ EXPIRED_STATUS = 0
 """What the reaper records: the lease ran out before an answer was known."""
 RECENTLY_ACTIVE = timedelta(hours=2)
 
-METERS = tuple(
-    {"code": code, "name": name, "unit": unit, "description": description}
-    for code, name, unit, description in (
-        (REQUESTS, "Requests", "request", "Requests that reached an engine."),
-        (usage.CACHED_REQUESTS, "Cached requests", "request", "Requests answered from the response cache."),
-        (INPUT_TOKENS, "Input tokens", "token", "Tokens that a model read."),
-        (usage.CACHED_INPUT_TOKENS, "Cached input tokens", "token", "Input that a provider had in its cache."),
-        (usage.CACHE_WRITE_TOKENS, "Cache write tokens", "token", "Input that a provider put into its cache."),
-        (usage.INPUT_AUDIO_TOKENS, "Input audio tokens", "token", "Tokens of sound that a model read."),
-        (usage.INPUT_IMAGE_TOKENS, "Input image tokens", "token", "Tokens of pictures that a model read."),
-        (usage.OUTPUT_TOKENS, "Output tokens", "token", "Tokens that a model wrote."),
-        (usage.REASONING_TOKENS, "Reasoning tokens", "token", "Tokens that a model thought."),
-        (usage.OUTPUT_AUDIO_TOKENS, "Output audio tokens", "token", "Tokens of sound that a model made."),
-        (usage.OUTPUT_IMAGE_TOKENS, "Output image tokens", "token", "Tokens of pictures that a model made."),
-        (usage.IMAGES, "Images", "image", "Pictures that a model made."),
-        (usage.CHARACTERS, "Characters", "character", "Characters that were spoken."),
-        (usage.AUDIO_MS, "Audio", "millisecond", "Length of sound that was transcribed."),
-        (COMPUTE_MS, "Compute", "millisecond", "Processor time of the engines."),
-        (PAGES, "Pages", "page", "Pages or images that were read by OCR."),
-    )
-)
-
 _REAP = files("omni.domains.metering").joinpath("reap.lua").read_text()
 _RAISE = files("omni.domains.metering").joinpath("raise_counter.lua").read_text()
-
-
-class OpenSystemSession(Protocol):
-    """Opens a transaction that sees all tenants."""
-
-    def __call__(self) -> AbstractAsyncContextManager[SystemSession]: ...
 
 
 Entry = tuple[str, bytes, bytes]
@@ -274,22 +246,6 @@ async def ensure_partitions(session: SystemSession, now: datetime) -> None:
         month = next_month(month)
 
 
-async def seed_meters(session: Session) -> None:
-    """The meters that the platform's own endpoints use."""
-    await repository.insert_missing_meters(session, METERS)
-
-
-async def list_meters(session: Session) -> list[dict[str, str]]:
-    """Every meter: code, name, unit, description."""
-    return [{str(name): str(value) for name, value in row.items()} for row in await repository.all_meters(session)]
-
-
-async def usage_series(session: ReadSession, parameters: dict[str, object]) -> list[UsagePoint]:
-    """Usage by window and group; parameters as in schemas.UsageQuery."""
-    rows = await repository.series(session, parameters)
-    return [UsagePoint(row["start"], row["group"], row["quantity"], row["events"]) for row in rows]
-
-
 async def billable_usage(session: ReadSession, month: datetime) -> list[HourlyUsage]:
     """A tenant's live usage of a month, by meter and hour, from the rollups."""
     rows = await repository.billable(session, month_start(month), next_month(month))
@@ -300,24 +256,6 @@ async def billable_usage_from_events(session: ReadSession, month: datetime) -> l
     """The same counted from the raw events: what the rollups are verified against."""
     rows = await repository.billable_from_events(session, month_start(month), next_month(month))
     return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"], row["model"]) for row in rows]
-
-
-async def verify(session: SystemSession) -> list[Difference]:
-    """Rollups that do not equal their events, and events that could not be read."""
-    found = [
-        Difference(
-            "events = rollups",
-            row["tenant_id"],
-            f"{row['meter']} in the hour {row['hour']:%Y-%m-%d %H:%M}",
-            row["from_events"],
-            row["rolled_up"],
-        )
-        for row in await repository.events_against_rollups(session)
-    ]
-    rejects = await repository.count_rejects(session)
-    if rejects:
-        found.append(Difference("every event can be read", None, "rejected usage events", rejects, 0))
-    return found
 
 
 def _entries(stream: bytes | str, batch: object) -> list[Entry]:

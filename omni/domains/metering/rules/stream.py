@@ -1,4 +1,4 @@
-"""From events to rollups, without I/O."""
+"""From the gateway's events to rollups, without I/O."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from omni.contracts.usage import UsageEvent
 
 LARGEST_QUANTITY = 2**53
 LONGEST_NAME = 200
+SLOT_MICROS = 15 * 60 * 1_000_000
+"""Rollups are by the quarter of an hour: every time zone in use begins its days on one."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RollupKey:
-    """One row of the hourly rollups."""
+    """One row of the rollups: a meter in a quarter of an hour, by everything that may be grouped by."""
 
     tenant_id: UUID
-    hour: datetime
-    mode: str
     meter: str
+    mode: str
+    starts_at: datetime
     project_id: UUID
     key_id: UUID
     endpoint: str
     model: str
+    status: int
 
 
 def instant(micros: int) -> datetime:
@@ -51,11 +54,12 @@ def roll_up(events: Iterable[UsageEvent]) -> dict[RollupKey, tuple[int, int]]:
     """Quantity and number of events by rollup row."""
     totals: dict[RollupKey, tuple[int, int]] = {}
     for event in events:
-        hour = instant(event.occurred_at_micros).replace(minute=0, second=0, microsecond=0)
+        starts_at = instant(event.occurred_at_micros // SLOT_MICROS * SLOT_MICROS)
         for meter, quantity in event.quantities.items():
             key = RollupKey(
-                event.tenant_id, hour, event.mode, meter, event.project_id, event.key_id, event.endpoint, event.model
-            )
+                event.tenant_id, meter, event.mode, starts_at, event.project_id, event.key_id, event.endpoint,
+                event.model, event.status,
+            )  # fmt: skip
             before, count = totals.get(key, (0, 0))
             totals[key] = (before + quantity, count + 1)
     return totals

@@ -1,0 +1,1 @@
+"""SQL of metering, a file per subject."""

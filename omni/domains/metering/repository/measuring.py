@@ -1,0 +1,160 @@
+"""SQL that measures usage: whole quarters of an hour from the rollups, the rest from the raw events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from omni.contracts.snapshots import Mode
+from omni.domains.metering.contracts import Meter
+from omni.domains.metering.repository.sources import Source, source_of
+from omni.domains.metering.rules.aggregating import Part
+from omni.domains.metering.rules.periods import Pieces
+from omni.foundation.db.sessions import ReadSession
+
+_LAST = "(array_agg(latest order by latest_at desc, latest_key desc))[1]"
+_COLUMNS = {
+    "count": ("events", ""),
+    "sum": ("events, total", ", sum(total) as total"),
+    "average": ("events, total", ", sum(total) as total"),
+    "weighted_sum": ("events, total, moment_total", ", sum(total) as total, sum(moment_total) as moment_total"),
+    "max": ("events, largest", ", max(largest) as value"),
+    "latest": ("events, latest, latest_at, latest_key", f", {_LAST} as value"),
+    "unique": ("events", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What usage is asked for."""
+
+    meter: Meter
+    mode: Mode = "live"
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    group_by: Sequence[str] = ()
+
+    def source(self, tenant_id: UUID) -> Source:
+        return source_of(self.meter, tenant_id, self.mode, self.filters, self.group_by)
+
+
+async def parts(session: ReadSession, question: Question, pieces: Pieces) -> list[Part]:
+    """What is known of each window and group, as the meter's aggregation wants it."""
+    source = question.source(session.tenant_id)
+    columns, sums = _COLUMNS[question.meter.aggregation]
+    statement = f"""
+        with parts as (
+            select {_window(pieces)} as w, g, {columns} from ({source.rollups} {_ROLLUP_PERIOD}) as r
+            union all
+            select {_window(pieces)} as w, g, {columns} from ({source.raw}) as e
+            join {_RANGES} on e.occurred_at >= f and e.occurred_at < t)
+        select w, g, sum(events)::bigint as events{sums} from parts group by w, g
+    """
+    rows = await session.all(text(statement), source.parameters | _bounds(pieces))
+    found = [_from_row_part(row) for row in rows]
+    if question.meter.aggregation != "unique":
+        return found
+    values = await _distinct(session, question, pieces)
+    return [
+        Part(part.window, part.group, part.events, value=values.get((part.window, part.group), part.value))
+        for part in found
+    ]
+
+
+async def request_parts(session: ReadSession, mode: Mode, pieces: Pieces) -> list[Part]:
+    """The sums of every meter of the platform; the group is the meter. Money is left out: it is not usage."""
+    statement = f"""
+        with parts as (
+            select {_window(pieces, "starts_at")} as w, meter, events, quantity::numeric as total from usage_rollups
+            where tenant_id = :tenant_id and mode = :mode and events > 0 {_ROLLUP_PERIOD}
+            union all
+            select {_window(pieces, "occurred_at")} as w, q.key, 1::bigint, q.value::numeric from usage_events e
+            join {_RANGES} on e.occurred_at >= f and e.occurred_at < t
+            cross join lateral jsonb_each_text(e.quantities) q where tenant_id = :tenant_id and mode = :mode)
+        select w, array[meter]::text[] as g, sum(events)::bigint as events, sum(total) as total
+        from parts where meter not like '%\\_nanos' group by w, meter
+    """
+    parameters = {"tenant_id": session.tenant_id, "mode": mode} | _bounds(pieces)
+    return [_from_row_part(row) for row in await session.all(text(statement), parameters)]
+
+
+async def _distinct(session: ReadSession, question: Question, pieces: Pieces) -> dict[tuple[int, tuple[str, ...]], Any]:
+    """How many different values each window and group has."""
+    source = question.source(session.tenant_id)
+    split = bool(question.group_by or question.filters)
+    rolled = (
+        f"""select {_window(pieces)} as w, r.g, u.value_id from ({source.rollups} {_ROLLUP_PERIOD}) as r
+            join event_uniques u on (u.tenant_id, u.meter, u.mode, u.starts_at, u.group_id)
+                                  = (:tenant_id, :meter, :mode, r.at, r.group_id)"""
+        if split
+        else f"""select {_window(pieces, "u.starts_at")} as w, array[]::text[] as g, u.value_id
+            from event_uniques u where tenant_id = :tenant_id and meter = :meter and mode = :mode {_ROLLUP_PERIOD}"""
+    )
+    statement = f"""
+        with seen as (
+            {rolled}
+            union
+            select {_window(pieces)} as w, g, md5(unique_value)::uuid from ({source.raw}) as e
+            join {_RANGES} on e.occurred_at >= f and e.occurred_at < t)
+        select w, g, count(distinct value_id) as value from seen group by w, g
+    """
+    rows = await session.all(text(statement), source.parameters | _bounds(pieces))
+    return {(row["w"] - 1, tuple(row["g"])): row["value"] for row in rows}
+
+
+async def events(
+    session: ReadSession,
+    question: Question,
+    period: tuple[datetime, datetime],
+    after: tuple[int, UUID] | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Raw events that count, by time and id: at, g, total (the value), key, source, id, price; `micros` for cursors."""
+    source = question.source(session.tenant_id)
+    behind = "" if after is None else "and (occurred_at, key) > (to_timestamp(0) + :micros * interval '1 us', :key)"
+    statement = f"""
+        select *, (extract(epoch from occurred_at) * 1000000)::bigint as micros from ({source.raw}) as e
+        where occurred_at >= :start and occurred_at < :end {behind}
+        order by occurred_at, key limit :limit
+    """
+    parameters = source.parameters | {"start": period[0], "end": period[1], "limit": limit}
+    if after is not None:
+        parameters |= {"micros": after[0], "key": after[1]}
+    return await session.all(text(statement), parameters)
+
+
+_ROLLUP_PERIOD = """and starts_at >= :rollups_from and starts_at < :rollups_until
+                    and starts_at <> all(cast(:skipped as timestamptz[]))"""
+_RANGES = "unnest(cast(:raw_from as timestamptz[]), cast(:raw_until as timestamptz[])) as ranges (f, t)"
+
+
+def _window(pieces: Pieces, column: str = "at") -> str:
+    return f"width_bucket({column}, cast(:bounds as timestamptz[]))" if len(pieces.bounds) > 2 else "1"
+
+
+def _bounds(pieces: Pieces) -> dict[str, Any]:
+    return {
+        "rollups_from": pieces.rollups_from,
+        "rollups_until": pieces.rollups_until,
+        "skipped": list(pieces.skipped),
+        "raw_from": [start for start, _ in pieces.raw],
+        "raw_until": [end for _, end in pieces.raw],
+    } | ({"bounds": list(pieces.bounds)} if len(pieces.bounds) > 2 else {})
+
+
+def _from_row_part(row: RowMapping) -> Part:
+    return Part(
+        row["w"] - 1,
+        tuple(row["g"]),
+        row["events"],
+        row.get("total") or _ZERO.total,
+        row.get("moment_total") or _ZERO.moment_total,
+        row.get("value") or _ZERO.value,
+    )
+
+
+_ZERO = Part(0, (), 0)

@@ -1,0 +1,96 @@
+"""SQL that makes the rollups of ingested events anew, and compares them with their events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+
+from omni.domains.metering.contracts import Meter
+from omni.domains.metering.repository.sources import dimensions_object, raw_events
+from omni.domains.metering.rules.events import REMEMBERED
+from omni.foundation.db.sessions import Session, SystemSession
+
+
+async def recount(session: Session, tenant_id: UUID, meter: Meter, period: tuple[datetime, datetime]) -> None:
+    """Makes a meter's rollups of one tenant anew from the events of a period of whole quarters of an hour."""
+    parameters: dict[str, Any] = {
+        "tenant_id": tenant_id, "meter": meter.code, "type": meter.event_type, "start": period[0], "end": period[1],
+    }  # fmt: skip
+    for table in ("event_rollups", "event_uniques"):
+        await session.execute(
+            text(
+                f"delete from {table} where tenant_id = :tenant_id and meter = :meter "
+                "and starts_at >= :start and starts_at < :end"
+            ),
+            parameters,
+        )
+    counted = _counted(meter, parameters)
+    where = "where tenant_id = :tenant_id and occurred_at >= :start and occurred_at < :end"
+    await session.execute(
+        text(f"""
+            insert into event_rollups (tenant_id, meter, mode, starts_at, dimensions, events, total, moment_total,
+                                       largest, latest_at, latest, latest_key, group_id)
+            select *, md5(dimensions::text)::uuid from ({_rolled_up(counted, where)}) as made
+        """),
+        parameters,
+    )
+    if meter.aggregation == "unique":
+        await session.execute(
+            text(f"""
+                insert into event_uniques (tenant_id, meter, mode, starts_at, group_id, value_id)
+                select distinct tenant_id, :meter, mode, date_bin('15 minutes', at, timestamptz 'epoch'),
+                       md5(g::text)::uuid, md5(unique_value)::uuid from ({counted}) as counted {where}
+            """),
+            parameters,
+        )
+
+
+async def rollup_differences(session: SystemSession, meter: Meter) -> Sequence[RowMapping]:
+    """Rollups of a meter that do not equal their events: tenant_id, starts_at, events on both sides."""
+    parameters: dict[str, Any] = {"meter": meter.code, "type": meter.event_type}
+    statement = f"""
+        with counted as ({_rolled_up(_counted(meter, parameters), "")}),
+        rolled as (select * from event_rollups where meter = :meter)
+        select coalesce(c.tenant_id, r.tenant_id) as tenant_id, coalesce(c.starts_at, r.starts_at) as starts_at,
+               coalesce(c.events, 0) as from_events, coalesce(r.events, 0) as rolled_up
+        from counted c full join rolled r
+          on (c.tenant_id, c.mode, c.starts_at, c.dimensions) = (r.tenant_id, r.mode, r.starts_at, r.dimensions)
+        where (c.events, c.total, c.moment_total, c.largest, c.latest, c.latest_key)
+            is distinct from (r.events, r.total, r.moment_total, r.largest, r.latest, r.latest_key)
+        order by 1, 2
+    """
+    return await session.all(text(statement), parameters)
+
+
+async def tenants_with(session: SystemSession, event_type: str) -> Sequence[RowMapping]:
+    """Tenants that have events of a type: tenant_id, first and last."""
+    statement = text("""
+        select tenant_id, min(occurred_at) as first, max(occurred_at) as last from ingested_events
+        where type = :type group by tenant_id
+    """)
+    return await session.all(statement, {"type": event_type})
+
+
+async def forget_keys(session: SystemSession, now: datetime) -> int:
+    """Forgets sources and ids that are older than deduplication goes; returns how many."""
+    statement = text("delete from event_keys where seen_at < :forgotten")
+    return (await session.execute(statement, {"forgotten": now - REMEMBERED})).rowcount
+
+
+def _counted(meter: Meter, parameters: dict[str, Any]) -> str:
+    return raw_events(meter, parameters, dimensions_object(meter, parameters))
+
+
+def _rolled_up(counted: str, where: str) -> str:
+    last = "(array_agg({} order by latest_at desc, latest_key desc))[1]"
+    return f"""
+        select tenant_id, cast(:meter as text) as meter, mode,
+               date_bin('15 minutes', at, timestamptz 'epoch') as starts_at, g as dimensions,
+               count(*) as events, sum(total) as total, sum(moment_total) as moment_total, max(largest) as largest,
+               max(latest_at) as latest_at, {last.format("latest")} as latest, {last.format("latest_key")} as latest_key
+        from ({counted}) as counted {where} group by 1, 2, 3, 4, 5
+    """

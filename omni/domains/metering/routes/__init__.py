@@ -1,0 +1,18 @@
+"""Routes of metering, a file per area."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from omni.domains.metering.routes import meters, usage
+from omni.domains.metering.routes.deps import MeteringDeps
+
+__all__ = ["MeteringDeps", "router"]
+
+
+def router(deps: MeteringDeps) -> APIRouter:
+    """The routes of `/api`."""
+    routes = APIRouter(prefix="/api", tags=["usage"])
+    for area in (meters, usage):
+        area.add_routes(routes, deps)
+    return routes

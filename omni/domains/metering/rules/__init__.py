@@ -1,0 +1,1 @@
+"""What metering decides, without I/O, a file per subject."""
