@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from omni.domains.pricing import service
+from omni.domains.pricing.service import prices
 from omni.foundation.db.sessions import Database
 from omni.foundation.tasks.task import Delivery, Task
 
@@ -14,6 +14,6 @@ def tasks(database: Database, redis: Redis) -> list[Task]:
 
     async def publish_prices(_delivery: Delivery) -> None:
         async with database.shared() as session:
-            await service.publish_prices(session, redis)
+            await prices.publish_prices(session, redis)
 
-    return [Task(service.PUBLISH_PRICES, publish_prices)]
+    return [Task(prices.PUBLISH_PRICES, publish_prices)]

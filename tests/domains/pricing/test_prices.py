@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from omni.domains.metering import service as metering
-from omni.domains.pricing import service
 from omni.domains.pricing.contracts import Price
 from omni.domains.pricing.rules.list_prices import price_at
+from omni.domains.pricing.service import prices as service
 from omni.foundation.db.system_session import SystemDatabase
 from tests.domains.people import People
 

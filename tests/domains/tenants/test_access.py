@@ -42,7 +42,8 @@ def permissions_of(dependant: Dependant) -> set[Permission]:
 
 def filled(path: str, tenant_id: object) -> str:
     path = path.replace("{tenant_id}", str(tenant_id)).replace("{code}", "free")
-    path = path.replace("{provider}", "nowhere").replace("{name:path}", "no-model")
+    path = path.replace("{provider}", "nowhere").replace("{name:path}", "no-model").replace("{plan_code}", "pro")
+    path = path.replace("{country}", "SI").replace("{valid_from}", "2026-01-01")
     for name in ("project_id", "user_id", "invitation_id", "key_id", "budget_id"):
         path = path.replace("{" + name + "}", str(uuid4()))
     assert "{" not in path

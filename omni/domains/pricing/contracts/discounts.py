@@ -50,6 +50,14 @@ class Coupon:
     max_redemptions: Count | None = None
 
 
+@plain_dataclass(frozen=True, slots=True)
+class StoredCoupon:
+    """A coupon and how often it was redeemed."""
+
+    coupon: Coupon
+    redemptions: int
+
+
 class Discountable(Protocol):
     """An invoice line before discounts."""
 

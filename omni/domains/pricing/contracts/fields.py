@@ -16,7 +16,7 @@ def _no_float(value: object) -> object:
     return value
 
 
-Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 Dimension = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 Value = Annotated[str, Field(max_length=200)]

@@ -5,6 +5,7 @@ They are rounded once, per invoice line, by `omni.kit.money.line_minor`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -52,6 +53,14 @@ class Transaction:
     dimensions: tuple[tuple[str, str], ...]
     value: Decimal
     price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardUsage:
+    """What one rate card rates: quantities, or transactions."""
+
+    quantities: Sequence[Measured] = ()
+    transactions: Sequence[Transacted] = ()
 
 
 StepKind = Literal[

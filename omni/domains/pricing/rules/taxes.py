@@ -120,7 +120,7 @@ def _rated(rates: Sequence[TaxRate], country: str, code: str, day: date) -> TaxT
     if percent is None:
         raise NotConfigured(
             "tax_rate_missing",
-            f"No tax rate of {country} is known for {day}. An operator adds one: POST /api/operator/tax-rates.",
+            f"No tax rate of {country} is known for {day}. An operator adds one: PUT /api/operator/tax-rates.",
         )
     return TaxTreatment("S" if percent else "Z", percent, country)
 

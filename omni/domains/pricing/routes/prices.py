@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from omni.domains.pricing import service
 from omni.domains.pricing.contracts import Price
+from omni.domains.pricing.routes.deps import PricingDeps
 from omni.domains.pricing.schemas import NewPrice, PriceList, PriceOut
-from omni.foundation.db.sessions import Database, SharedSession
-from omni.foundation.http.unit_of_work import UnitOfWork
-from omni.kit.clock import Clock
+from omni.domains.pricing.service import prices
+from omni.foundation.db.sessions import SharedSession
 
 
-@dataclass(frozen=True, slots=True)
-class PricingDeps:
-    """What the routes work with. `operator` is a dependency that lets only operators pass."""
-
-    database: Database
-    unit_of_work: UnitOfWork
-    operator: Callable[..., Awaitable[object]]
-    clock: Clock
-
-
-def router(deps: PricingDeps) -> APIRouter:
-    """The routes of this domain."""
-    routes = APIRouter(prefix="/api", tags=["prices"])
+def add_routes(routes: APIRouter, deps: PricingDeps) -> None:
+    """List prices."""
 
     @routes.get("/prices", response_model=PriceList)
     async def list_prices(
@@ -37,7 +24,7 @@ def router(deps: PricingDeps) -> APIRouter:
     ) -> PriceList:
         """Every price that has been set, by meter, currency and start; the newest that has begun holds."""
         async with deps.database.shared() as session:
-            found = await service.list_prices(session, currency)
+            found = await prices.list_prices(session, currency)
         return PriceList(data=[PriceOut(**asdict(price)) for price in found])
 
     @routes.post("/operator/prices", status_code=201, response_model=PriceOut, dependencies=[Depends(deps.operator)])
@@ -45,8 +32,6 @@ def router(deps: PricingDeps) -> APIRouter:
         """Adds a price that begins later. What was used before keeps its price."""
 
         async def action(session: SharedSession) -> PriceOut:
-            return PriceOut(**asdict(await service.set_price(session, Price(**body.model_dump()), deps.clock.now())))
+            return PriceOut(**asdict(await prices.set_price(session, Price(**body.model_dump()), deps.clock.now())))
 
         return await deps.unit_of_work.run(request, deps.database.shared(), action, status=201)
-
-    return routes

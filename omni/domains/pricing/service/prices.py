@@ -1,4 +1,4 @@
-"""Use cases of the price book."""
+"""Use cases of list prices."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from redis.asyncio import Redis
 from omni.contracts import redis_names
 from omni.contracts.usage import CACHED_REQUESTS, COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS, PAGES, REQUESTS
 from omni.domains.pricing import repository
-from omni.domains.pricing.contracts import Price
+from omni.domains.pricing.contracts import Price, Product
+from omni.domains.pricing.rules.checks import check_currency
+from omni.domains.pricing.rules.list_cards import LIST_PRODUCT
 from omni.domains.pricing.rules.list_prices import price_book
 from omni.foundation.db.sessions import Session, SharedSession
 from omni.foundation.outbox.messages import enqueue
 from omni.kit.errors import Conflict, InvalidInput
-from omni.kit.money import CURRENCY_EXPONENTS
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT_CURRENCY = "EUR"
@@ -41,9 +42,7 @@ async def list_prices(session: Session, currency: str | None = None) -> list[Pri
 
 async def set_price(session: SharedSession, price: Price, now: datetime) -> Price:
     """Adds a price that begins later. Raises InvalidInput, Conflict."""
-    if price.currency not in CURRENCY_EXPONENTS:
-        known = ", ".join(CURRENCY_EXPONENTS)
-        raise InvalidInput("unknown_currency", f"Currency {price.currency} is not known; known are {known}.")
+    check_currency(price.currency)
     if price.valid_from != price.valid_from.replace(minute=0, second=0, microsecond=0):
         raise InvalidInput("price_start_not_full_hour", "valid_from must be on a full hour.")
     if price.valid_from <= now:
@@ -66,7 +65,8 @@ async def publish_prices(session: Session, redis: Redis) -> None:
 
 
 async def seed_prices(session: Session) -> None:
-    """The default prices, where the price book has none."""
+    """The default prices and their product, where the price book has none."""
+    await repository.add_product(session, Product(LIST_PRODUCT, "Usage"))
     for price in DEFAULT_PRICES:
         await repository.add_price(session, price)
     await enqueue(session, PUBLISH_PRICES)

@@ -1,0 +1,1 @@
+"""Use cases of the price book, a file each."""
