@@ -46,11 +46,13 @@ async def verify_all(address: DatabaseAddress, redis_url: str) -> Verification:
         waiting = await _wait_for_drain(metering.Drain(client, system.session, "verify"))
         async with system.session() as session:
             differences = await metering.verify(session) + await ledger.verify(session)
+            differences += await billing.verify_numbers(session)
         count = 0
         for tenant_id in await _all_tenants(system):
             count += 1
             async with database.read(tenant_id) as read:
                 differences += await billing.verify_draft(read, SystemClock().now())
+                differences += await billing.verify_tenant(read)
         return Verification(count, waiting, tuple(differences))
     finally:
         await client.aclose()

@@ -47,6 +47,12 @@ def line_minor(amount: Fraction, currency: str) -> int:
     return divide_half_even(amount.numerator * 10 ** currency_exponent(currency), amount.denominator)
 
 
+def minor_to_nanos(amount_minor: int, currency: str) -> int:
+    """Minor units as nano-units, exact."""
+    scale: int = 10 ** (NANO_DIGITS - currency_exponent(currency))
+    return amount_minor * scale
+
+
 def format_minor(amount_minor: int, currency: str) -> str:
     """`12345, "EUR"` → `"123.45 EUR"`."""
     exponent = currency_exponent(currency)

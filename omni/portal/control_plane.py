@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from redis.asyncio import Redis
 
 from omni.domains.billing import routes as billing
+from omni.domains.billing import tasks as billing_tasks
 from omni.domains.budgets import routes as budgets
 from omni.domains.budgets import tasks as budgets_tasks
 from omni.domains.identity import routes as identity
@@ -80,7 +81,7 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
             metering.MeteringDeps(database, deps.system_database, unit_of_work, access, users.operator, clock)
         ),
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
-        billing.router(billing.BillingDeps(database, access, clock)),
+        billing.router(billing.BillingDeps(database, unit_of_work, users.operator, access, clock)),
         ledger.router(ledger.LedgerDeps(database, access)),
         control_feed.router(control_feed.ControlFeedDeps(database, deps.master_key.derive("control-feed"))),
     ]
@@ -108,5 +109,6 @@ def control_plane_tasks(deps: TaskDeps) -> list[Task]:
         *keys_tasks.tasks(database, redis),
         *models_tasks.tasks(database, redis, deps.master_key),
         *pricing_tasks.tasks(database, redis),
+        *billing_tasks.tasks(database, deps.mailer, clock),
         *budgets_tasks.tasks(database, redis, deps.mailer, clock),
     ]

@@ -12,6 +12,7 @@ import redis.asyncio
 from omni.apps.database import database_address
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
+from omni.domains.billing import facade as billing
 from omni.domains.identity import tasks as identity_tasks
 from omni.domains.metering import facade as metering
 from omni.foundation.crypto.secrets import MasterKey
@@ -33,9 +34,11 @@ REDIS_TIMEOUT_SECONDS = 5.0
 
 HOUSEKEEPING = "worker.housekeeping"
 PARTITIONS = "metering.ensure_partitions"
+BILLING_RUN = "billing.run"
 SCHEDULES = (
     Schedule("housekeeping", HOUSEKEEPING, timedelta(hours=1)),
     Schedule("usage-partitions", PARTITIONS, timedelta(hours=6)),
+    Schedule("billing-run", BILLING_RUN, timedelta(minutes=1)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
 
@@ -129,11 +132,15 @@ def _own_tasks(services: Services) -> list[Task]:
         async with services.system.session() as session:
             await metering.ensure_partitions(session, clock.now())
 
+    async def billing_run(_delivery: Delivery) -> None:
+        await billing.find_due(services.database, services.system.session, clock.now())
+
     async def count_meter(delivery: Delivery) -> None:
         await metering.count_meter(services.system.session, str(delivery.args["code"]))
 
     return [
         Task(HOUSEKEEPING, housekeeping),
         Task(PARTITIONS, partitions),
+        Task(BILLING_RUN, billing_run),
         Task(metering.COUNT_METER, count_meter),
     ]

@@ -1,10 +1,19 @@
-"""What others see of invoices."""
+"""What others see of billing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Literal
 from uuid import UUID
+
+from omni.contracts.snapshots import Mode
+
+SubscriptionStatus = Literal["trialing", "active", "past_due", "suspended", "paused", "cancelled"]
+InvoiceStatus = Literal["draft", "final", "paid", "void", "uncollectible"]
+LineKind = Literal["usage", "fee", "credit", "commitment", "discount", "correction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +45,192 @@ class DraftInvoice:
     @property
     def total_minor(self) -> int:
         return sum(line.amount_minor for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class LegalEntity:
+    """Who sells: a company with a series of invoice numbers of its own."""
+
+    code: str
+    name: str
+    street: str
+    postcode: str
+    city: str
+    country: str
+    invoice_prefix: str
+    vat_id: str | None = None
+    registration: str | None = None
+    email: str | None = None
+    iban: str | None = None
+    bic: str | None = None
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BillingProfile:
+    """Who buys, and how it wants to be billed."""
+
+    entity_code: str
+    name: str
+    street: str = ""
+    postcode: str = ""
+    city: str = ""
+    country: str = ""
+    vat_id: str | None = None
+    email: str | None = None
+    tax_exempt: bool = False
+    language: str = "en"
+    time_zone: str = "UTC"
+    currency: str = "EUR"
+    payment_days: int = 14
+    test_clock: datetime | None = None
+    """What time it is for a sandbox tenant; None = it lives in real time."""
+
+    @property
+    def mode(self) -> Mode:
+        """Which usage is billed: a sandbox tenant's invoices are of its test keys."""
+        return "live" if self.test_clock is None else "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A tenant on a plan. What was before `billed_until` is on invoices; fees in advance reach to `period_end`."""
+
+    subscription_id: UUID
+    plan_code: str
+    plan_version: int | None
+    """None = the plan has no rate cards: usage costs what the price list says."""
+    currency: str
+    interval: Literal["month", "quarter", "year"]
+    anchor_day: date
+    time_zone: str
+    seats: int
+    status: SubscriptionStatus
+    started_at: datetime
+    trial_ends_at: datetime | None
+    period_start: datetime
+    period_end: datetime
+    billed_until: datetime
+    next_plan_code: str | None = None
+    cancel_at_period_end: bool = False
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Part of a billing period: from `start` on and before `end`, of the period `whole_start` to `whole_end`."""
+
+    start: datetime
+    end: datetime
+    whole_start: datetime
+    whole_end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePart:
+    """What was used on a plan in a span."""
+
+    plan_code: str
+    plan_version: int | None
+    seats: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class FeePart:
+    """Fees in advance of a plan for a span; a credit gives them back."""
+
+    plan_code: str
+    plan_version: int | None
+    seats: int
+    span: Span
+    credit: bool = False
+    first: bool = False
+    """Whether fees that are due once are due with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an invoice is for. Rating it again gives what it should have been."""
+
+    usage: tuple[UsagePart, ...] = ()
+    fees: tuple[FeePart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an invoice; amounts may be negative. `amount` is exact, in units of the currency."""
+
+    kind: LineKind
+    card: str
+    product: str
+    name: str
+    meter: str | None
+    filters: dict[str, list[str]]
+    dimensions: dict[str, str]
+    start: datetime
+    end: datetime
+    quantity: Fraction
+    events: int
+    amount: Fraction
+    net_minor: int
+    """The amount rounded once, half-even; without tax."""
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    tax_category: str = ""
+    tax_rate: Decimal = Decimal(0)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What its corrections have in common with it."""
+        return self.card, tuple(sorted(self.dimensions.items())), self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class TaxLine:
+    """The tax of one category and rate."""
+
+    category: str
+    rate: Decimal
+    base_minor: int
+    tax_minor: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice or credit note. Amounts are minor units; a credit note's are negative."""
+
+    invoice_id: UUID
+    cause: str
+    """What it is for; there is one invoice for each cause."""
+    kind: Literal["invoice", "credit_note"]
+    status: InvoiceStatus
+    mode: Mode
+    entity_code: str
+    number: str | None
+    currency: str
+    subscription_id: UUID | None
+    corrects_id: UUID | None
+    period_start: datetime
+    period_end: datetime
+    basis: Basis
+    net_minor: int = 0
+    tax_minor: int = 0
+    gross_minor: int = 0
+    paid_minor: int = 0
+    credited_minor: int = 0
+    """What credit notes took off it."""
+    taxes: tuple[TaxLine, ...] = ()
+    seller: LegalEntity | None = None
+    buyer: BillingProfile | None = None
+    """Both as they were when it became final."""
+    issued_at: datetime | None = None
+    due_at: datetime | None = None
+    reminders: int = 0
+    """How many were sent since it is overdue."""
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def due_minor(self) -> int:
+        """What is still to be paid."""
+        return max(0, self.gross_minor - self.paid_minor - self.credited_minor)

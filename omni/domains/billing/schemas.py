@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
+
+from omni.foundation.http.fields import EmailAddress, Name, RequestModel
+
+Country = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["SI"])]
+Text = Annotated[str, Field(max_length=200)]
 
 
 class InvoiceLineOut(BaseModel):
@@ -32,3 +39,225 @@ class DraftInvoiceOut(BaseModel):
     unpriced: list[str] = Field(description="Meters that were used and have no price.")
     total_minor: int
     total: str = Field(description="The total for people.", examples=["12.34 EUR"])
+
+
+class AddressFields(RequestModel):
+    """Who someone is, as it stands on invoices."""
+
+    name: Name
+    street: Text = ""
+    postcode: Annotated[str, Field(max_length=20)] = ""
+    city: Annotated[str, Field(max_length=100)] = ""
+    country: Country
+    vat_id: Annotated[str, Field(max_length=20)] | None = Field(None, examples=["SI15012557"])
+    email: EmailAddress | None = None
+
+
+class LegalEntityIn(AddressFields):
+    """A company that sells."""
+
+    invoice_prefix: str = Field(pattern="^[A-Z][A-Z0-9]{0,9}$", examples=["OMNI"], description="Begins its numbers.")
+    registration: Annotated[str, Field(max_length=50)] | None = None
+    iban: Annotated[str, Field(max_length=34)] | None = None
+    bic: Annotated[str, Field(max_length=11)] | None = None
+    is_default: bool = Field(True, description="Sells to every tenant that has no other seller.")
+
+
+class LegalEntityOut(BaseModel):
+    """A company that sells."""
+
+    code: str
+    name: str
+    street: str
+    postcode: str
+    city: str
+    country: str
+    invoice_prefix: str
+    vat_id: str | None
+    registration: str | None
+    email: str | None
+    iban: str | None
+    bic: str | None
+    is_default: bool
+
+
+class LegalEntitiesOut(BaseModel):
+    """Every company that sells."""
+
+    data: list[LegalEntityOut]
+
+
+class ProfileIn(AddressFields):
+    """Who buys, and how it wants to be billed."""
+
+    language: Literal["en", "sl"] = "en"
+    time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Ljubljana"])] = "UTC"
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+
+
+class OperatorProfileIn(ProfileIn):
+    """What only an operator sets besides."""
+
+    entity_code: Annotated[str, Field(max_length=50)]
+    tax_exempt: bool = False
+    payment_days: int = Field(14, ge=0, le=365)
+
+
+class ProfileOut(BaseModel):
+    """Who buys, and how it is billed."""
+
+    entity_code: str
+    name: str
+    street: str
+    postcode: str
+    city: str
+    country: str
+    vat_id: str | None
+    email: str | None
+    tax_exempt: bool
+    language: str
+    time_zone: str
+    currency: str
+    payment_days: int
+    test_clock: datetime | None = Field(description="What time it is for a sandbox tenant; null in real time.")
+
+
+class ClockIn(RequestModel):
+    """Where a sandbox tenant's clock is to stand."""
+
+    at: AwareDatetime
+
+
+class SubscribeIn(RequestModel):
+    """A plan to begin with."""
+
+    plan_code: Annotated[str, Field(max_length=50)]
+    seats: int = Field(1, ge=0, le=1_000_000)
+    trial_days: int | None = Field(None, ge=0, le=366, description="The plan's own when left out.")
+
+
+class ChangePlanIn(RequestModel):
+    """Another plan, or another number of seats."""
+
+    plan_code: Annotated[str, Field(max_length=50)]
+    seats: int | None = Field(None, ge=0, le=1_000_000)
+    when: Literal["now", "period_end"] = Field("now", description="`now` charges and credits to the second.")
+
+
+class CancelIn(RequestModel):
+    """When the subscription ends."""
+
+    when: Literal["now", "period_end"] = "period_end"
+
+
+class SubscriptionOut(BaseModel):
+    """A tenant on a plan."""
+
+    id: UUID
+    plan_code: str
+    plan_version: int | None = Field(description="null = usage costs what the price list says.")
+    currency: str
+    interval: str
+    time_zone: str
+    seats: int
+    status: str
+    started_at: datetime
+    trial_ends_at: datetime | None
+    period_start: datetime
+    period_end: datetime
+    next_plan_code: str | None
+    cancel_at_period_end: bool
+    ended_at: datetime | None
+
+
+class SubscriptionsOut(BaseModel):
+    """Every subscription that the tenant has had, oldest first."""
+
+    data: list[SubscriptionOut]
+
+
+class LineOut(BaseModel):
+    """A line of an invoice."""
+
+    position: int
+    kind: str
+    card: str
+    name: str
+    meter: str | None
+    filters: dict[str, list[str]]
+    dimensions: dict[str, str]
+    start: datetime
+    end: datetime
+    quantity: Decimal
+    events: int = Field(description="Usage events that this line counts.")
+    net_minor: int = Field(description="Without tax, in minor units of the currency, rounded once, half-even.")
+    steps: list[dict[str, Any]] = Field(description="How the amount came about; exact.")
+    tax_category: str
+    tax_rate: Decimal
+
+
+class TaxLineOut(BaseModel):
+    """The tax of one category and rate."""
+
+    category: str
+    rate: Decimal
+    base_minor: int
+    tax_minor: int
+    reason: str
+
+
+class InvoiceOut(BaseModel):
+    """An invoice; a credit note's amounts are negative."""
+
+    id: UUID
+    number: str | None = Field(description="null until it is final.")
+    kind: str
+    status: str
+    mode: str
+    currency: str
+    subscription_id: UUID | None
+    corrects_id: UUID | None
+    period_start: datetime
+    period_end: datetime
+    issued_at: datetime | None
+    due_at: datetime | None
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    paid_minor: int
+    credited_minor: int
+    due_minor: int
+    total: str = Field(description="The total for people.", examples=["12.34 EUR"])
+    taxes: list[TaxLineOut]
+    lines: list[LineOut]
+
+
+class InvoicesOut(BaseModel):
+    """Invoices, newest first."""
+
+    data: list[InvoiceOut]
+    next_before: UUID | None = Field(None, description="Ask for `before` this one to get more; null at the end.")
+
+
+class PaymentIn(RequestModel):
+    """Money that came in by bank transfer."""
+
+    amount_minor: int = Field(gt=0, lt=2**53)
+    reference: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        description="The bank's own; the same reference counts once."
+    )
+
+
+class LineEventOut(BaseModel):
+    """A usage event that a line counts."""
+
+    id: str
+    occurred_at: datetime
+    quantity: Decimal
+
+
+class LineEventsOut(BaseModel):
+    """The usage events that a line counts, oldest first."""
+
+    data: list[LineEventOut]
+    next_after: str | None = None

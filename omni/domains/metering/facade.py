@@ -21,6 +21,7 @@ from omni.domains.metering.service import (
     verify,
 )
 from omni.domains.metering.service.ingesting import Reporter, ingest, void
+from omni.domains.metering.service.measuring import counted_events
 from omni.domains.metering.service.meters import COUNT_METER, add_meter, forget_keys
 from omni.domains.metering.service.usage import UsageQuery, usage_problems, usage_series
 
@@ -34,6 +35,7 @@ __all__ = [
     "billable_usage",
     "billable_usage_from_events",
     "count_meter",
+    "counted_events",
     "ensure_partitions",
     "events_of",
     "forget_keys",

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from omni.domains.billing.rules import invoice_lines
-from omni.domains.billing.service import verify_draft
+from omni.domains.billing.rules.draft import invoice_lines
+from omni.domains.billing.service.draft import verify_draft
 from omni.domains.metering import service as metering
 from omni.domains.metering.contracts import HourlyUsage
 from omni.domains.pricing import facade as pricing

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from omni.domains.billing.contracts import DraftInvoice
-from omni.domains.billing.rules import Usage, invoice_lines
+from omni.domains.billing.rules.draft import Usage, invoice_lines
 from omni.domains.metering import facade as metering
 from omni.domains.metering.contracts import Difference
 from omni.domains.pricing import facade as pricing

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from omni.domains.billing import service
 from omni.domains.billing.contracts import DraftInvoice
+from omni.domains.billing.routes.deps import BillingDeps
 from omni.domains.billing.schemas import DraftInvoiceOut, InvoiceLineOut
+from omni.domains.billing.service import draft as service
 from omni.domains.tenants.contracts import TenantAccess
 from omni.foundation.authz import Permission
-from omni.foundation.db.sessions import Database
-from omni.kit.clock import Clock
 from omni.kit.money import format_minor
 
 
-@dataclass(frozen=True, slots=True)
-class BillingDeps:
-    """What the routes work with. `access` makes the dependency that lets only permitted members pass."""
-
-    database: Database
-    access: Callable[[Permission], Callable[..., Awaitable[TenantAccess]]]
-    clock: Clock
-
-
 def router(deps: BillingDeps) -> APIRouter:
-    """The routes of this domain."""
+    """The invoice of a month as far as it is known."""
     routes = APIRouter(prefix="/api/tenants/{tenant_id}", tags=["invoices"])
     may_read = Depends(deps.access(Permission.BILLING_READ))
 

@@ -1,0 +1,18 @@
+"""The API of billing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from omni.domains.billing.routes import draft, invoices, parties, subscriptions
+from omni.domains.billing.routes.deps import BillingDeps
+
+__all__ = ["BillingDeps", "router"]
+
+
+def router(deps: BillingDeps) -> APIRouter:
+    """The routes of this domain."""
+    routes = APIRouter()
+    for part in (draft, invoices, parties, subscriptions):
+        routes.include_router(part.router(deps))
+    return routes

@@ -1,0 +1,88 @@
+"""Usage = invoices = ledger: what `omni verify` asks of billing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from omni.domains.billing.contracts import Invoice
+from omni.domains.billing.repository import invoices as repository
+from omni.domains.billing.service import issuing
+from omni.domains.billing.service.rating import lines_of
+from omni.domains.ledger import facade as ledger
+from omni.domains.ledger.contracts import Account
+from omni.domains.metering.contracts import Difference
+from omni.foundation.db.sessions import ReadSession, SystemSession
+from omni.kit.money import minor_to_nanos
+
+_PAGE = 200
+
+
+async def verify_tenant(session: ReadSession) -> list[Difference]:
+    """Every invoice of the tenant against the usage that it counts, its own sums, and the books."""
+    differences: list[Difference] = []
+    owed: Counter[str] = Counter()
+    before = None
+    while page := await repository.list_newest(session, before, _PAGE):
+        for invoice in page:
+            differences += await _verify_invoice(session, invoice)
+            if invoice.number is not None:
+                owed[invoice.currency] += _still_owed(invoice)
+        before = page[-1].invoice_id
+    receivable = {b.currency: b.amount_nanos for b in await ledger.balances(session) if b.account is Account.RECEIVABLE}
+    for currency in sorted(owed.keys() | receivable.keys()):
+        left, right = minor_to_nanos(owed[currency], currency), receivable.get(currency, 0)
+        if left != right:
+            what = f"open invoices in {currency}, nano-units"
+            differences.append(Difference("invoices = ledger", session.tenant_id, what, left, right))
+    return differences
+
+
+def _still_owed(invoice: Invoice) -> int:
+    """What the account of receivables holds of it."""
+    return invoice.due_minor if invoice.status == "final" and invoice.kind == "invoice" else 0
+
+
+async def _verify_invoice(session: ReadSession, invoice: Invoice) -> list[Difference]:
+    name = invoice.number or f"draft {invoice.invoice_id}"
+    found = [
+        ("lines = net", sum(line.net_minor for line in invoice.lines), invoice.net_minor),
+        ("taxes = tax", sum(tax.tax_minor for tax in invoice.taxes), invoice.tax_minor),
+        ("lines = taxed", sum(tax.base_minor for tax in invoice.taxes), invoice.net_minor),
+    ]
+    if invoice.number is not None:
+        posted = await ledger.find(session, invoice.kind, invoice.number)
+        entries = posted.transaction.entries if posted is not None else ()
+        tax = -sum(entry.amount_nanos for entry in entries if entry.account is Account.TAX)
+        found.append(("tax = ledger", minor_to_nanos(invoice.tax_minor, invoice.currency), tax))
+        if not issuing.is_correction(invoice):
+            found += await _rated_again(session, invoice)
+    return [
+        Difference(f"invoice {check}", session.tenant_id, f"{name}, in {invoice.currency}", left, right)
+        for check, left, right in found
+        if left != right
+    ]
+
+
+async def _rated_again(session: ReadSession, invoice: Invoice) -> list[tuple[str, int, int]]:
+    """What usage and prices come to now, and what was issued in all: this invoice and its corrections."""
+    issued = [invoice, *filter(issuing.is_correction, await repository.corrections_of(session, invoice.invoice_id))]
+    if any(each.cause.startswith(issuing.VOID) for each in issued):
+        return []
+    parts = await lines_of(session, invoice.basis, invoice.currency, invoice.mode)
+    assert invoice.buyer is not None
+    should_be = await issuing.taxed(session, invoice, parts, invoice.issued_at or invoice.period_end)
+    return [
+        (f"usage × prices = line {line.card}", 0, line.net_minor)
+        for line in issuing.corrections(issued, should_be.lines)
+    ]
+
+
+async def verify_numbers(session: SystemSession) -> list[Difference]:
+    """That no number of a series is missing."""
+    return [
+        Difference(
+            "invoice numbers have no gap", None, f"{row['entity_code']} {row['series']}", row["last"], row["given"]
+        )
+        for row in await repository.numbers(session)
+        if row["last"] != row["given"]
+    ]

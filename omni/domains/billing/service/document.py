@@ -1,0 +1,165 @@
+"""An invoice as the document that people and programs read."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from omni.domains.billing.contracts import BillingProfile, Invoice, LegalEntity, Line
+from omni.domains.billing.documents.contracts import (
+    CorrectedInvoice,
+    DocumentKind,
+    DocumentLine,
+    DocumentTotals,
+    InvoiceDocument,
+    Language,
+    Party,
+    TaxCategory,
+    TaxTotal,
+)
+from omni.domains.billing.documents.references import creditor_reference
+from omni.domains.billing.documents.rules import line_net_minor
+from omni.kit.money import NANO_DIGITS, currency_exponent
+
+_PIECE = "C62"
+"""UN/ECE Recommendation 20: one."""
+_UNIT: dict[Language, str] = {"en": "unit", "sl": "enota"}
+_CORRECTION_OF: dict[Language, str] = {"en": "Correction of invoice {}", "sl": "Popravek računa {}"}
+
+
+def document_of(invoice: Invoice, corrected: Invoice | None) -> InvoiceDocument:
+    """The document of a final invoice; `corrected` is the one it corrects. A credit note's amounts are positive."""
+    assert invoice.number is not None
+    assert invoice.issued_at is not None
+    assert invoice.seller is not None
+    assert invoice.buyer is not None
+    sign = 1 if invoice.kind == "invoice" else -1
+    zone, language = invoice.buyer.time_zone, _language(invoice.buyer.language)
+    reference = None
+    if corrected is not None and corrected.number is not None and corrected.issued_at is not None:
+        reference = CorrectedInvoice(corrected.number, _day(corrected.issued_at, zone))
+    is_note = invoice.kind == "credit_note"
+    notes = () if is_note or reference is None else (_CORRECTION_OF[language].format(reference.number),)
+    paid = invoice.gross_minor - invoice.due_minor if not is_note else 0
+    start = min([line.start for line in invoice.lines], default=invoice.period_start)
+    end = max([line.end for line in invoice.lines], default=invoice.period_end)
+    return InvoiceDocument(
+        kind=DocumentKind.CREDIT_NOTE if is_note else DocumentKind.INVOICE,
+        number=invoice.number,
+        issue_date=_day(invoice.issued_at, zone),
+        due_date=None if is_note or invoice.due_at is None else _day(invoice.due_at, zone),
+        period_start=_day(start, zone),
+        period_end=_last_day(start, end, zone),
+        currency=invoice.currency,
+        language=language,
+        seller=_seller(invoice.seller),
+        buyer=_buyer(invoice.buyer, invoice.seller),
+        lines=tuple(_line(at, line, sign, invoice, language) for at, line in enumerate(invoice.lines, start=1)),
+        taxes=tuple(
+            TaxTotal(TaxCategory(tax.category), tax.rate, sign * tax.base_minor, sign * tax.tax_minor, tax.reason)
+            for tax in invoice.taxes
+        ),
+        totals=DocumentTotals(
+            sign * invoice.net_minor,
+            sign * invoice.tax_minor,
+            sign * invoice.gross_minor,
+            paid,
+            sign * invoice.gross_minor - paid,
+        ),
+        payment_reference=creditor_reference(invoice.number),
+        notes=notes,
+        corrects=reference if is_note else None,
+    )
+
+
+def _line(position: int, line: Line, sign: int, invoice: Invoice, language: Language) -> DocumentLine:
+    assert invoice.buyer is not None
+    zone = invoice.buyer.time_zone
+    quantity, price, base = _quantity_and_price(line, sign, invoice.currency)
+    dimensions = ", ".join(value for value in line.dimensions.values() if value)
+    span = f"{_day(line.start, zone):%d.%m.%Y} – {_last_day(line.start, line.end, zone):%d.%m.%Y}"
+    return DocumentLine(
+        position=position,
+        description=f"{line.name} ({dimensions})" if dimensions else line.name,
+        quantity=quantity,
+        unit_code=_PIECE,
+        unit=_UNIT[language],
+        unit_price=price,
+        net_minor=sign * line.net_minor,
+        tax_rate=line.tax_rate,
+        tax_category=TaxCategory(line.tax_category),
+        base_quantity=base,
+        detail=span,
+    )
+
+
+def _quantity_and_price(line: Line, sign: int, currency: str) -> tuple[Decimal, Decimal, Decimal]:
+    """Quantity × unit price for each base quantity, where that is how the line came about, else once its amount."""
+    priced = [step for step in line.steps if step["kind"] not in ("included", "free_value")]
+    if len(priced) == 1 and priced[0]["kind"] == "units":
+        step = priced[0]
+        quantity = _exact(step["quantity"])
+        if quantity is not None:
+            price = Decimal(step["price_nanos"]).scaleb(-NANO_DIGITS)
+            found = (sign * quantity, price, Decimal(step["per_quantity"]))
+            if _comes_to(found, currency, sign * line.net_minor):
+                return found
+    amount = Decimal(abs(line.net_minor)).scaleb(-currency_exponent(currency))
+    return Decimal(1 if sign * line.net_minor >= 0 else -1), amount, Decimal(1)
+
+
+def _exact(fraction: str) -> Decimal | None:
+    """None when it is no decimal number with an end."""
+    numerator, _, denominator = fraction.partition("/")
+    if denominator.strip("0") not in ("", "1", "2", "5", "25", "125"):
+        return None
+    return Decimal(numerator) / Decimal(denominator or 1)
+
+
+def _comes_to(found: tuple[Decimal, Decimal, Decimal], currency: str, net_minor: int) -> bool:
+    quantity, price, base = found
+    line = DocumentLine(
+        1, "", quantity, _PIECE, "", price, net_minor, Decimal(0), TaxCategory.STANDARD, base_quantity=base
+    )
+    return line_net_minor(line, currency) == net_minor
+
+
+def _seller(entity: LegalEntity) -> Party:
+    return Party(
+        name=entity.name,
+        street=entity.street,
+        postcode=entity.postcode,
+        city=entity.city,
+        country=entity.country,
+        vat_id=entity.vat_id or "",
+        registration_number=entity.registration or "",
+        email=entity.email or "",
+        iban=entity.iban or "",
+        bic=entity.bic or "",
+    )
+
+
+def _buyer(profile: BillingProfile, seller: LegalEntity) -> Party:
+    return Party(
+        name=profile.name,
+        street=profile.street,
+        postcode=profile.postcode,
+        city=profile.city,
+        country=profile.country or seller.country,
+        vat_id=profile.vat_id or "",
+        email=profile.email or "",
+    )
+
+
+def _language(code: str) -> Language:
+    return "sl" if code == "sl" else "en"
+
+
+def _day(moment: datetime, zone: str) -> date:
+    return moment.astimezone(ZoneInfo(zone)).date()
+
+
+def _last_day(start: datetime, end: datetime, zone: str) -> date:
+    """The last day of a span whose end is not part of it."""
+    return _day(max(start, end - timedelta(microseconds=1)), zone)
