@@ -47,6 +47,11 @@ def test_models_with_a_price_of_their_own_make_rates_by_model() -> None:
     assert (found.default, [rate.values for rate in found.rates]) == (UnitPrice(1), [("big",)])
 
 
+def test_a_model_whose_price_is_that_of_all_needs_no_rate() -> None:
+    prices = [Price("pages", "EUR", NOON, 1, 1), Price("pages", "EUR", NOON, 1, 1, "big")]
+    assert [dated.card.price for dated in default_cards(prices, "EUR")] == [PerUnit(UnitPrice(1))]
+
+
 def test_a_meter_without_a_price_of_its_own_costs_what_its_fallback_costs() -> None:
     cards = default_cards([Price(INPUT_TOKENS, "EUR", NOON, 7, 1)], "EUR")
     (cached,) = [dated for dated in cards if dated.card.meter == CACHED_INPUT_TOKENS]

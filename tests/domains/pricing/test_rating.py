@@ -240,6 +240,12 @@ def test_usage_that_does_not_fit_is_refused(
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize("price", [Graduated(TIERS[:2]), Volume(TIERS[:2])])
+def test_units_that_no_tier_holds_are_never_free(price: PriceModel) -> None:
+    with pytest.raises(ValueError, match="the last tier is not open"):
+        rate(card(price), [used("20.1")])
+
+
 def test_usage_without_a_dimension_that_the_card_needs_is_refused() -> None:
     with pytest.raises(OmniError) as refused:
         rate(card(PerUnit(UnitPrice(1)), group_by=("project",)), [used(1)])

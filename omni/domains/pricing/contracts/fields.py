@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -23,10 +23,14 @@ Value = Annotated[str, Field(max_length=200)]
 Nanos = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Minor = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Count = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]
+_AS_TEXT = WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?$", "examples": ["2.5"]})
 Units = Annotated[
-    Decimal, BeforeValidator(_no_float), Field(ge=0, allow_inf_nan=False, max_digits=30, decimal_places=12)
+    Decimal, BeforeValidator(_no_float), Field(ge=0, allow_inf_nan=False, max_digits=30, decimal_places=12), _AS_TEXT
 ]
 Percent = Annotated[
-    Decimal, BeforeValidator(_no_float), Field(ge=0, le=100, allow_inf_nan=False, max_digits=15, decimal_places=12)
+    Decimal,
+    BeforeValidator(_no_float),
+    Field(ge=0, le=100, allow_inf_nan=False, max_digits=15, decimal_places=12),
+    _AS_TEXT,
 ]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]

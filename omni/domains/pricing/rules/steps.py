@@ -49,7 +49,8 @@ def priced(kind: StepKind, units: Fraction, price: UnitPrice, tier: tuple[Tier |
 def usage_steps(price: PriceModel, units: Fraction, values: tuple[str, ...] = ()) -> list[Step]:
     """What `units` (≥ 0, included ones taken off) come to; `values` are those of a PerDimension's dimensions.
 
-    Raises Unprocessable `no_rate_for_dimensions`; TypeError for a model that rates transactions.
+    Raises Unprocessable `no_rate_for_dimensions`; TypeError for a model that rates transactions, ValueError for tiers
+    that `check_card` refuses.
     """
     match price:
         case Flat():
@@ -90,6 +91,8 @@ def _graduated(tiers: tuple[Tier, ...], units: Fraction) -> list[Step]:
         end = units if tier.up_to is None else min(units, Fraction(tier.up_to))
         steps += _tier_steps(before, tier, end - reached)
         before, reached = tier, end
+    if reached < units:
+        raise ValueError("the last tier is not open")
     return steps
 
 

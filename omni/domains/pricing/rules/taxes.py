@@ -92,8 +92,9 @@ def treatment(
 ) -> TaxTreatment:
     """How a service is taxed that is sold on `day`. Raises NotConfigured `tax_rate_missing`.
 
-    Within the seller's country: its rate. To a business in another member state: reverse charge. To a consumer there:
-    that country's rate with the one-stop shop, else the seller's. Outside the EU: out of scope.
+    Within the seller's country, or to a business registered there: its rate. To a business registered in another member
+    state: reverse charge. To anyone else in another one: that country's rate with the one-stop shop, else the seller's.
+    Outside the EU: out of scope.
     """
     if not seller.vat_registered:
         return _untaxed("E", "not_registered")
@@ -104,7 +105,10 @@ def treatment(
         return _rated(rates, home, code, day)
     if there not in EU:
         return _untaxed(seller.outside_category, "outside_scope")
-    if buyer.vat_id is not None:
+    registered = _vat_country(buyer.vat_id[:2]) if buyer.vat_id else None
+    if registered == home:
+        return _rated(rates, home, code, day)
+    if registered in EU:
         return _untaxed("AE", "reverse_charge")
     if seller.one_stop_shop:
         return _rated(rates, there, code, day)
