@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -17,8 +16,6 @@ from omni.domains.billing.contracts import Invoice, Line
 from omni.domains.billing.rules import records
 from omni.domains.billing.tables import billing_profiles, invoice_lines, invoices
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
-
-_QUANTITY_DIGITS = 12
 
 
 async def insert_draft(session: WriteSession, invoice: Invoice) -> bool:
@@ -149,15 +146,9 @@ def _to_row(invoice: Invoice) -> dict[str, Any]:
 def _line_row(line: Line) -> dict[str, Any]:
     row = asdict(line)
     row["period_start"], row["period_end"] = row.pop("start"), row.pop("end")
-    row["quantity"] = _to_decimal(line.quantity)
+    row["quantity"] = records.to_decimal(line.quantity)
     row["amount"] = str(line.amount)
     return row
-
-
-def _to_decimal(quantity: Fraction) -> Decimal:
-    """To twelve digits after the point: a third has no end."""
-    scaled = round(quantity * 10**_QUANTITY_DIGITS)
-    return Decimal(scaled).scaleb(-_QUANTITY_DIGITS)
 
 
 async def _with_lines(session: ReadSession, rows: Sequence[RowMapping]) -> list[Invoice]:

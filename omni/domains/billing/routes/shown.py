@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from decimal import Decimal
 
 from omni.domains.billing.contracts import Invoice, Subscription
+from omni.domains.billing.rules.records import to_decimal
 from omni.domains.billing.schemas import InvoiceOut, LineOut, SubscriptionOut, TaxLineOut
 from omni.kit.money import format_minor
 
@@ -43,7 +43,7 @@ def to_api_invoice(invoice: Invoice) -> InvoiceOut:
                 dimensions=line.dimensions,
                 start=line.start,
                 end=line.end,
-                quantity=Decimal(line.quantity.numerator) / Decimal(line.quantity.denominator),
+                quantity=to_decimal(line.quantity),
                 events=line.events,
                 net_minor=line.net_minor,
                 steps=line.steps,

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from omni.domains.billing.contracts import Basis, BillingProfile, FeePart, LegalEntity, Span, TaxLine, UsagePart
+from omni.kit.money import divide_half_even
+
+QUANTITY_DIGITS = 12
+
+
+def to_decimal(quantity: Fraction) -> Decimal:
+    """To twelve digits after the point, half-even: a third has no end."""
+    scaled = divide_half_even(quantity.numerator * 10**QUANTITY_DIGITS, quantity.denominator)
+    return Decimal(scaled).scaleb(-QUANTITY_DIGITS)
 
 
 def basis_to_json(basis: Basis) -> dict[str, Any]:

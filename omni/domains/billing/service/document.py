@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from omni.domains.billing.contracts import BillingProfile, Invoice, LegalEntity, Line
@@ -20,6 +21,7 @@ from omni.domains.billing.documents.contracts import (
 )
 from omni.domains.billing.documents.references import creditor_reference
 from omni.domains.billing.documents.rules import line_net_minor
+from omni.domains.billing.rules.records import to_decimal
 from omni.kit.money import NANO_DIGITS, currency_exponent
 
 _PIECE = "C62"
@@ -111,10 +113,9 @@ def _quantity_and_price(line: Line, sign: int, currency: str) -> tuple[Decimal, 
 
 def _exact(fraction: str) -> Decimal | None:
     """None when it is no decimal number with an end."""
-    numerator, _, denominator = fraction.partition("/")
-    if denominator.strip("0") not in ("", "1", "2", "5", "25", "125"):
-        return None
-    return Decimal(numerator) / Decimal(denominator or 1)
+    exact = Fraction(fraction)
+    rounded = to_decimal(exact)
+    return rounded if rounded == exact else None
 
 
 def _comes_to(found: tuple[Decimal, Decimal, Decimal], currency: str, net_minor: int) -> bool:
