@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import uvloop
+from fastapi import APIRouter, Request
 
 from omni import __version__
 from omni.apps.database import database_address, pool_settings
@@ -13,12 +14,17 @@ from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.web import serve_app
 from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.principal import Principal
+from omni.domains.metering import routes as metering
 from omni.foundation.db.engine import create_engine
 from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
 from omni.inference.app import build_pool, build_routers
+from omni.inference.caller import caller
+from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
+from omni.kit.clock import Clock, SystemClock
 from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 
@@ -52,7 +58,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             trust_request_id=True,
             api_keys=True,
         ),
-        build_routers(inference, database, pool),
+        backend_routers(inference, database, pool, SystemClock()),
         checks,
         tracing,
         HttpMetrics(registry),
@@ -62,3 +68,16 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     pool.close()
     await database.close()
     tracing.close()
+
+
+def backend_routers(
+    inference: InferenceSettings, database: Database, pool: EnginePool, clock: Clock
+) -> list[APIRouter]:
+    """The AI endpoints, and those at which usage is reported."""
+    who = caller(inference.principal_secret)
+
+    def principal(request: Request) -> Principal:
+        return who(request).principal
+
+    events = metering.ingest_router(metering.IngestDeps(database, principal, clock))
+    return [*build_routers(inference, database, pool), events]

@@ -16,7 +16,8 @@ ErrorShape = Literal["problem", "openai", "anthropic"]
 SCOPE_INFERENCE = "inference"
 SCOPE_COLLECTIONS_READ = "collections:read"
 SCOPE_COLLECTIONS_WRITE = "collections:write"
-SCOPES = (SCOPE_INFERENCE, SCOPE_COLLECTIONS_READ, SCOPE_COLLECTIONS_WRITE)
+SCOPE_EVENTS_WRITE = "events:write"
+SCOPES = (SCOPE_INFERENCE, SCOPE_COLLECTIONS_READ, SCOPE_COLLECTIONS_WRITE, SCOPE_EVENTS_WRITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Endpoint:
     """What is asked of a model that may be a provider's; None = the backend's own."""
     backend: bool = True
     """Whether the backend serves this route, too; else only the gateway does."""
+    metered: bool = True
+    """Whether a request counts as one, against quotas and money too. What only reports usage does not: the plan's
+    request rate still holds."""
+    passed_headers: tuple[str, ...] = ()
+    """Further request headers that reach the backend, in lower case."""
 
     @property
     def name(self) -> str:
@@ -43,6 +49,7 @@ def _openai(path: str, operation: Operation, max_body_bytes: int) -> Endpoint:
     return Endpoint("POST", f"/v1/{path}", SCOPE_INFERENCE, max_body_bytes, "openai", operation, backend=False)
 
 
+_CLOUD_EVENT_HEADERS = ("ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject")
 _COLLECTIONS = "/v1/collections"
 _COLLECTION = "/v1/collections/{collection_id}"
 _DOCUMENTS = "/v1/collections/{collection_id}/documents"
@@ -80,4 +87,6 @@ ENDPOINTS = (
     Endpoint("POST", "/v1/anomalies/detect", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/text/sentiment", SCOPE_INFERENCE, MIB),
     Endpoint("POST", "/v1/vision/ocr", SCOPE_INFERENCE, 20 * MIB),
+    Endpoint("POST", "/v1/events", SCOPE_EVENTS_WRITE, 16 * MIB, metered=False, passed_headers=_CLOUD_EVENT_HEADERS),
+    Endpoint("POST", "/v1/events/void", SCOPE_EVENTS_WRITE, 4 * MIB, metered=False),
 )

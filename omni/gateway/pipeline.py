@@ -137,10 +137,10 @@ class Pipeline:
             if caller.narrowed:
                 self._models.refuse_denied(caller, route, exchange.headers.get(b"content-type", b""), body)
         at_micros = unix_micros()
-        reserved = Reserved(0, len(body) // 4)
-        ticket = await self._ledger.admit(
-            caller.limits(at_micros), caller.events(route), exchange.request_id, at_micros, reserved
-        )
+        metered = route.metered
+        limits = caller.limits(at_micros) if metered else caller.free_limits(at_micros)
+        reserved = Reserved(0, len(body) // 4 if metered else 0)
+        ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, reserved)
         try:
             place = await self._gate.enter(caller.key.tenant_id, batch=exchange.is_batch)
         except OmniError as error:
@@ -165,7 +165,8 @@ class Pipeline:
         if answer.body is None:
             await relay(exchange, answer, ticket, self._ledger)
             return
-        outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros)
+        assert exchange.route is not None
+        outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros, metered=exchange.route.metered)
         headers = passed_headers(answer.headers) + ticket.headers
         outcome.status, content = self._models.listing.merged(exchange, caller, answer.status, answer.body)
         try:
@@ -190,7 +191,8 @@ class Pipeline:
         headers = exchange.headers
         trace = exchange.begin_trace(self._spans)
         principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._config.principal_secret)
-        passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in _FORWARDED if name in headers])
+        names = _FORWARDED + exchange.route.passed if exchange.route is not None else _FORWARDED
+        passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers])
         if body or exchange.method == b"POST":
             passed += b"content-length: %d\r\n" % len(body)
 
@@ -220,8 +222,9 @@ class Pipeline:
     async def _settle_gone(self, exchange: Exchange, ticket: Ticket) -> None:
         """The client left before an answer: the backend worked for it, so the request counts."""
         exchange.status = _CLIENT_CLOSED_STATUS
+        metered = exchange.route is not None and exchange.route.metered
         try:
-            await self._ledger.settle(ticket, one_request(_CLIENT_CLOSED_STATUS))
+            await self._ledger.settle(ticket, (one_request if metered else give_back)(_CLIENT_CLOSED_STATUS))
         except OSError as error:
             self._logger.error("usage_not_recorded", request_id=exchange.request_id, error=repr(error))
 

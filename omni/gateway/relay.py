@@ -31,10 +31,11 @@ def passed_headers(headers: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(lines)
 
 
-def outcome_of(answer: BackendResponse, duration_micros: int) -> Outcome:
-    """What an answer is billed at: nothing from 500 on, else one request and what the usage header says."""
+def outcome_of(answer: BackendResponse, duration_micros: int, *, metered: bool) -> Outcome:
+    """What an answer is billed at: nothing from 500 on or when the route is not metered, else one request and what the
+    usage header says."""
     status = answer.status
-    if status >= 500:
+    if status >= 500 or not metered:
         return Outcome(status, {}, "", duration_micros)
     quantities = {REQUESTS: 1}
     model = ""
@@ -49,6 +50,10 @@ def outcome_of(answer: BackendResponse, duration_micros: int) -> Outcome:
         elif name == _MODEL:
             model = value.decode("latin-1")
     return Outcome(status, quantities, model, duration_micros)
+
+
+def _is_metered(exchange: Exchange) -> bool:
+    return exchange.route is None or exchange.route.metered
 
 
 async def relay(exchange: Exchange, answer: BackendResponse, ticket: Ticket, ledger: Ledger) -> None:
@@ -74,7 +79,7 @@ async def relay(exchange: Exchange, answer: BackendResponse, ticket: Ticket, led
             await connection.drain_writes()
     except (OmniError, ClientGone) as error:
         failure = error
-    outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros)
+    outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros, metered=_is_metered(exchange))
     if isinstance(failure, ClientGone):
         outcome.status = exchange.status = _CLIENT_CLOSED_STATUS
     elif failure is not None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from omni.apps.backend import backend_routers
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.sessions import Database
-from omni.inference.app import build_pool, build_routers
+from omni.inference.app import build_pool
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
+from omni.kit.clock import SystemClock
 from tests.inference.backend import SECRET, Backend, backend
 
 DATA = Path(__file__).parent / "data"
@@ -37,10 +39,10 @@ def engines(inference_settings: InferenceSettings, engine_pool: EnginePool) -> B
     """A backend whose database is down: enough for the endpoints that need none."""
     nowhere = make_url("postgresql+asyncpg://nobody@127.0.0.1:1/none")
     down = Database(create_engine(nowhere, "tests", PoolSettings(connect_timeout_seconds=1)))
-    return backend(build_routers(inference_settings, down, engine_pool))
+    return backend(backend_routers(inference_settings, down, engine_pool, SystemClock()))
 
 
 @pytest.fixture(scope="session")
 def stored(inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database) -> Backend:
     """A backend on a real database, calling as a tenant of its own."""
-    return backend(build_routers(inference_settings, database, engine_pool))
+    return backend(backend_routers(inference_settings, database, engine_pool, SystemClock()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import islice
 from typing import Any, TypeVar
@@ -52,6 +53,7 @@ class Caller:
 
     __slots__ = (
         "_events",
+        "_free_limits",
         "_limits",
         "_scripts",
         "allows_all",
@@ -89,6 +91,7 @@ class Caller:
         self.fresh_until = 0.0
         self._events: dict[str, EventTemplate] = {}
         self._limits: LimitSet | None = None
+        self._free_limits: LimitSet | None = None
 
     def principal(self, request_id: UUID, deadline_micros: int, secret: bytes) -> bytes:
         """The header value that tells the platform's own engines for whom they work."""
@@ -118,6 +121,15 @@ class Caller:
         limits = self._limits
         if limits is None or not limits.from_micros <= at_micros < limits.until_micros:
             limits = self._limits = LimitSet(self.key, self.plan, self.money, at_micros, self._scripts)
+        return limits
+
+    def free_limits(self, at_micros: int) -> LimitSet:
+        """The same for requests that are not metered: rates of requests and open requests, no quotas, no money."""
+        limits = self._free_limits
+        if limits is None or not limits.from_micros <= at_micros < limits.until_micros:
+            key = replace(self.key, tokens_per_minute=None)
+            plan = replace(self.plan, tokens_per_minute=None, requests_per_month=None, compute_ms_per_month=None)
+            limits = self._free_limits = LimitSet(key, plan, _NO_MONEY, at_micros, self._scripts)
         return limits
 
 

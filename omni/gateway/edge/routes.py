@@ -15,7 +15,17 @@ _DOT_SEGMENTS = frozenset((b".", b"..", b"%2e", b".%2e", b"%2e.", b"%2e%2e"))
 class Route:
     """An endpoint with what the hot path needs of it as bytes."""
 
-    __slots__ = ("endpoint", "error_shape", "max_body_bytes", "method", "name", "operation", "scope")
+    __slots__ = (
+        "endpoint",
+        "error_shape",
+        "max_body_bytes",
+        "metered",
+        "method",
+        "name",
+        "operation",
+        "passed",
+        "scope",
+    )
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -25,6 +35,8 @@ class Route:
         self.max_body_bytes = endpoint.max_body_bytes
         self.error_shape = endpoint.error_shape
         self.operation = endpoint.operation
+        self.metered = endpoint.metered
+        self.passed = tuple(name.encode("ascii") for name in endpoint.passed_headers)
 
 
 class _Node:

@@ -11,6 +11,7 @@ from typing import cast
 
 import httptools
 
+from omni.contracts.endpoints import ENDPOINTS
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
 from omni.gateway.edge.exchange import Exchange
@@ -20,13 +21,14 @@ from omni.gateway.edge.routes import Route, Routes
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
-_WANTED_HEADERS = frozenset((
+_PASSED_HEADERS = frozenset(name.encode("ascii") for endpoint in ENDPOINTS for name in endpoint.passed_headers)
+_WANTED_HEADERS = _PASSED_HEADERS | frozenset((
     b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
     b"host", b"idempotency-key", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"openai-beta",
     b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent", b"transfer-encoding",
     b"upgrade", b"x-api-key", b"x-forwarded-for",
 ))  # fmt: skip
-_SINGLE_HEADERS = frozenset((
+_SINGLE_HEADERS = _PASSED_HEADERS | frozenset((
     b"authorization", b"content-type", b"expect", b"host", b"sec-websocket-key", b"sec-websocket-version",
     b"transfer-encoding", b"upgrade", b"x-api-key",
 ))  # fmt: skip

@@ -6,8 +6,9 @@ from fastapi import APIRouter
 
 from omni.domains.metering.routes import meters, usage
 from omni.domains.metering.routes.deps import MeteringDeps
+from omni.domains.metering.routes.ingest import IngestDeps, ingest_router
 
-__all__ = ["MeteringDeps", "router"]
+__all__ = ["IngestDeps", "MeteringDeps", "ingest_router", "router"]
 
 
 def router(deps: MeteringDeps) -> APIRouter:

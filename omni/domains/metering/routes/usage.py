@@ -35,6 +35,7 @@ PROBLEMS_OF = timedelta(days=35)
 def add_routes(routes: APIRouter, deps: MeteringDeps) -> None:
     """Reading usage takes `usage:read`."""
     may_read, asked = Depends(deps.access(Permission.USAGE_READ)), Depends(query_of(deps.clock))
+    in_period, filtered = Depends(period_of(deps.clock)), Depends(filters_of)
 
     @routes.get("/tenants/{tenant_id}/usage", response_model=UsageOut)
     async def get_usage(query: UsageQuery = asked, access: TenantAccess = may_read) -> UsageOut:
@@ -73,11 +74,11 @@ def add_routes(routes: APIRouter, deps: MeteringDeps) -> None:
     @routes.get("/tenants/{tenant_id}/usage/events", response_model=CountedEventsOut)
     async def list_events(
         meter: Annotated[str, Query(max_length=64)],
-        period: Annotated[Period, Depends(period_of(deps.clock))],
-        filters: Annotated[dict[str, list[str]], Depends(filters_of)],
         mode: Annotated[Mode, Query(description="Of live or of test keys.")] = "live",
         after: Annotated[str | None, Query(max_length=80, description="The cursor of the last event so far.")] = None,
         limit: Annotated[int, Query(ge=1, le=measuring.MOST_EVENTS)] = 100,
+        period: Period = in_period,
+        filters: dict[str, list[str]] = filtered,
         access: TenantAccess = may_read,
     ) -> CountedEventsOut:
         """The events that a meter counts in a period, by time."""
