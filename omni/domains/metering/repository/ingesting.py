@@ -17,21 +17,24 @@ from omni.foundation.db.sessions import WriteSession
 
 _ADD = text("""
     with given as (
-        select * from unnest(
-            cast(:digests as uuid[]), cast(:moments as timestamptz[]), cast(:types as text[]), cast(:sources as text[]),
-            cast(:ids as text[]), cast(:subjects as text[]), cast(:data as jsonb[]), cast(:counted as boolean[]))
-            as given (digest, occurred_at, type, source, id, subject, data, counted)),
+        select encode(digest, 'hex')::uuid as digest, occurred_at, (cast(:types as text[]))[head] as type,
+               (cast(:sources as text[]))[head] as source, id, (cast(:subjects as text[]))[head] as subject,
+               data::jsonb as data, number <> all(cast(:not_counted as bigint[])) as counted, number
+        from unnest(cast(:digests as bytea[]), cast(:moments as timestamptz[]), cast(:heads as int[]),
+                    cast(:ids as text[]), cast(:data as text[]))
+            with ordinality as given (digest, occurred_at, head, id, data, number)),
     fresh as (
         insert into event_keys as known (tenant_id, digest, occurred_at, seen_at)
         select :tenant_id, digest, occurred_at, :now from given
         on conflict (tenant_id, digest) do update set occurred_at = excluded.occurred_at, seen_at = excluded.seen_at
         where known.seen_at < :forgotten
-        returning digest)
-    insert into ingested_events (tenant_id, occurred_at, digest, mode, type, source, id, subject, project_id, data,
-                                 counted, received_at)
-    select :tenant_id, occurred_at, digest, :mode, type, source, id, subject, :project_id, data, counted, :now
-    from given join fresh using (digest)
-    returning digest
+        returning digest),
+    stored as (
+        insert into ingested_events (tenant_id, occurred_at, digest, mode, type, source, id, subject, project_id, data,
+                                     counted, received_at)
+        select :tenant_id, occurred_at, digest, :mode, type, source, id, subject, :project_id, data, counted, :now
+        from given join fresh using (digest))
+    select number from given where not exists (select 1 from fresh where fresh.digest = given.digest)
 """)
 
 _ADD_TO_ROLLUPS = text("""
@@ -84,8 +87,12 @@ _COUNT_PROBLEMS = text("""
 """)
 
 
-async def add(session: WriteSession, events: Sequence[Event], mode: Mode, project_id: UUID, now: datetime) -> set[UUID]:
-    """Adds the events that are not known yet; returns their digests. Sorted events keep two batches from a deadlock."""
+async def add(
+    session: WriteSession, events: Sequence[Event], mode: Mode, project_id: UUID, now: datetime
+) -> set[bytes]:
+    """Adds the events that are not known yet; returns the digests of those that are. Sorted events keep two batches
+    from a deadlock."""
+    heads: dict[tuple[str, str, str], int] = {}
     rows = await session.execute(
         _ADD,
         {
@@ -93,15 +100,18 @@ async def add(session: WriteSession, events: Sequence[Event], mode: Mode, projec
             "forgotten": now - REMEMBERED,
             "digests": [event.digest for event in events],
             "moments": [event.occurred_at for event in events],
-            "types": [event.type for event in events],
-            "sources": [event.source for event in events],
+            "heads": [
+                heads.setdefault((event.type, event.source, event.subject), len(heads) + 1) for event in events
+            ],
             "ids": [event.id for event in events],
-            "subjects": [event.subject for event in events],
             "data": [event.data_json for event in events],
-            "counted": [event.counted for event in events],
+            "not_counted": [number for number, event in enumerate(events, 1) if not event.counted],
+            "types": [kind for kind, _, _ in heads],
+            "sources": [source for _, source, _ in heads],
+            "subjects": [subject for _, _, subject in heads],
         },
     )  # fmt: skip
-    return set(rows.scalars())
+    return {events[number - 1].digest for number in rows.scalars()}
 
 
 async def add_to_rollups(session: WriteSession, mode: Mode, batch: Batch, names: dict[str, tuple[str, ...]]) -> None:
@@ -141,10 +151,11 @@ async def add_to_rollups(session: WriteSession, mode: Mode, batch: Batch, names:
         )  # fmt: skip
 
 
-async def void(session: WriteSession, digests: Sequence[UUID], now: datetime) -> Sequence[RowMapping]:
+async def void(session: WriteSession, digests: Sequence[bytes], now: datetime) -> Sequence[RowMapping]:
     """Voids what is known of them: digest, type, occurred_at and whether it was not voided before."""
     parameters = {
-        "tenant_id": session.tenant_id, "digests": list(digests), "now": now, "forgotten": now - REMEMBERED,
+        "tenant_id": session.tenant_id, "digests": [UUID(bytes=digest) for digest in digests], "now": now,
+        "forgotten": now - REMEMBERED,
     }  # fmt: skip
     return await session.all(_VOID, parameters)
 

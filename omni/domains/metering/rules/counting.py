@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.domains.metering.contracts import Meter
 from omni.domains.metering.rules.events import Event, Rejected
@@ -56,8 +56,7 @@ class Batch:
     uniques: set[tuple[RollupKey, str]] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """What one meter counts of one event."""
 
     counter: Counter
@@ -79,7 +78,9 @@ class Counter:
 
     def wants(self, event: Event, project: str) -> bool:
         """Whether the event passes the meter's filters."""
-        return all(_dimension(event, project, name, path) in values for name, path, values in self._filters)
+        return not self._filters or all(
+            _dimension(event, project, name, path) in values for name, path, values in self._filters
+        )
 
     def contribution(self, event: Event) -> Contribution | None:
         """What the meter counts; None when the event lacks it. Raises Rejected for a quantity that cannot be one."""
@@ -104,15 +105,15 @@ class Counting:
         self._project = project
         for meter in meters:
             self._counters.setdefault(meter.event_type, []).append(Counter(meter))
+        self._accepted = frozenset(meter.event_type for meter in meters if meter.active)
 
     def contributions(self, event: Event) -> list[Contribution]:
         """What each meter counts of the event; sets `event.counted`. Raises Rejected."""
-        counters = self._counters.get(event.type, ())
-        if not any(counter.meter.active for counter in counters):
+        if event.type not in self._accepted:
             raise Rejected("unknown_event_type", "No active meter counts this type; see GET /api/meters.")
         found: list[Contribution] = []
         active = missing = False
-        for counter in counters:
+        for counter in self._counters[event.type]:
             if not counter.wants(event, self._project):
                 continue
             try:

@@ -78,27 +78,28 @@ async def ingest(session: WriteSession, items: Sequence[object], reporter: Repor
     counting = Counting(meters, str(reporter.project_id))
     work = _Work(items, [{}] * len(items), known_types=frozenset(meter.event_type for meter in meters))
     fresh = await _read(work, counting, reporter, now)
-    added = await _store(session, [event for event, _, _ in fresh.values()], reporter, now)
+    known = await _store(session, [event for event, _, _ in fresh.values()], reporter, now)
     batch = Batch()
     for number, (digest, (event, index, contributions)) in enumerate(fresh.items()):
-        if digest in added:
-            counting.add(batch, event, contributions)
-        else:
+        if digest in known:
             work.results[index] = {"source": event.source, "id": event.id, "status": "duplicate"}
+        else:
+            counting.add(batch, event, contributions)
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
     await repository.add_to_rollups(session, reporter.mode, batch, {meter.code: meter.dimensions for meter in meters})
     if work.problems:
         await repository.count_problems(session, now.date(), work.problems)
     rejected = sum(count for count, _ in work.problems.values())
-    return Ingested(work.results, len(added), len(items) - len(added) - rejected, rejected)
+    accepted = len(fresh) - len(known)
+    return Ingested(work.results, accepted, len(items) - accepted - rejected, rejected)
 
 
 async def _read(
     work: _Work, counting: Counting, reporter: Reporter, now: datetime
-) -> dict[UUID, tuple[Event, int, list[Contribution]]]:
+) -> dict[bytes, tuple[Event, int, list[Contribution]]]:
     """The well-formed events by digest, the first of each, with their places in the batch."""
-    fresh: dict[UUID, tuple[Event, int, list[Contribution]]] = {}
+    fresh: dict[bytes, tuple[Event, int, list[Contribution]]] = {}
     for index, item in enumerate(work.items):
         try:
             event = read_event(item, reporter.mode, now)
@@ -116,13 +117,18 @@ async def _read(
     return fresh
 
 
-async def _store(session: WriteSession, events: list[Event], reporter: Reporter, now: datetime) -> set[UUID]:
-    events.sort(key=lambda event: event.digest.bytes)
-    added: set[UUID] = set()
+async def _store(session: WriteSession, events: list[Event], reporter: Reporter, now: datetime) -> set[bytes]:
+    """Digests of those that were there already."""
+    events.sort(key=_digest)
+    known: set[bytes] = set()
     for start in range(0, len(events), _STORED_AT_ONCE):
         chunk = events[start : start + _STORED_AT_ONCE]
-        added |= await repository.add(session, chunk, reporter.mode, reporter.project_id, now)
-    return added
+        known |= await repository.add(session, chunk, reporter.mode, reporter.project_id, now)
+    return known
+
+
+def _digest(event: Event) -> bytes:
+    return event.digest
 
 
 async def void(session: WriteSession, items: Sequence[object], mode: Mode, now: datetime) -> list[dict[str, Any]]:
@@ -141,7 +147,7 @@ async def void(session: WriteSession, items: Sequence[object], mode: Mode, now: 
     meters = await meters_repository.operator_meters(session)
     for meter, slot in _touched(meters, touched):
         await recounting.recount(session, session.tenant_id, meter, (slot, slot + SLOT))
-    found = {row["digest"] for row in rows}
+    found = {row["digest"].bytes for row in rows}
     return [
         {"source": source, "id": event_id, "status": "voided" if digest in found else "not_found"}
         for (source, event_id), digest in zip(named, digests, strict=True)

@@ -1,0 +1,148 @@
+"""`POST /v1/events` on a whole platform: batches through the gateway, and how soon an event is visible in usage."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import orjson
+
+from omni.apps.embedded.launch import free_port
+
+COMMAND = (sys.executable, "-m", "omni.apps.cli.main")
+BATCHES, BATCH, CONNECTIONS = 24, 10_000, 4
+PROBES = 200
+SETTLE_SECONDS = 5
+INGEST_BAR, VISIBLE_BAR = 20_000, 2.0
+TYPE, METER = "bench.render", "bench_seconds"
+
+
+def run() -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as name, _platform(Path(name) / "home") as found:
+        tenant = f"{found['console']}/api/tenants/{found['bootstrap']['tenant']}"
+        session = _log_in(found)
+        _add_meter(found["console"], session)
+        per_second = _ingest(found)
+        visible = _visible(found, tenant, session)
+    return [
+        _bar("usage events through /v1/events, batches of 10,000", round(per_second), "events/s", INGEST_BAR, 1),
+        _bar("event sent → visible in usage, p99", round(visible, 3), "s", VISIBLE_BAR, -1),
+    ]
+
+
+def _bar(name: str, value: float, unit: str, bar: float, sign: int) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "bar": bar, "met": sign * (value - bar) >= 0}
+
+
+@contextmanager
+def _platform(home: Path) -> Iterator[dict[str, Any]]:
+    """`omni up` on free ports, until the end."""
+    environment = {
+        **os.environ,
+        "OMNI_HOME": str(home),
+        "OMNI_GATEWAY_PORT": str(free_port()),
+        "OMNI_CONSOLE_PORT": str(free_port()),
+    }
+    process = subprocess.Popen([*COMMAND, "up"], env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    run_file = home / "run.json"
+    try:
+        while not run_file.exists():
+            if process.poll() is not None:
+                raise RuntimeError(f"omni up ended with {process.returncode}")
+            time.sleep(0.05)
+        yield orjson.loads(run_file.read_bytes())
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _log_in(found: dict[str, Any]) -> dict[str, str]:
+    access = found["bootstrap"]
+    body = {"email": access["operator_email"], "password": access["operator_password"]}
+    answer = httpx2.post(f"{found['console']}/api/auth/login", json=body, trust_env=False)
+    return {"authorization": f"Bearer {answer.raise_for_status().json()['session_token']}"}
+
+
+def _add_meter(console: str, session: dict[str, str]) -> None:
+    meter = {
+        "code": METER, "name": "Rendered", "unit": "second", "aggregation": "sum", "event_type": TYPE,
+        "value_property": "seconds", "dimensions": ["region", "tier"],
+    }  # fmt: skip
+    httpx2.post(f"{console}/api/meters", json=meter, headers=session, trust_env=False).raise_for_status()
+
+
+def _ingest(found: dict[str, Any]) -> float:
+    """Events accepted a second."""
+    bodies = [_batch(number) for number in range(BATCHES)]
+    gateway, key = urlsplit(found["gateway"]), found["bootstrap"]["live_key"]
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/cloudevents-batch+json"}
+
+    def send(mine: list[bytes]) -> int:
+        connection = http.client.HTTPConnection(str(gateway.hostname), gateway.port, timeout=60)
+        accepted = 0
+        for body in mine:
+            connection.request("POST", "/v1/events", body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{answer.status}: {content[:500]!r}")
+            accepted += orjson.loads(content)["accepted"]
+        connection.close()
+        return accepted
+
+    send([_batch(BATCHES)])
+    time.sleep(SETTLE_SECONDS)  # the worker adds what came before the meter
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        started = time.perf_counter()
+        accepted = sum(threads.map(send, [bodies[number::CONNECTIONS] for number in range(CONNECTIONS)]))
+        seconds = time.perf_counter() - started
+    if accepted != BATCHES * BATCH:
+        raise RuntimeError(f"{accepted} of {BATCHES * BATCH} events were accepted")
+    return accepted / seconds
+
+
+def _batch(number: int) -> bytes:
+    at = datetime.now(UTC).isoformat()
+    return orjson.dumps([_event(f"{number}-{each}", at, each) for each in range(BATCH)])
+
+
+def _event(event_id: str, at: str, number: int) -> dict[str, Any]:
+    data = {"seconds": number % 600 / 8, "region": ("eu", "us", "ap")[number % 3], "tier": f"t{number % 5}"}
+    return {
+        "specversion": "1.0", "id": event_id, "source": "/bench/render", "type": TYPE, "time": at,
+        "subject": f"customer-{number % 100}", "data": data,
+    }  # fmt: skip
+
+
+def _visible(found: dict[str, Any], tenant: str, session: dict[str, str]) -> float:
+    """Seconds from sending one event until usage has it, p99."""
+    key = {"authorization": f"Bearer {found['bootstrap']['live_key']}"}
+    waits = []
+    with httpx2.Client(trust_env=False, timeout=30) as client:
+
+        def events() -> int:
+            answer = client.get(f"{tenant}/usage?meter={METER}&window=month", headers=session).raise_for_status()
+            return sum(point["events"] for point in answer.json()["data"])
+
+        known = events()
+        for number in range(PROBES):
+            event = _event(f"probe-{number}", datetime.now(UTC).isoformat(), number)
+            started = time.perf_counter()
+            client.post(f"{found['gateway']}/v1/events", json=event, headers=key).raise_for_status()
+            while events() == known:
+                pass
+            waits.append(time.perf_counter() - started)
+            known += 1
+    return sorted(waits)[int(len(waits) * 0.99) - 1]
