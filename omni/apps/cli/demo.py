@@ -22,6 +22,7 @@ from rich.table import Table
 from omni.apps.cli.output import running_settings
 from omni.apps.database import database_address
 from omni.apps.demo.client import Doors, TourFailed
+from omni.apps.demo.settling import settle_up
 from omni.apps.demo.tour import Tour
 from omni.apps.settings import SettingMissing, Settings
 from omni.apps.verification import verify_all
@@ -110,7 +111,7 @@ def _tour(console: Console) -> int:
 async def _walk(console: Console, settings: Settings, content: dict[str, Any]) -> int:
     doors = Doors(content["gateway"], content["console"], Path(settings.mail_folder))
     verify = partial(verify_all, database_address(settings), settings.redis_address())
-    tour = Tour(doors, verify)
+    tour = Tour(doors, verify, partial(settle_up, database_address(settings), settings.home / "invoices"))
     started = time.monotonic()
     try:
         for title, step in tour.steps():

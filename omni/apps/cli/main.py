@@ -29,7 +29,8 @@ COMMANDS = {
     "plans": CommandEntry("omni.apps.cli.plans", "List plans and their limits."),
     "models": CommandEntry("omni.apps.cli.models", "List the models that the backend serves."),
     "usage": CommandEntry("omni.apps.cli.usage", "Show what a tenant used."),
-    "invoices": CommandEntry("omni.apps.cli.invoices", "Show what a tenant owes."),
+    "invoices": CommandEntry("omni.apps.cli.invoices", "Show what tenants owe; make invoices final, get their PDF."),
+    "clock": CommandEntry("omni.apps.cli.clock", "Move the clock of a sandbox tenant."),
 }
 
 

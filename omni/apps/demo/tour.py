@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 from omni.apps.demo.client import Doors, TourFailed, Visitor
 from omni.apps.demo.invoice_image import PrintedInvoice, draw_invoice
+from omni.apps.demo.settling import SettledUp
 from omni.apps.verification import Verification
 from omni.contracts.usage import MONEY_METERS
 from omni.kit.money import format_minor
@@ -27,6 +29,7 @@ class Tour:
 
     doors: Doors
     verify: Callable[[], Awaitable[Verification]]
+    settle_up: Callable[[UUID], Awaitable[SettledUp]]
     figures: dict[str, str] = field(default_factory=dict)
     first: Visitor | None = None
     second: Visitor | None = None
@@ -44,6 +47,7 @@ class Tour:
             ("A burst over the plan's limits is refused", self._limit),
             ("Usage is counted by meter", self._usage),
             ("The draft invoice equals the usage", self._invoice),
+            ("What was used so far becomes a final invoice", self._final_invoice),
             ("omni verify compares every record", self._verify),
         ]
 
@@ -170,6 +174,21 @@ class Tour:
         total = format_minor(draft["total_minor"], draft["currency"])
         self.figures["Money"] = f"{self.first.name} owes {total} so far, in {len(lines)} lines"
         return self.figures["Money"]
+
+    async def _final_invoice(self) -> str:
+        assert self.first is not None
+        settled = await self.settle_up(UUID(self.first.tenant_id))
+        invoice = settled.invoice
+        path = f"/api/tenants/{self.first.tenant_id}/invoices/{invoice.invoice_id}"
+        shown = await self.doors.control("GET", path, self.first.session_token)
+        if (shown["number"], shown["gross_minor"]) != (invoice.number, invoice.gross_minor):
+            raise TourFailed(f"the console shows {shown} for invoice {invoice.number}")
+        line = next(each for each in shown["lines"] if each["events"])
+        events = await self.doors.control("GET", f"{path}/lines/{line['position']}/events", self.first.session_token)
+        if len(events["data"]) != min(line["events"], 100):
+            raise TourFailed(f"line {line['name']} counts {line['events']} events and opens {len(events['data'])}")
+        self.figures["Invoice"] = f"{shown['number']}, {shown['total']} with tax: {settled.file}"
+        return f"{shown['total']} with tax in {len(shown['lines'])} lines, each opens its requests; {settled.file}"
 
     async def _verify(self) -> str:
         result = await self.verify()

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from omni.domains.billing.repository.invoices import list_newest
 from omni.domains.billing.service.checks import verify_numbers, verify_tenant
-from omni.domains.billing.service.document import document_of
+from omni.domains.billing.service.document import load_document
 from omni.domains.billing.service.draft import draft_invoice, verify_draft
 from omni.domains.billing.service.dunning import after_payment
 from omni.domains.billing.service.issuing import finalise, find, record_payment
-from omni.domains.billing.service.profiles import save_entity
-from omni.domains.billing.service.running import bill_tenant, find_due
+from omni.domains.billing.service.profiles import save_entity, save_profile, seller_of, start_clock
+from omni.domains.billing.service.running import bill_tenant, bill_until_now, find_due
 from omni.domains.billing.service.sandbox import advance
 
 __all__ = [
     "advance",
     "after_payment",
     "bill_tenant",
-    "document_of",
+    "bill_until_now",
     "draft_invoice",
     "finalise",
     "find",
     "find_due",
+    "list_newest",
+    "load_document",
     "record_payment",
     "save_entity",
+    "save_profile",
+    "seller_of",
+    "start_clock",
     "verify_draft",
     "verify_numbers",
     "verify_tenant",

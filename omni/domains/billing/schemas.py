@@ -49,7 +49,7 @@ class AddressFields(RequestModel):
     postcode: Annotated[str, Field(max_length=20)] = ""
     city: Annotated[str, Field(max_length=100)] = ""
     country: Country
-    vat_id: Annotated[str, Field(max_length=20)] | None = Field(None, examples=["SI15012557"])
+    vat_id: Annotated[str, Field(max_length=20)] | None = Field(None, examples=["SI12345679"])
     email: EmailAddress | None = None
 
 

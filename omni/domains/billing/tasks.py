@@ -27,8 +27,7 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
             invoice = await issuing.find(session, delivery.uuid("invoice_id"))
             if not await first_time(session, delivery.message_id):
                 return
-            corrected = await issuing.find(session, invoice.corrects_id) if invoice.corrects_id else None
-            pdf = render_pdf(document.document_of(invoice, corrected))
+            pdf = render_pdf(await document.load_document(session, invoice.invoice_id))
             attachment = Attachment(f"{invoice.number}.pdf", "application/pdf", pdf)
             subject, text = invoice_mail(invoice)
             await _send(session, delivery, invoice, Mail("", "", subject, text, (attachment,)))

@@ -25,7 +25,7 @@ from omni.domains.metering import facade as metering
 from omni.domains.tenants.contracts import TenantAccess
 from omni.foundation.authz import Permission
 from omni.foundation.db.sessions import ReadSession, WriteSession
-from omni.kit.errors import Conflict, NotFound
+from omni.kit.errors import NotFound
 
 
 def router(deps: BillingDeps) -> APIRouter:
@@ -65,11 +65,7 @@ def _documents(routes: APIRouter, deps: BillingDeps) -> None:
 
     async def load(access: TenantAccess, invoice_id: UUID) -> InvoiceDocument:
         async with deps.database.read(access.tenant_id) as session:
-            invoice = await issuing.find(session, invoice_id)
-            if invoice.number is None:
-                raise Conflict("invoice_not_final", "The invoice has no document before it is final.")
-            corrected = await issuing.find(session, invoice.corrects_id) if invoice.corrects_id else None
-        return document.document_of(invoice, corrected)
+            return await document.load_document(session, invoice_id)
 
     @routes.get("/tenants/{tenant_id}/invoices/{invoice_id}/pdf", response_class=Response)
     async def get_pdf(invoice_id: UUID, access: TenantAccess = Depends(reads)) -> Response:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from omni.domains.billing.contracts import BillingProfile, Invoice, LegalEntity, Line
@@ -22,16 +24,36 @@ from omni.domains.billing.documents.contracts import (
 from omni.domains.billing.documents.references import creditor_reference
 from omni.domains.billing.documents.rules import line_net_minor
 from omni.domains.billing.rules.records import to_decimal
+from omni.domains.billing.service import issuing
+from omni.domains.metering import facade as metering
+from omni.foundation.db.sessions import ReadSession
+from omni.kit.errors import Conflict
 from omni.kit.money import NANO_DIGITS, currency_exponent
 
 _PIECE = "C62"
 """UN/ECE Recommendation 20: one."""
-_UNIT: dict[Language, str] = {"en": "unit", "sl": "enota"}
+_SLOVENIAN_UNITS = {
+    "unit": "enota", "request": "zahtevek", "token": "žeton", "image": "slika", "character": "znak", "page": "stran",
+    "millisecond": "milisekunda",
+}  # fmt: skip
 _CORRECTION_OF: dict[Language, str] = {"en": "Correction of invoice {}", "sl": "Popravek računa {}"}
 
 
-def document_of(invoice: Invoice, corrected: Invoice | None) -> InvoiceDocument:
-    """The document of a final invoice; `corrected` is the one it corrects. A credit note's amounts are positive."""
+async def load_document(session: ReadSession, invoice_id: UUID) -> InvoiceDocument:
+    """The document of an invoice. Raises NotFound `invoice_not_found`, Conflict `invoice_not_final`."""
+    invoice = await issuing.find(session, invoice_id)
+    if invoice.number is None:
+        raise Conflict("invoice_not_final", "The invoice has no document before it is final.")
+    corrected = await issuing.find(session, invoice.corrects_id) if invoice.corrects_id else None
+    units = {meter.code: meter.unit for meter in await metering.list_meters(session)}
+    return document_of(invoice, corrected, units)
+
+
+def document_of(invoice: Invoice, corrected: Invoice | None, units: Mapping[str, str]) -> InvoiceDocument:
+    """The document of a final invoice; `corrected` is the one it corrects. A credit note's amounts are positive.
+
+    `units` has the unit of each meter.
+    """
     assert invoice.number is not None
     assert invoice.issued_at is not None
     assert invoice.seller is not None
@@ -57,7 +79,10 @@ def document_of(invoice: Invoice, corrected: Invoice | None) -> InvoiceDocument:
         language=language,
         seller=_seller(invoice.seller),
         buyer=_buyer(invoice.buyer, invoice.seller),
-        lines=tuple(_line(at, line, sign, invoice, language) for at, line in enumerate(invoice.lines, start=1)),
+        lines=tuple(
+            _line(at, line, sign, invoice, units.get(line.meter or "", "unit"))
+            for at, line in enumerate(invoice.lines, start=1)
+        ),
         taxes=tuple(
             TaxTotal(TaxCategory(tax.category), tax.rate, sign * tax.base_minor, sign * tax.tax_minor, tax.reason)
             for tax in invoice.taxes
@@ -75,18 +100,19 @@ def document_of(invoice: Invoice, corrected: Invoice | None) -> InvoiceDocument:
     )
 
 
-def _line(position: int, line: Line, sign: int, invoice: Invoice, language: Language) -> DocumentLine:
+def _line(position: int, line: Line, sign: int, invoice: Invoice, unit: str) -> DocumentLine:
     assert invoice.buyer is not None
-    zone = invoice.buyer.time_zone
+    zone, language = invoice.buyer.time_zone, _language(invoice.buyer.language)
     quantity, price, base = _quantity_and_price(line, sign, invoice.currency)
     dimensions = ", ".join(value for value in line.dimensions.values() if value)
-    span = f"{_day(line.start, zone):%d.%m.%Y} – {_last_day(line.start, line.end, zone):%d.%m.%Y}"
+    first, last = _day(line.start, zone), _last_day(line.start, line.end, zone)
+    span = f"{first:%d.%m.%Y}" if first == last else f"{first:%d.%m.%Y} – {last:%d.%m.%Y}"
     return DocumentLine(
         position=position,
         description=f"{line.name} ({dimensions})" if dimensions else line.name,
         quantity=quantity,
         unit_code=_PIECE,
-        unit=_UNIT[language],
+        unit=_SLOVENIAN_UNITS.get(unit, unit) if language == "sl" else unit,
         unit_price=price,
         net_minor=sign * line.net_minor,
         tax_rate=line.tax_rate,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.repository import invoices, parties, subscriptions
 from omni.domains.billing.service import dunning, issuing, subscribing
 from omni.domains.billing.service.profiles import profile_of
@@ -13,6 +14,7 @@ from omni.domains.billing.service.sandbox import GRACE
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import Database, SystemSession, WriteSession
 from omni.foundation.outbox.messages import enqueue
+from omni.kit.errors import Conflict
 
 BILL_TENANT = "billing.bill_tenant"
 
@@ -32,6 +34,20 @@ async def find_due(database: Database, open_session: OpenSystemSession, now: dat
         for tenant_id in sorted(due):
             await enqueue(shared, BILL_TENANT, tenant_id=tenant_id)
     return len(due)
+
+
+async def bill_until_now(session: WriteSession, now: datetime) -> Invoice:
+    """A final invoice of what was used since the last one. The subscription goes on as it is.
+
+    Raises NotFound `subscription_not_found`, Conflict `nothing_to_bill`.
+    """
+    subscription = await subscriptions.current(session)
+    plan_code = "" if subscription is None else subscription.plan_code
+    _, drafted = await subscribing.change_plan(session, plan_code, None, now)
+    made = None if drafted is None else await issuing.finalise(session, drafted.invoice_id, now)
+    if made is None or made.number is None:
+        raise Conflict("nothing_to_bill", "Nothing was used since the last invoice.")
+    return made
 
 
 async def bill_tenant(session: WriteSession, now: datetime) -> None:

@@ -43,6 +43,7 @@ async def start(
     if not await repository.insert_subscription(session, made):
         raise Conflict("subscription_exists", "The tenant has a subscription: change its plan, or cancel it first.")
     await tenants.change_plan(session, plan_code)
+    await tenants.set_status(session, "active")
     if not days:
         fees = (FeePart(plan_code, terms.version, seats, _span(now, first.end, made, terms), first=True),)
         await draft(session, made, f"{made.subscription_id}:start", Basis(fees=fees), (now, now))
@@ -81,6 +82,7 @@ async def _close_period(session: WriteSession, before: Subscription) -> Invoice 
     end = before.period_end
     if before.cancel_at_period_end:
         after = replace(before, status="cancelled", billed_until=end, ended_at=end)
+        await tenants.set_status(session, "suspended")
         return await _bill(session, before, after, end, fees=())
     after = await _following(session, before, end)
     terms = await _agreed(session, after)
@@ -174,7 +176,10 @@ async def change_plan_at_period_end(session: WriteSession, plan_code: str) -> Su
 
 
 async def cancel(session: WriteSession, now: datetime, *, at_once: bool) -> tuple[Subscription, Invoice | None]:
-    """Ends the subscription with its period, or at once with what is left of the fees back. Raises as `change_plan`."""
+    """Ends the subscription with its period, or at once with what is left of the fees back; keys stop with it.
+
+    Raises as `change_plan`.
+    """
     before = await _current(session)
     if not at_once and before.status in (*RUNNING, "trialing"):
         after = replace(before, cancel_at_period_end=True, next_plan_code=None)
@@ -184,6 +189,7 @@ async def cancel(session: WriteSession, now: datetime, *, at_once: bool) -> tupl
     fees = (await _credit(session, before, now),) if before.status in RUNNING else ()
     billed_until = now if before.status in RUNNING else before.billed_until
     after = replace(before, status="cancelled", billed_until=billed_until, ended_at=now)
+    await tenants.set_status(session, "suspended")
     return after, await _bill(session, before, after, now, fees=fees)
 
 
