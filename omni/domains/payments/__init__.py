@@ -1,0 +1,1 @@
+"""Payments: one port, its adapters, and what has come of each payment."""
