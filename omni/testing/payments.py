@@ -55,6 +55,7 @@ class InMemoryPayments:
         self._methods: dict[str, tuple[SavedMethod, Behaviour]] = {}
         self._payments: dict[UUID, _Payment] = {}
         self._refunds: dict[UUID, RefundResult] = {}
+        self._finished: dict[str, str] = {}
         self._failures = 0
         self._lost_answers = 0
 
@@ -65,6 +66,10 @@ class InMemoryPayments:
         method = f"method_{len(self._methods) + 1}"
         self._methods[method] = SavedMethod(method, "card", "visa", "4242", "2030-12"), behaviour
         return method
+
+    def finish(self, session: SetupSession, method: str) -> None:
+        """The payer has saved a method on the page."""
+        self._finished[session.session_id] = method
 
     def be_away(self, calls: int = 1) -> None:
         """The next calls fail without any effect."""
@@ -90,6 +95,11 @@ class InMemoryPayments:
         self._answer()
         url = f"https://pay.example/setup/{idempotency_key}?{urlencode({'customer': customer, 'back': return_url})}"
         return SetupSession(f"setup_{idempotency_key}", url)
+
+    async def finish_setup(self, session_id: str) -> SavedMethod | None:
+        self._answer()
+        method = self._finished.get(session_id)
+        return None if method is None else self._method(method)[0]
 
     async def get_method(self, method: str) -> SavedMethod:
         self._answer()

@@ -180,6 +180,10 @@ class PaymentProvider(Protocol):
         """A page on which the payer saves a method; it leads back to `return_url`."""
         ...
 
+    async def finish_setup(self, session_id: str) -> SavedMethod | None:
+        """The method that the payer saved on that page; None while there is none. May be asked again."""
+        ...
+
     async def get_method(self, method: str) -> SavedMethod: ...
 
     async def remove_method(self, method: str) -> None:

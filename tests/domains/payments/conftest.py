@@ -1,4 +1,4 @@
-"""Providers to hold against the port: the twin, and Stripe's adapter on localstripe."""
+"""Providers to hold against the port: the twin, Stripe's adapter on localstripe, PayPal's on a fake."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 import stamina
 
 from omni.apps.embedded.launch import free_port
+from omni.domains.payments.providers.paypal.adapter import PayPal
 from omni.domains.payments.providers.stripe.adapter import Stripe
 from omni.domains.payments.providers.stripe.client import StripeSettings
 from omni.kit.clock import ManualClock
 from omni.testing.payments import InMemoryPayments
-from tests.domains.payments.harness import Harness, StripeHarness, TwinHarness
+from tests.domains.payments.fake_paypal import FakePayPal
+from tests.domains.payments.harness import Harness, PayPalHarness, StripeHarness, TwinHarness
 from tests.domains.payments.stripe_edge import StripeEdge
 
 LOCALSTRIPE = """
@@ -49,11 +51,16 @@ def localstripe() -> Iterator[str]:
         process.wait(10)
 
 
-@pytest.fixture(params=["twin", "stripe"])
+@pytest.fixture(params=["twin", "stripe", "paypal"])
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     """A provider, and what stands behind it."""
     if request.param == "twin":
         yield TwinHarness(InMemoryPayments(ManualClock(datetime.now(UTC))))
+        return
+    if request.param == "paypal":
+        fake = FakePayPal()
+        async with httpx2.AsyncClient(transport=fake) as http:
+            yield PayPalHarness(PayPal(http, fake.settings, ManualClock(datetime.now(UTC))), fake)
         return
     edge = StripeEdge(request.getfixturevalue("localstripe"))
     settings = StripeSettings("sk_test_12345", ("whsec_new", "whsec_old"), edge.url)

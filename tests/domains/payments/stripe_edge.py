@@ -29,6 +29,11 @@ class StripeEdge(httpx2.AsyncBaseTransport):
         """What happens to the next requests: `refused` before they arrive, `lost` after, or a status such as `503`."""
         self._faults = list(faults)
 
+    def finish(self, session_id: str, method: dict[str, object]) -> None:
+        """The payer has saved a method on the page."""
+        intent = {"id": "seti_1", "status": "succeeded", "payment_method": method}
+        self.sessions[session_id] |= {"status": "complete", "setup_intent": intent}
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
         fault = self._faults.pop(0) if self._faults else ""
@@ -77,6 +82,7 @@ class StripeEdge(httpx2.AsyncBaseTransport):
             "status": "open",
             "url": f"https://checkout.stripe.example/c/pay/{session_id}",
             "payment_intent": None,
+            "setup_intent": None,
             "fields": fields,
         }
         return 200, json.dumps(self.sessions[session_id]).encode()

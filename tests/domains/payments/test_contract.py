@@ -1,4 +1,4 @@
-"""What every payment provider promises, held against each: the twin, and Stripe over HTTP to localstripe."""
+"""What every payment provider promises, held against each: the twin, Stripe on localstripe, PayPal on a fake."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from omni.domains.payments.contracts import (
 )
 from omni.kit.errors import InvalidInput, Unavailable, UpstreamFailed
 from omni.kit.ids import uuid7
-from tests.domains.payments.harness import Harness
+from tests.domains.payments.harness import PAYPAL_TYPES, Harness, PayPalHarness
 
 NOW = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 BACK = "https://console.example/billing"
@@ -80,7 +80,7 @@ async def test_a_refusal_by_the_bank_is_data(harness: Harness) -> None:
     customer = await customer_of(harness)
     charge = await charge_of(harness, await harness.save_method(customer, "declines"), customer)
     result = await harness.provider.charge(charge)
-    assert (result.status, result.code) == (PaymentStatus.FAILED, "card_declined")
+    assert (result.status, result.code) == (PaymentStatus.FAILED, harness.declined)
     assert await harness.provider.charge(charge) == result
 
 
@@ -114,8 +114,11 @@ async def test_saving_and_forgetting_a_method(harness: Harness) -> None:
     customer = await customer_of(harness)
     session = await harness.provider.start_setup(customer, BACK, "one")
     assert session.url.startswith("https://")
+    assert await harness.provider.finish_setup(session.session_id) is None
     method = await harness.save_method(customer)
+    await harness.finish(session, method)
     saved = await harness.provider.get_method(method)
+    assert await harness.provider.finish_setup(session.session_id) == saved
     assert (saved.method, saved.kind, saved.brand, saved.last4, saved.expires) == (
         method, "card", "visa", "4242", "2030-12",
     )  # fmt: skip
@@ -188,6 +191,8 @@ def event(kind: EventKind, subject: str = "", code: str = "") -> PaymentEvent:
     ],
 )
 async def test_what_a_provider_tells_is_understood(harness: Harness, told: PaymentEvent) -> None:
+    if isinstance(harness, PayPalHarness) and told.kind not in PAYPAL_TYPES:
+        pytest.skip("PayPal has no such event")
     body, headers = harness.webhook(told, NOW)
     assert await harness.provider.parse_webhook(body, headers, NOW) == (told,)
 
@@ -210,13 +215,13 @@ async def test_a_changed_or_reserialised_body_is_refused(harness: Harness) -> No
     body, headers = harness.webhook(event(EventKind.PAYMENT_SUCCEEDED), NOW)
     reserialised = json.dumps(json.loads(body), separators=(", ", ":")).encode()
     assert reserialised != body
-    for changed in (reserialised, body.replace(b"6377", b"6378"), body + b" ", b""):
+    for changed in (reserialised, body.replace(b"evt_1", b"evt_2"), body + b" ", b""):
         assert await refusal(harness, changed, headers) == "webhook_signature_invalid"
 
 
 async def test_without_its_signature_a_webhook_is_refused(harness: Harness) -> None:
     body, headers = harness.webhook(event(EventKind.PAYMENT_SUCCEEDED), NOW)
-    (name,) = headers
-    half = headers[name][: len(headers[name]) // 2]
-    for broken in ({}, {name: ""}, {name: half}, {name: headers[name].upper()}, {name: "t=1,v1="}):
-        assert await refusal(harness, body, broken) == "webhook_signature_invalid"
+    assert await refusal(harness, body, {}) == "webhook_signature_invalid"
+    for name, value in headers.items():
+        for broken in ("", value[: len(value) // 2], "t=1,v1="):
+            assert await refusal(harness, body, headers | {name: broken}) == "webhook_signature_invalid"

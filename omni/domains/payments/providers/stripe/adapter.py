@@ -87,13 +87,13 @@ class Stripe:
         )
         return SetupSession(session["id"], session["url"])
 
+    async def finish_setup(self, session_id: str) -> SavedMethod | None:
+        session = await self._client.get(f"checkout/sessions/{session_id}", expand=["setup_intent.payment_method"])
+        intent = session.get("setup_intent") or {}
+        return _saved(intent["payment_method"]) if intent.get("status") == "succeeded" else None
+
     async def get_method(self, method: str) -> SavedMethod:
-        found = await self._client.get(f"payment_methods/{method}")
-        details = found.get(found["type"]) or {}
-        expires = f"{details['exp_year']}-{details['exp_month']:02}" if details.get("exp_year") else ""
-        return SavedMethod(
-            found["id"], found["type"], str(details.get("brand") or ""), str(details.get("last4") or ""), expires
-        )
+        return _saved(await self._client.get(f"payment_methods/{method}"))
 
     async def remove_method(self, method: str) -> None:
         found = await self._client.get(f"payment_methods/{method}")
@@ -184,6 +184,14 @@ class Stripe:
     async def parse_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> tuple[PaymentEvent, ...]:
         webhooks.verify(body, headers.get(webhooks.HEADER, ""), self._settings.webhook_secrets, now)
         return webhooks.events(body)
+
+
+def _saved(method: dict[str, Any]) -> SavedMethod:
+    details = method.get(method["type"]) or {}
+    expires = f"{details['exp_year']}-{details['exp_month']:02}" if details.get("exp_year") else ""
+    return SavedMethod(
+        method["id"], method["type"], str(details.get("brand") or ""), str(details.get("last4") or ""), expires
+    )
 
 
 def _metadata(charge: Charge) -> dict[str, object]:

@@ -67,7 +67,7 @@ def events(body: bytes) -> tuple[PaymentEvent, ...]:
     try:
         event = orjson.loads(body)
         found = _read(event["type"], event["data"]["object"], event)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InvalidInput(
             "webhook_malformed", "The webhook is not an event of Stripe's API.", internal=repr(error)
         ) from error

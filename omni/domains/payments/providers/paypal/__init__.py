@@ -1,0 +1,1 @@
+"""PayPal, over its REST APIs."""
