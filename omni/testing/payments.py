@@ -15,6 +15,7 @@ import orjson
 
 from omni.domains.payments.contracts import (
     Charge,
+    Deposit,
     EventKind,
     NewCustomer,
     PaymentEvent,
@@ -188,6 +189,30 @@ class InMemoryPayments:
 
     def _sign(self, stamp: str, body: bytes) -> str:
         return hmac.new(self._secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+class InMemoryDeposits:
+    """The in-memory twin of where deposits are kept."""
+
+    def __init__(self) -> None:
+        self._deposits: dict[UUID, Deposit] = {}
+        self._indices = 0
+
+    async def find(self, payment_id: UUID) -> Deposit | None:
+        return self._deposits.get(payment_id)
+
+    async def at(self, address: str) -> Deposit | None:
+        return next((deposit for deposit in self._deposits.values() if deposit.address == address), None)
+
+    async def next_index(self) -> int:
+        self._indices += 1
+        return self._indices - 1
+
+    async def add(self, deposit: Deposit) -> Deposit:
+        return self._deposits.setdefault(deposit.payment_id, deposit)
+
+    async def since(self, moment: datetime) -> list[Deposit]:
+        return [deposit for deposit in self._deposits.values() if deposit.created_at > moment]
 
 
 def _events(body: bytes) -> tuple[PaymentEvent, ...]:

@@ -67,7 +67,8 @@ class Charge:
     customer: str
     """The provider's id of the payer."""
     method: str | None = None
-    """The saved method to charge while the payer is away; None = the payer is present and pays at `action_url`."""
+    """The saved method to charge while the payer is away; None = the payer is present and pays at `action_url`.
+    For crypto the asset to pay with."""
     return_url: str = ""
     """Where the payer comes back to, for those who pay at `action_url`."""
 
@@ -158,6 +159,36 @@ class PaymentEvent:
     """The id of the refund, the dispute or the saved method that it is about."""
     customer: str = ""
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """An address that waits for one payment."""
+
+    payment_id: UUID
+    index: int
+    address: str
+    asset: str
+    units: int
+    """What was asked for, in the asset's smallest unit."""
+    amount_minor: int
+    currency: str
+    created_at: datetime
+    expires_at: datetime
+    """Until then the rate holds; what arrives later counts by the same rate, but nobody has to accept it."""
+
+
+class Deposits(Protocol):
+    """Where deposits are kept. An index is never given twice, and a payment has one deposit."""
+
+    async def find(self, payment_id: UUID) -> Deposit | None: ...
+    async def at(self, address: str) -> Deposit | None: ...
+    async def next_index(self) -> int: ...
+    async def add(self, deposit: Deposit) -> Deposit:
+        """The deposit of this payment: this one, or the one that was there first."""
+        ...
+
+    async def since(self, moment: datetime) -> list[Deposit]: ...
 
 
 class PaymentProvider(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from omni.kit.errors import InvalidInput
@@ -32,7 +32,7 @@ def to_minor(money: dict[str, Any]) -> tuple[int, str]:
     currency = str(money["currency_code"])
     try:
         minor = Decimal(str(money["value"])).scaleb(currency_exponent(currency))
-    except InvalidOperation:
+    except ArithmeticError:
         raise ValueError(f"{money['value']!r} is no number") from None
     if not minor.is_finite() or abs(minor) > _MOST_MINOR or minor != int(minor):
         raise ValueError(f"{money['value']!r} is no amount in {currency}")
