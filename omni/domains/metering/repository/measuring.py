@@ -87,15 +87,17 @@ async def _distinct(session: ReadSession, question: Question, pieces: Pieces) ->
     source = question.source(session.tenant_id)
     split = bool(question.group_by or question.filters)
     rolled = (
-        f"""select {_window(pieces)} as w, r.g, u.value_id from ({source.rollups} {_ROLLUP_PERIOD}) as r
-            join event_uniques u on (u.tenant_id, u.meter, u.mode, u.starts_at, u.group_id)
-                                  = (:tenant_id, :meter, :mode, r.at, r.group_id)"""
+        f"""select {_window(pieces, "u.starts_at")} as w, groups.g, u.value_id
+            from event_uniques u join groups using (group_id)
+            where tenant_id = :tenant_id and meter = :meter and mode = :mode {_ROLLUP_PERIOD}"""
         if split
         else f"""select {_window(pieces, "u.starts_at")} as w, array[]::text[] as g, u.value_id
             from event_uniques u where tenant_id = :tenant_id and meter = :meter and mode = :mode {_ROLLUP_PERIOD}"""
     )
     statement = f"""
-        with seen as (
+        with groups as materialized (
+            select distinct group_id, g from ({source.rollups} {_ROLLUP_PERIOD}) as r),
+        seen as (
             {rolled}
             union
             select {_window(pieces)} as w, g, md5(unique_value)::uuid from ({source.raw}) as e
