@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -102,9 +103,9 @@ class UsageEvent:
         row: dict[str, Any] = orjson.loads(data)
         return cls(
             event_id=UUID(row["event_id"]),
-            tenant_id=UUID(row["tenant_id"]),
-            project_id=UUID(row["project_id"]),
-            key_id=UUID(row["key_id"]),
+            tenant_id=_shared_uuid(row["tenant_id"]),
+            project_id=_shared_uuid(row["project_id"]),
+            key_id=_shared_uuid(row["key_id"]),
             mode=row["mode"],
             occurred_at_micros=row["occurred_at_micros"],
             endpoint=row["endpoint"],
@@ -114,6 +115,12 @@ class UsageEvent:
             quantities=row["quantities"],
             attributes=row.get("attributes") or {},
         )
+
+
+@lru_cache(maxsize=65_536)
+def _shared_uuid(text: str) -> UUID:
+    """An id that many events have, parsed once."""
+    return UUID(text)
 
 
 def format_usage(quantities: dict[str, int]) -> str:

@@ -17,16 +17,23 @@ from omni.domains.metering.rules.aggregating import Part
 from omni.domains.metering.rules.periods import Pieces
 from omni.foundation.db.sessions import ReadSession
 
+
+def _sums(total: str = "0::numeric", moment_total: str = "0::numeric", value: str = "0::numeric") -> str:
+    return f", {total} as total, {moment_total} as moment_total, {value} as value"
+
+
 _LAST = "(array_agg(latest order by latest_at desc, latest_key desc))[1]"
+_TOTAL = _sums(total="sum(total)")
 _COLUMNS = {
-    "count": ("events", ""),
-    "sum": ("events, total", ", sum(total) as total"),
-    "average": ("events, total", ", sum(total) as total"),
-    "weighted_sum": ("events, total, moment_total", ", sum(total) as total, sum(moment_total) as moment_total"),
-    "max": ("events, largest", ", max(largest) as value"),
-    "latest": ("events, latest, latest_at, latest_key", f", {_LAST} as value"),
-    "unique": ("events", ""),
+    "count": ("events", _sums()),
+    "sum": ("events, total", _TOTAL),
+    "average": ("events, total", _TOTAL),
+    "weighted_sum": ("events, total, moment_total", _sums(total="sum(total)", moment_total="sum(moment_total)")),
+    "max": ("events, largest", _sums(value="max(largest)")),
+    "latest": ("events, latest, latest_at, latest_key", _sums(value=_LAST)),
+    "unique": ("events", _sums()),
 }
+"""What is read for each aggregation, and what is made of it, as a Part has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,7 @@ async def parts(session: ReadSession, question: Question, pieces: Pieces) -> lis
             join {_RANGES} on e.occurred_at >= f and e.occurred_at < t)
         select w, g, sum(events)::bigint as events{sums} from parts group by w, g
     """
-    rows = await session.all(text(statement), source.parameters | _bounds(pieces))
-    found = [_from_row_part(row) for row in rows]
+    found = await _parts(session, statement, source.parameters | _bounds(pieces))
     if question.meter.aggregation != "unique":
         return found
     values = await _distinct(session, question, pieces)
@@ -75,11 +81,10 @@ async def request_parts(session: ReadSession, mode: Mode, pieces: Pieces) -> lis
             select {_window(pieces, "occurred_at")} as w, q.key, 1::bigint, q.value::numeric from usage_events e
             join {_RANGES} on e.occurred_at >= f and e.occurred_at < t
             cross join lateral jsonb_each_text(e.quantities) q where tenant_id = :tenant_id and mode = :mode)
-        select w, array[meter]::text[] as g, sum(events)::bigint as events, sum(total) as total
+        select w, array[meter]::text[] as g, sum(events)::bigint as events{_TOTAL}
         from parts where meter not like '%\\_nanos' group by w, meter
     """
-    parameters = {"tenant_id": session.tenant_id, "mode": mode} | _bounds(pieces)
-    return [_from_row_part(row) for row in await session.all(text(statement), parameters)]
+    return await _parts(session, statement, {"tenant_id": session.tenant_id, "mode": mode} | _bounds(pieces))
 
 
 async def _distinct(session: ReadSession, question: Question, pieces: Pieces) -> dict[tuple[int, tuple[str, ...]], Any]:
@@ -102,7 +107,7 @@ async def _distinct(session: ReadSession, question: Question, pieces: Pieces) ->
             union
             select {_window(pieces)} as w, g, md5(unique_value)::uuid from ({source.raw}) as e
             join {_RANGES} on e.occurred_at >= f and e.occurred_at < t)
-        select w, g, count(distinct value_id) as value from seen group by w, g
+        select w, g, count(*) as value from seen group by w, g
     """
     rows = await session.all(text(statement), source.parameters | _bounds(pieces))
     return {(row["w"] - 1, tuple(row["g"])): row["value"] for row in rows}
@@ -148,15 +153,9 @@ def _bounds(pieces: Pieces) -> dict[str, Any]:
     } | ({"bounds": list(pieces.bounds)} if len(pieces.bounds) > 2 else {})
 
 
-def _from_row_part(row: RowMapping) -> Part:
-    return Part(
-        row["w"] - 1,
-        tuple(row["g"]),
-        row["events"],
-        row.get("total") or _ZERO.total,
-        row.get("moment_total") or _ZERO.moment_total,
-        row.get("value") or _ZERO.value,
-    )
-
-
-_ZERO = Part(0, (), 0)
+async def _parts(session: ReadSession, statement: str, parameters: dict[str, Any]) -> list[Part]:
+    """Rows of w (the window, from 1), g (the group), and the other members of a Part."""
+    return [
+        Part(row["w"] - 1, tuple(row["g"]), row["events"], row["total"], row["moment_total"], row["value"])
+        for row in await session.all(text(statement), parameters)
+    ]

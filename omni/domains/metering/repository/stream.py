@@ -16,16 +16,30 @@ from omni.foundation.db.sessions import ReadSession, SystemSession
 from omni.kit.ids import uuid7
 
 _INSERT_EVENTS = text("""
-    insert into usage_events (tenant_id, event_id, project_id, key_id, mode, occurred_at, endpoint, model, status,
-                              duration_micros, quantities, attributes)
-    select * from unnest(
-        cast(:tenant_ids as uuid[]), cast(:event_ids as uuid[]), cast(:project_ids as uuid[]), cast(:key_ids as uuid[]),
-        cast(:modes as text[]), cast(:occurred_at as timestamptz[]), cast(:endpoints as text[]),
-        cast(:models as text[]), cast(:statuses as int[]), cast(:durations as bigint[]), cast(:quantities as jsonb[]),
-        cast(:attributes as jsonb[]))
-    on conflict do nothing
-    returning event_id
+    with given as (
+        select encode(event_id, 'hex')::uuid as event_id, occurred_at, head, duration, quantities::jsonb as quantities,
+               attributes::jsonb as attributes, number
+        from unnest(cast(:event_ids as bytea[]), cast(:occurred_at as timestamptz[]), cast(:heads as int[]),
+                    cast(:durations as bigint[]), cast(:quantities as text[]), cast(:attributes as text[]))
+            with ordinality as given (event_id, occurred_at, head, duration, quantities, attributes, number)),
+    heads as (
+        select * from unnest(cast(:tenant_ids as uuid[]), cast(:project_ids as uuid[]), cast(:key_ids as uuid[]),
+                             cast(:modes as text[]), cast(:endpoints as text[]), cast(:models as text[]),
+                             cast(:statuses as int[]))
+            with ordinality as heads (tenant_id, project_id, key_id, mode, endpoint, model, status, head)),
+    added as (
+        insert into usage_events (tenant_id, event_id, project_id, key_id, mode, occurred_at, endpoint, model, status,
+                                  duration_micros, quantities, attributes)
+        select tenant_id, event_id, project_id, key_id, mode, occurred_at, endpoint, model, status, duration,
+               quantities, attributes
+        from given join heads using (head)
+        on conflict do nothing
+        returning tenant_id, event_id)
+    select number from given join heads using (head)
+    where not exists (select 1 from added where (added.tenant_id, added.event_id) = (heads.tenant_id, given.event_id))
 """)
+"""What many events of a batch share is sent once: who asked for what, and how it ended. Answers with the places, from
+1, of the events that were there already."""
 
 _ROLLUP_ARRAYS = """
         cast(:tenant_ids as uuid[]), cast(:meters as text[]), cast(:modes as text[]), cast(:starts as timestamptz[]),
@@ -121,25 +135,29 @@ _EVENTS_AGAINST_ROLLUPS = text("""
 
 
 async def insert_events(session: SystemSession, events: Sequence[UsageEvent]) -> set[UUID]:
-    """Adds the events that are not there yet; returns their ids."""
+    """Adds the events that are not there yet; returns their ids. No id comes twice in `events`."""
+    heads: dict[tuple[UUID, UUID, UUID, str, str, str, int], int] = {}
+    places = [
+        heads.setdefault(
+            (e.tenant_id, e.project_id, e.key_id, e.mode, e.endpoint, e.model, e.status), len(heads) + 1
+        )
+        for e in events
+    ]  # fmt: skip
+    names = ("tenant_ids", "project_ids", "key_ids", "modes", "endpoints", "models", "statuses")
     rows = await session.execute(
         _INSERT_EVENTS,
         {
-            "tenant_ids": [event.tenant_id for event in events],
-            "event_ids": [event.event_id for event in events],
-            "project_ids": [event.project_id for event in events],
-            "key_ids": [event.key_id for event in events],
-            "modes": [event.mode for event in events],
+            "event_ids": [event.event_id.bytes for event in events],
             "occurred_at": [instant(event.occurred_at_micros) for event in events],
-            "endpoints": [event.endpoint for event in events],
-            "models": [event.model for event in events],
-            "statuses": [event.status for event in events],
+            "heads": places,
             "durations": [event.duration_micros for event in events],
             "quantities": [orjson.dumps(event.quantities).decode() for event in events],
             "attributes": [orjson.dumps(event.attributes).decode() for event in events],
+            **{name: list(values) for name, values in zip(names, zip(*heads, strict=True), strict=True)},
         },
     )
-    return set(rows.scalars())
+    known = {events[number - 1].event_id for number in rows.scalars()}
+    return {event.event_id for event in events if event.event_id not in known}
 
 
 async def lock_expired(session: SystemSession, events: Sequence[UsageEvent]) -> list[UsageEvent]:

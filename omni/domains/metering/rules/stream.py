@@ -52,14 +52,29 @@ def parse_event(raw: bytes) -> UsageEvent:
 
 def roll_up(events: Iterable[UsageEvent]) -> dict[RollupKey, tuple[int, int]]:
     """Quantity and number of events by rollup row."""
-    totals: dict[RollupKey, tuple[int, int]] = {}
+    groups: dict[tuple[object, ...], tuple[UsageEvent, int, dict[str, list[int]]]] = {}
     for event in events:
-        starts_at = instant(event.occurred_at_micros // SLOT_MICROS * SLOT_MICROS)
+        slot = event.occurred_at_micros // SLOT_MICROS
+        group = (
+            event.tenant_id.int, event.key_id.int, event.project_id.int, event.mode, event.endpoint, event.model,
+            event.status, slot,
+        )  # fmt: skip
+        found = groups.get(group)
+        if found is None:
+            found = groups[group] = (event, slot, {})
+        meters = found[2]
         for meter, quantity in event.quantities.items():
-            key = RollupKey(
-                event.tenant_id, meter, event.mode, starts_at, event.project_id, event.key_id, event.endpoint,
-                event.model, event.status,
-            )  # fmt: skip
-            before, count = totals.get(key, (0, 0))
-            totals[key] = (before + quantity, count + 1)
-    return totals
+            total = meters.get(meter)
+            if total is None:
+                meters[meter] = [quantity, 1]
+            else:
+                total[0] += quantity
+                total[1] += 1
+    return {
+        RollupKey(
+            event.tenant_id, meter, event.mode, instant(slot * SLOT_MICROS), event.project_id, event.key_id,
+            event.endpoint, event.model, event.status,
+        ): (quantity, count)
+        for event, slot, meters in groups.values()
+        for meter, (quantity, count) in meters.items()
+    }  # fmt: skip
