@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import uvloop
 
 from omni import __version__
 from omni.apps.database import database_address, pool_settings
 from omni.apps.health import Check
+from omni.apps.payments import payment_providers
 from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
@@ -40,7 +42,9 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     system = open_system_database(address, "console", PoolSettings(size=1, overflow=2))
     checks: dict[str, Check] = {"database": database.ping}
     tracing = Tracing("console", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
-    deps = ControlPlaneDeps(database, system, address.master_key, Passwords(), SystemClock())
+    clock, http = SystemClock(), httpx2.AsyncClient(trust_env=False)
+    providers = payment_providers(settings, http, clock)
+    deps = ControlPlaneDeps(database, system, address.master_key, Passwords(), clock, providers)
 
     app = create_app(
         AppSettings("Omni console", __version__, MAX_BODY_BYTES, trust_request_id=False),
@@ -51,6 +55,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     )
     address_of_app = (settings.console_host, settings.console_port)
     await serve_app(app, address_of_app, checks, settings, registry, stop)
+    await http.aclose()
     await database.close()
     await system.close()
     tracing.close()

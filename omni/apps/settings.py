@@ -68,6 +68,22 @@ class Settings(BaseSettings):
         None, description="smtp://user:password@host:587 or smtps://…:465. Unset: mail goes to files in HOME/mail."
     )
     mail_from: str = Field("Omni <omni@localhost>", description="Sender of mail.")
+    stripe_secret_key: SecretStr | None = Field(
+        None, description="Secret key of a Stripe account, sk_live_… or rk_live_…. Unset: no payments through Stripe."
+    )
+    stripe_webhook_secrets: SecretStr | None = Field(
+        None,
+        description="Signing secret of the webhook at Stripe, whsec_…; two with a comma while one is replaced.",
+    )
+    stripe_url: str = Field("https://api.stripe.com", description="Stripe's API.")
+    paypal_client_id: str | None = Field(
+        None, description="Client id of a PayPal app. Unset: no payments through PayPal."
+    )
+    paypal_secret: SecretStr | None = Field(None, description="Secret of the PayPal app.")
+    paypal_webhook_id: str | None = Field(None, description="Id of the webhook in the PayPal app.")
+    paypal_url: str = Field(
+        "https://api-m.paypal.com", description="PayPal's API; https://api-m.sandbox.paypal.com for the sandbox."
+    )
     otlp_endpoint: str | None = Field(
         None, description="OTLP/HTTP collector, e.g. http://127.0.0.1:4318. Unset: no export."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
@@ -22,6 +22,9 @@ from omni.domains.metering import routes as metering
 from omni.domains.models import routes as models
 from omni.domains.models import tasks as models_tasks
 from omni.domains.models.facade import Secrets
+from omni.domains.payments import routes as payments
+from omni.domains.payments import tasks as payments_tasks
+from omni.domains.payments.facade import Providers
 from omni.domains.plans import routes as plans
 from omni.domains.plans import tasks as plans_tasks
 from omni.domains.pricing import routes as pricing
@@ -53,6 +56,7 @@ class ControlPlaneDeps:
     master_key: MasterKey
     passwords: Passwords
     clock: Clock
+    payment_providers: Providers = field(default_factory=lambda: Providers({}))
 
 
 def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
@@ -83,6 +87,17 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
         billing.router(billing.BillingDeps(database, unit_of_work, users.operator, access, clock)),
         ledger.router(ledger.LedgerDeps(database, access)),
+        payments.router(
+            payments.PaymentsDeps(
+                database,
+                deps.system_database.session,
+                unit_of_work,
+                users.operator,
+                access,
+                deps.payment_providers,
+                clock,
+            )
+        ),
         control_feed.router(control_feed.ControlFeedDeps(database, deps.master_key.derive("control-feed"))),
     ]
 
@@ -97,6 +112,7 @@ class TaskDeps:
     master_key: MasterKey
     console_url: str
     clock: Clock
+    payment_providers: Providers = field(default_factory=lambda: Providers({}))
 
 
 def control_plane_tasks(deps: TaskDeps) -> list[Task]:
@@ -111,4 +127,5 @@ def control_plane_tasks(deps: TaskDeps) -> list[Task]:
         *pricing_tasks.tasks(database, redis),
         *billing_tasks.tasks(database, deps.mailer, clock),
         *budgets_tasks.tasks(database, redis, deps.mailer, clock),
+        *payments_tasks.tasks(database, deps.payment_providers, clock),
     ]

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from omni.domains.payments.facade import Providers
 from omni.foundation.crypto.passwords import PasswordCost, Passwords
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.sessions import Database
@@ -22,6 +23,7 @@ from omni.portal.control_plane import ControlPlaneDeps, TaskDeps, control_plane_
 from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 from omni.testing.mail import MailBox
+from omni.testing.payments import InMemoryPayments
 
 if TYPE_CHECKING:
     from omni.foundation.db.system_session import SystemDatabase
@@ -43,6 +45,7 @@ class ControlPlane:
     passwords: Passwords
     clock: ManualClock
     mailbox: MailBox
+    payments: InMemoryPayments
     tasks: dict[str, Task]
     delivered: list[Message] = field(default_factory=list)
     """Every message that left the outbox."""
@@ -75,10 +78,13 @@ class ControlPlane:
 def build_control_plane(
     database: Database, system_database: SystemDatabase, redis: Redis, master_key: MasterKey, clock: ManualClock
 ) -> ControlPlane:
-    """Wired as the console and the worker wire it."""
-    mailbox, passwords = MailBox(), Passwords(CHEAP_PASSWORDS)
-    routers = control_plane_routers(ControlPlaneDeps(database, system_database, master_key, passwords, clock))
-    tasks = control_plane_tasks(TaskDeps(database, redis, mailbox, master_key, CONSOLE_URL, clock))
+    """Wired as the console and the worker wire it, with the twin as the provider `stripe`."""
+    mailbox, passwords, payments = MailBox(), Passwords(CHEAP_PASSWORDS), InMemoryPayments(clock)
+    providers = Providers({"stripe": payments})
+    routers = control_plane_routers(
+        ControlPlaneDeps(database, system_database, master_key, passwords, clock, providers)
+    )
+    tasks = control_plane_tasks(TaskDeps(database, redis, mailbox, master_key, CONSOLE_URL, clock, providers))
     app = create_app(
         AppSettings("Omni control plane", "test", 1_000_000, trust_request_id=False),
         routers,
@@ -87,4 +93,6 @@ def build_control_plane(
         HttpMetrics(CollectorRegistry()),
     )
     by_name = {task.name: task for task in tasks}
-    return ControlPlane(app, routers, database, system_database, redis, master_key, passwords, clock, mailbox, by_name)
+    return ControlPlane(
+        app, routers, database, system_database, redis, master_key, passwords, clock, mailbox, payments, by_name
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 
@@ -56,21 +56,27 @@ class InMemoryPayments:
         self._methods: dict[str, tuple[SavedMethod, Behaviour]] = {}
         self._payments: dict[UUID, _Payment] = {}
         self._refunds: dict[UUID, RefundResult] = {}
+        self._setups: dict[str, str] = {}
         self._finished: dict[str, str] = {}
         self._failures = 0
         self._lost_answers = 0
 
     # --- what a test tells it ---
 
-    def save_method(self, behaviour: Behaviour = "pays") -> str:
+    def save_method(self, behaviour: Behaviour = "pays", customer: str = "") -> str:
         """A method that a payer saved, and how its bank will answer."""
-        method = f"method_{len(self._methods) + 1}"
-        self._methods[method] = SavedMethod(method, "card", "visa", "4242", "2030-12"), behaviour
+        method = f"method_{uuid4().hex}"
+        self._methods[method] = SavedMethod(method, "card", "visa", "4242", "2030-12", customer), behaviour
         return method
 
     def finish(self, session: SetupSession, method: str) -> None:
         """The payer has saved a method on the page."""
         self._finished[session.session_id] = method
+
+    def complete(self, session_id: str, behaviour: Behaviour = "pays") -> str:
+        """The payer saves a method on the page of that name."""
+        self._finished[session_id] = self.save_method(behaviour, self._setups[session_id])
+        return self._finished[session_id]
 
     def be_away(self, calls: int = 1) -> None:
         """The next calls fail without any effect."""
@@ -90,11 +96,12 @@ class InMemoryPayments:
 
     async def create_customer(self, customer: NewCustomer) -> str:
         self._answer()
-        return self._customers.setdefault(customer.tenant_id, f"customer_{len(self._customers) + 1}")
+        return self._customers.setdefault(customer.tenant_id, f"customer_{customer.tenant_id}")
 
     async def start_setup(self, customer: str, return_url: str, idempotency_key: str) -> SetupSession:
         self._answer()
         url = f"https://pay.example/setup/{idempotency_key}?{urlencode({'customer': customer, 'back': return_url})}"
+        self._setups[f"setup_{idempotency_key}"] = customer
         return SetupSession(f"setup_{idempotency_key}", url)
 
     async def finish_setup(self, session_id: str) -> SavedMethod | None:
@@ -133,7 +140,7 @@ class InMemoryPayments:
             if payment.result.status != PaymentStatus.SUCCEEDED or refund.amount_minor > left:
                 raise UpstreamFailed("payment_provider_failed", "The payment has not that much to give back.")
             payment.refunded_minor += refund.amount_minor
-            made = RefundResult(RefundStatus.SUCCEEDED, f"refund_{len(self._refunds) + 1}", refund.amount_minor)
+            made = RefundResult(RefundStatus.SUCCEEDED, f"refund_{refund.refund_id}", refund.amount_minor)
             self._refunds[refund.refund_id] = made
         return self._refunds[refund.refund_id]
 
@@ -160,7 +167,7 @@ class InMemoryPayments:
         return _events(body)
 
     def _decide(self, charge: Charge) -> PaymentResult:
-        provider_payment_id = f"payment_{len(self._payments) + 1}"
+        provider_payment_id = f"payment_{charge.payment_id}"
         if charge.method is None:
             url = f"https://pay.example/pay/{charge.payment_id}"
             return PaymentResult(PaymentStatus.REQUIRES_ACTION, provider_payment_id, action_url=url)

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import httpx2
 import redis.asyncio
 
 from omni.apps.database import database_address
+from omni.apps.payments import payment_providers
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
@@ -52,6 +54,7 @@ class Services:
     redis: redis.asyncio.Redis
     mailer: Mailer
     master_key: MasterKey
+    http: httpx2.AsyncClient
     listen_dsn: str
     """For the one plain connection that waits for notifications."""
 
@@ -66,11 +69,13 @@ async def open_services(settings: Settings, process: str, pool: PoolSettings) ->
         create_redis(settings.redis_address()),
         create_mailer(settings),
         address.master_key,
+        httpx2.AsyncClient(trust_env=False),
         address.url(Role.SYSTEM).set(drivername="postgresql").render_as_string(hide_password=False),
     )
     try:
         yield services
     finally:
+        await services.http.aclose()
         await services.redis.aclose()
         await services.database.close()
         await services.system.close()
@@ -95,13 +100,15 @@ def create_mailer(settings: Settings) -> Mailer:
 
 def all_tasks(settings: Settings, services: Services) -> list[Task]:
     """Every task that the platform knows."""
+    clock = SystemClock()
     deps = TaskDeps(
         services.database,
         services.redis,
         services.mailer,
         services.master_key,
         settings.console_url,
-        SystemClock(),
+        clock,
+        payment_providers(settings, services.http, clock),
     )
     return [*control_plane_tasks(deps), *_own_tasks(services)]
 

@@ -104,6 +104,8 @@ class SavedMethod:
     last4: str
     expires: str
     """`2030-12`; empty for what does not expire."""
+    customer: str = ""
+    """Whose it is, in the provider's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,37 @@ class PaymentEvent:
     """The id of the refund, the dispute or the saved method that it is about."""
     customer: str = ""
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One attempt to have an invoice paid, as Omni keeps it."""
+
+    payment_id: UUID
+    invoice_id: UUID
+    provider: str
+    amount_minor: int
+    currency: str
+    method: str | None
+    return_url: str
+    created_at: datetime
+    status: PaymentStatus = PaymentStatus.PENDING
+    provider_payment_id: str = ""
+    code: str = ""
+    action_url: str = ""
+    received_minor: int = 0
+    refunded_minor: int = 0
+    withdrawn_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMethod:
+    """A saved method that a tenant may be charged by."""
+
+    method_id: UUID
+    provider: str
+    saved: SavedMethod
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

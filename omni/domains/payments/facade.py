@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from omni.domains.payments.rules import PaymentState, apply, reduce
-from omni.domains.payments.service import Providers
+from omni.domains.payments.service.charges import get_payment, list_payments, request_payment, request_refund
+from omni.domains.payments.service.methods import list_methods
+from omni.domains.payments.service.providers import Providers
 
-__all__ = ["PaymentState", "Providers", "apply", "reduce"]
+__all__ = [
+    "PaymentState",
+    "Providers",
+    "apply",
+    "get_payment",
+    "list_methods",
+    "list_payments",
+    "reduce",
+    "request_payment",
+    "request_refund",
+]

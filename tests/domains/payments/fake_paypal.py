@@ -51,6 +51,7 @@ class FakePayPal(httpx2.AsyncBaseTransport):
     def __init__(self) -> None:
         self.requests: list[httpx2.Request] = []
         self.methods: dict[str, Behaviour] = {}
+        self.customers: dict[str, str] = {}
         self.approved_setups: dict[str, str] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.captures: dict[str, dict[str, Any]] = {}
@@ -64,9 +65,10 @@ class FakePayPal(httpx2.AsyncBaseTransport):
         """What happens to the next requests that are not for a token: see StripeEdge."""
         self._faults = list(faults)
 
-    def save_method(self, behaviour: Behaviour = "pays") -> str:
+    def save_method(self, behaviour: Behaviour = "pays", customer: str = "") -> str:
         method = self._id("VAULT")
         self.methods[method] = behaviour
+        self.customers[method] = customer
         return method
 
     def approve(self, order_id: str) -> None:
@@ -152,7 +154,9 @@ class FakePayPal(httpx2.AsyncBaseTransport):
         return 404, {"name": "RESOURCE_NOT_FOUND"}
 
     def _method(self, method: str) -> dict[str, Any]:
-        return {"id": method, "payment_source": {"card": {"brand": "VISA", "last_digits": "4242", "expiry": "2030-12"}}}
+        card = {"brand": "VISA", "last_digits": "4242", "expiry": "2030-12"}
+        customer = {"id": "x", "merchant_customer_id": self.customers[method]}
+        return {"id": method, "customer": customer, "payment_source": {"card": card}}
 
     def _order(self, body: dict[str, Any]) -> Answer:
         assert body["intent"] == "CAPTURE"

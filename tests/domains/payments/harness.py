@@ -68,7 +68,7 @@ class TwinHarness:
         self.provider = provider
 
     async def save_method(self, customer: str, behaviour: Behaviour = "pays") -> str:
-        return self.provider.save_method(behaviour)
+        return self.provider.save_method(behaviour, customer)
 
     async def finish(self, session: SetupSession, method: str) -> None:
         self.provider.finish(session, method)
@@ -160,7 +160,7 @@ class PayPalHarness:
         self.fake = fake
 
     async def save_method(self, customer: str, behaviour: Behaviour = "pays") -> str:
-        return self.fake.save_method(behaviour)
+        return self.fake.save_method(behaviour, customer)
 
     async def finish(self, session: SetupSession, method: str) -> None:
         self.fake.approved_setups[session.session_id] = method

@@ -122,6 +122,7 @@ async def test_saving_and_forgetting_a_method(harness: Harness) -> None:
     assert (saved.method, saved.kind, saved.brand, saved.last4, saved.expires) == (
         method, "card", "visa", "4242", "2030-12",
     )  # fmt: skip
+    assert saved.customer == customer
     await harness.provider.remove_method(method)
 
 

@@ -22,6 +22,8 @@ PUBLIC = {
     ("GET", "/api/plans"),
     ("GET", "/api/meters"),
     ("GET", "/api/prices"),
+    ("GET", "/api/payment-providers"),
+    ("POST", "/api/payment-webhooks/{provider}"),
 }
 
 
@@ -43,8 +45,11 @@ def permissions_of(dependant: Dependant) -> set[Permission]:
 def filled(path: str, tenant_id: object) -> str:
     path = path.replace("{tenant_id}", str(tenant_id)).replace("{code}", "free")
     path = path.replace("{provider}", "nowhere").replace("{name:path}", "no-model").replace("{plan_code}", "pro")
-    path = path.replace("{country}", "SI").replace("{valid_from}", "2026-01-01")
-    for name in ("project_id", "user_id", "invitation_id", "key_id", "budget_id"):
+    path = path.replace("{country}", "SI").replace("{valid_from}", "2026-01-01").replace("{position}", "1")
+    ids = (
+        "project_id", "user_id", "invitation_id", "key_id", "budget_id", "method_id", "payment_id", "invoice_id",
+    )  # fmt: skip
+    for name in ids:
         path = path.replace("{" + name + "}", str(uuid4()))
     assert "{" not in path
     return path
@@ -87,6 +92,14 @@ async def test_a_foreign_tenant_answers_like_a_missing_one(plane: ControlPlane, 
         assert (foreign[0], foreign[1]["code"]) == (404, "tenant_not_found")
 
 
+async def saved_method(owner: Person, people: People) -> object:
+    path, back = "/api/tenants/{t}/payment-methods", "https://console.example"
+    setup = await owner.post(f"{path}/setup", {"provider": "stripe", "return_url": back})
+    session_id = setup.json()["session_id"]
+    people.plane.payments.complete(session_id)
+    return (await owner.post(path, {"provider": "stripe", "session_id": session_id})).json()["id"]
+
+
 async def objects_of(owner: Person, people: People) -> dict[str, object]:
     """One object of each kind in the owner's tenant."""
     invited = await owner.post("/api/tenants/{t}/invitations", {"email": "x@example.com", "role": "viewer"})
@@ -100,6 +113,7 @@ async def objects_of(owner: Person, people: People) -> dict[str, object]:
         "invitation_id": invited.json()["id"],
         "key_id": key.json()["id"],
         "budget_id": budget.json()["id"],
+        "method_id": await saved_method(owner, people),
         "provider": "nowhere",
     }
 

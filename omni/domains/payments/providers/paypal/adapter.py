@@ -248,9 +248,9 @@ def _payers_no(refused: Refused, provider_payment_id: str) -> PaymentResult:
 def _saved(token: dict[str, Any]) -> SavedMethod:
     ((kind, source),) = token["payment_source"].items()
     shown = str(source.get("last_digits") or source.get("email_address") or "")
-    return SavedMethod(
-        token["id"], kind, str(source.get("brand") or "").lower(), shown, str(source.get("expiry") or "")
-    )
+    customer = str((token.get("customer") or {}).get("merchant_customer_id") or "")
+    brand, expires = str(source.get("brand") or "").lower(), str(source.get("expiry") or "")
+    return SavedMethod(token["id"], kind, brand, shown, expires, customer)
 
 
 def _reason(subject: dict[str, Any]) -> str:

@@ -189,9 +189,8 @@ class Stripe:
 def _saved(method: dict[str, Any]) -> SavedMethod:
     details = method.get(method["type"]) or {}
     expires = f"{details['exp_year']}-{details['exp_month']:02}" if details.get("exp_year") else ""
-    return SavedMethod(
-        method["id"], method["type"], str(details.get("brand") or ""), str(details.get("last4") or ""), expires
-    )
+    brand, last4 = str(details.get("brand") or ""), str(details.get("last4") or "")
+    return SavedMethod(method["id"], method["type"], brand, last4, expires, str(method.get("customer") or ""))
 
 
 def _metadata(charge: Charge) -> dict[str, object]:

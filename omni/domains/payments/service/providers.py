@@ -1,4 +1,4 @@
-"""Use cases of payments."""
+"""Which payment providers are on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from omni.kit.errors import NotConfigured, NotFound
 NEEDED_SETTINGS = {
     "stripe": "OMNI_STRIPE_SECRET_KEY and OMNI_STRIPE_WEBHOOK_SECRETS",
     "paypal": "OMNI_PAYPAL_CLIENT_ID, OMNI_PAYPAL_SECRET and OMNI_PAYPAL_WEBHOOK_ID",
-    "crypto": "OMNI_CRYPTO_XPUB, OMNI_CRYPTO_RPC_URL and OMNI_CRYPTO_CHAIN_ID",
 }
 """The ways to pay that Omni knows, and what turns each on."""
 
