@@ -32,10 +32,18 @@ BODIES: dict[str, Any] = {
         "scope": "project", "scope_id": str(uuid4()), "period": "day", "limit_nanos": 5,
     },
     "PUT /api/tenants/{tenant_id}/gateway-settings": {},
+    "PUT /api/tenants/{tenant_id}/billing-profile": {"name": "x", "country": "SI"},
+    "POST /api/tenants/{tenant_id}/subscriptions": {"plan_code": "pro"},
+    "POST /api/tenants/{tenant_id}/subscription/change": {"plan_code": "pro"},
+    "POST /api/tenants/{tenant_id}/subscription/cancel": {},
+    "POST /api/tenants/{tenant_id}/payment-methods/setup": {"provider": "stripe", "return_url": "https://x.example"},
+    "POST /api/tenants/{tenant_id}/payment-methods": {"provider": "stripe", "session_id": "x"},
     "PUT /api/tenants/{tenant_id}/provider-keys/{provider}": {"key": "sk-0123456789"},
 }  # fmt: skip
 # Not an object of a tenant: public names, and what only operators may touch (they see every tenant).
 NOT_TENANT_OBJECTS = {"model", "code", "provider"}
+NUMBERS = {"position": "1"}
+"""Parameters that are numbers within another object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +88,23 @@ def victim(platform: Platform) -> Neighbour:
         invitation = control.post(f"/api/tenants/{tenant}/invitations", json=body).json()["id"]
         ceiling = {"scope": "tenant", "scope_id": tenant, "period": "month", "limit_nanos": 10**12}
         budget = control.post(f"/api/tenants/{tenant}/budgets", json=ceiling).json()["id"]
+        add_seller(platform)
+        assert control.post(f"/api/tenants/{tenant}/subscriptions", json={"plan_code": "pro"}).status_code == 201
+        invoice = control.get(f"/api/tenants/{tenant}/invoices").json()["data"][0]["id"]
     found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation, budget_id=budget)
-    found.ids["provider"] = "nowhere"
+    found.ids.update(provider="nowhere", invoice_id=invoice, method_id=str(uuid4()), position="1")
     return found
+
+
+def add_seller(platform: Platform) -> None:
+    access = platform.first_access
+    with httpx2.Client(base_url=platform.console, timeout=30, trust_env=False) as client:
+        body = {"email": access["operator_email"], "password": access["operator_password"]}
+        token = client.post("/api/auth/login", json=body).json()["session_token"]
+        seller = {"name": "Seller", "country": "SI", "invoice_prefix": "SE", "vat_id": "SI12345679"}
+        headers = {"Authorization": f"Bearer {token}"}
+        saved = client.put("/api/operator/legal-entities/seller", json=seller, headers=headers)
+        assert saved.status_code == 200, saved.text
 
 
 def sign_up(platform: Platform) -> Neighbour:
@@ -127,7 +149,7 @@ def operations(base_url: str, prefix: str) -> list[Operation]:
 
 
 def answer(client: httpx2.Client, operation: Operation, ids: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    path = re.sub(r"{(\w+)}", lambda found: ids[found[1]], operation.path)
+    path = re.sub(r"{(\w+)}", lambda found: NUMBERS.get(found[1], ids[found[1]]), operation.path)
     response = client.request(operation.method, path, json=BODIES.get(operation.name))
     return response.status_code, {**response.json(), "request_id": ""}
 

@@ -9,6 +9,8 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from omni.domains.billing import facade as billing
+from omni.domains.billing.contracts import LegalEntity
 from omni.foundation.authz import PERMISSIONS, Permission, Role
 from omni.testing.control_plane import ControlPlane
 from tests.domains.people import People, Person, problem, without_request_id
@@ -25,6 +27,13 @@ PUBLIC = {
     ("GET", "/api/payment-providers"),
     ("POST", "/api/payment-webhooks/{provider}"),
 }
+
+
+@pytest.fixture(autouse=True)
+async def seller(plane: ControlPlane) -> None:
+    """Somebody sells, so that tenants can be billed."""
+    async with plane.database.shared() as session:
+        await billing.save_entity(session, LegalEntity("seller", "Seller", "", "", "", "SI", "SE", is_default=True))
 
 
 def api_routes(plane: ControlPlane, prefix: str = "/api") -> Iterator[tuple[str, APIRoute]]:
@@ -107,6 +116,7 @@ async def objects_of(owner: Person, people: People) -> dict[str, object]:
     member = await people.member(owner, Role.VIEWER)
     ceiling = {"scope": "tenant", "scope_id": str(owner.tenant_id), "period": "month", "limit_nanos": 1}
     budget = await owner.post("/api/tenants/{t}/budgets", ceiling)
+    assert (await owner.post("/api/tenants/{t}/subscriptions", {"plan_code": "pro"})).status_code == 201
     return {
         "project_id": owner.project_id,
         "user_id": member.user_id,
@@ -114,6 +124,7 @@ async def objects_of(owner: Person, people: People) -> dict[str, object]:
         "key_id": key.json()["id"],
         "budget_id": budget.json()["id"],
         "method_id": await saved_method(owner, people),
+        "invoice_id": (await owner.get("/api/tenants/{t}/invoices")).json()["data"][0]["id"],
         "provider": "nowhere",
     }
 
@@ -131,14 +142,15 @@ async def test_a_foreign_object_in_the_own_tenant_answers_like_a_missing_one(
     }
     covered = set()
     for method, route in api_routes(plane, TENANT_PREFIX):
-        name = route.path.rpartition("{")[2].partition("}")[0]
+        template = route.path.replace("{position}", "1")
+        name = template.rpartition("{")[2].partition("}")[0]
         if name == "tenant_id":
             continue
         covered.add(name)
         body = {} if route.path.endswith("/rotate") else bodies.get(name) if method == "PATCH" else None
         if name == "provider" and method == "PUT":
             body = {"key": "sk-0123456789"}
-        path = route.path.replace("{tenant_id}", str(stranger.tenant_id))
+        path = template.replace("{tenant_id}", str(stranger.tenant_id))
         foreign, absent = [
             without_request_id(await stranger.call(method, path.replace("{" + name + "}", str(value)), body))
             for value in (theirs[name], uuid4())

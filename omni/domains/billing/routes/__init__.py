@@ -14,5 +14,5 @@ def router(deps: BillingDeps) -> APIRouter:
     """The routes of this domain."""
     routes = APIRouter()
     for part in (draft, invoices, parties, subscriptions):
-        routes.include_router(part.router(deps))
+        routes.routes.extend(part.router(deps).routes)
     return routes
