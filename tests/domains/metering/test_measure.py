@@ -178,6 +178,22 @@ async def test_windows_of_a_zone_are_measured_one_by_one(
     assert [(each.start, each.dimensions, each.quantity, each.events) for each in found] == expected
 
 
+@given(st.integers(0, 2), st.integers(0, 2 * len(AGGREGATIONS) + 2), st.lists(moments, min_size=3, unique=True))
+@settings(max_examples=100, deadline=None)
+async def test_windows_may_cut_quarters_anywhere(
+    database: Database, meters: list[Meter], histories: list[History], number: int, which: int, cuts: list[datetime]
+) -> None:
+    history, meter, bounds = histories[number], meters[which], sorted(cuts)
+    async with database.read(history.tenant_id) as session:
+        found = await service.measure_windows(session, meter.code, bounds)
+    expected = [
+        (first, each.quantity, each.events)
+        for first, second in pairwise(bounds)
+        for each in measured(meter, history.kept, first, second, {}, [])
+    ]
+    assert [(each.start, each.quantity, each.events) for each in found] == expected
+
+
 async def test_the_events_behind_a_measurement_are_those_that_it_counts(
     database: Database, meters: list[Meter], histories: list[History]
 ) -> None:
