@@ -23,6 +23,7 @@ from omni.domains.metering.repository import meters as meters_repository
 from omni.domains.metering.rules.periods import windows
 from omni.domains.metering.service.ingesting import Reporter, ingest, void
 from omni.domains.metering.service.measuring import counted_events
+from omni.domains.metering.service.meters import pieces
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.kit.errors import InvalidInput, NotFound
@@ -247,6 +248,15 @@ async def test_a_new_meter_counts_what_came_before_it(
         async with database.read(histories[2].tenant_id) as session:
             found = await service.measure(session, meter.code, start, end, group_by=["tier"])
         assert found == measured(meter, histories[2].kept, start, end, {}, ["tier"])
+
+
+def test_older_events_are_counted_in_pieces_of_one_tenant_that_stay_small() -> None:
+    one, other, slot = UUID(int=1), UUID(int=2), timedelta(minutes=15)
+    slots = [(one, FULL_HOUR + number * slot, events) for number, events in enumerate((9_000, 11_000, 1, 50_000, 5))]
+    found = pieces([*slots, (other, FULL_HOUR, 1)])
+    assert [(tenant, (start - FULL_HOUR) // slot, (end - FULL_HOUR) // slot) for tenant, (start, end) in found] == [
+        (one, 0, 2), (one, 2, 3), (one, 3, 4), (one, 4, 5), (other, 0, 1),
+    ]  # fmt: skip
 
 
 async def test_levels_go_up_and_down_and_are_carried_in(database: Database) -> None:
