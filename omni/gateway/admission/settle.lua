@@ -84,7 +84,8 @@ if counted then
       if redis.call('INCRBY', key, units) == difference and seconds ~= '0' then redis.call('EXPIRE', key, seconds) end
     end
   end
-  if held == 0 or attempt == '2' or asked > charge then
+  -- The first sending of what is repeated here may still be on its way: it must find that this one counted.
+  if held == 0 or attempt ~= '1' or asked > charge then
     redis.call('HSET', KEYS[4], id, '=' .. string.format('%.0f', charge))
     redis.call('EXPIRE', KEYS[4], 86400)
   end
