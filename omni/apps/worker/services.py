@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import httpx2
 import redis.asyncio
+import structlog
 
 from omni.apps.database import database_address
 from omni.apps.payments import payment_providers
@@ -17,6 +18,8 @@ from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
 from omni.domains.identity import tasks as identity_tasks
 from omni.domains.metering import facade as metering
+from omni.domains.payments import facade as payments
+from omni.domains.payments.facade import Intake, Providers
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -32,15 +35,21 @@ from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import TaskDeps, control_plane_tasks
 
+log = structlog.stdlib.get_logger("omni.worker")
+
 REDIS_TIMEOUT_SECONDS = 5.0
 
 HOUSEKEEPING = "worker.housekeeping"
 PARTITIONS = "metering.ensure_partitions"
 BILLING_RUN = "billing.run"
+RECONCILE_PAYMENTS = "payments.reconcile"
+RECONCILED_PERIOD = timedelta(days=3)
+"""Longer than a provider goes on sending a webhook that failed, and than PayPal's search is behind."""
 SCHEDULES = (
     Schedule("housekeeping", HOUSEKEEPING, timedelta(hours=1)),
     Schedule("usage-partitions", PARTITIONS, timedelta(hours=6)),
     Schedule("billing-run", BILLING_RUN, timedelta(minutes=1)),
+    Schedule("reconcile-payments", RECONCILE_PAYMENTS, timedelta(hours=1)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
 
@@ -101,6 +110,7 @@ def create_mailer(settings: Settings) -> Mailer:
 def all_tasks(settings: Settings, services: Services) -> list[Task]:
     """Every task that the platform knows."""
     clock = SystemClock()
+    providers = payment_providers(settings, services.http, clock)
     deps = TaskDeps(
         services.database,
         services.redis,
@@ -108,9 +118,9 @@ def all_tasks(settings: Settings, services: Services) -> list[Task]:
         services.master_key,
         settings.console_url,
         clock,
-        payment_providers(settings, services.http, clock),
+        providers,
     )
-    return [*control_plane_tasks(deps), *_own_tasks(services)]
+    return [*control_plane_tasks(deps), *_own_tasks(services, providers)]
 
 
 @asynccontextmanager
@@ -125,7 +135,7 @@ async def open_tasks(settings: Settings) -> AsyncIterator[tuple[Sequence[Task], 
         yield all_tasks(settings, services), bury_message
 
 
-def _own_tasks(services: Services) -> list[Task]:
+def _own_tasks(services: Services, providers: Providers) -> list[Task]:
     clock = SystemClock()
 
     async def housekeeping(_delivery: Delivery) -> None:
@@ -145,9 +155,16 @@ def _own_tasks(services: Services) -> list[Task]:
     async def count_meter(delivery: Delivery) -> None:
         await metering.count_meter(services.system.session, str(delivery.args["code"]))
 
+    async def reconcile_payments(_delivery: Delivery) -> None:
+        intake = Intake(services.database, services.system.session, providers, clock)
+        for name in providers.names():
+            for mismatch in await payments.reconcile(intake, name, clock.now() - RECONCILED_PERIOD):
+                log.error("payment_mismatch", **asdict(mismatch))
+
     return [
         Task(HOUSEKEEPING, housekeeping),
         Task(PARTITIONS, partitions),
         Task(BILLING_RUN, billing_run),
         Task(metering.COUNT_METER, count_meter),
+        Task(RECONCILE_PAYMENTS, reconcile_payments),
     ]

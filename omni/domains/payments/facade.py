@@ -6,14 +6,19 @@ from omni.domains.payments.rules import PaymentState, apply, reduce
 from omni.domains.payments.service.charges import get_payment, list_payments, request_payment, request_refund
 from omni.domains.payments.service.methods import list_methods
 from omni.domains.payments.service.providers import Providers
+from omni.domains.payments.service.reconcile import Mismatch, reconcile
+from omni.domains.payments.service.webhooks import Intake
 
 __all__ = [
+    "Intake",
+    "Mismatch",
     "PaymentState",
     "Providers",
     "apply",
     "get_payment",
     "list_methods",
     "list_payments",
+    "reconcile",
     "reduce",
     "request_payment",
     "request_refund",

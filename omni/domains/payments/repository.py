@@ -139,19 +139,23 @@ async def first_webhook(session: Session, provider: str, event: PaymentEvent) ->
     return (await session.execute(insert(webhook_events).values(row).on_conflict_do_nothing())).rowcount == 1
 
 
-async def owner_of(session: SystemSession, provider: str, event: PaymentEvent) -> UUID | None:
-    """The tenant whose payment or customer an event is about."""
-    if event.kind == EventKind.METHOD_SAVED:
-        known = payment_customers.c
-        where = (known.provider == provider, known.customer == event.customer)
-        found = await session.scalar(select(known.tenant_id).where(*where))
-    else:
-        table = payments.c
-        named = or_(
-            table.id == event.payment_id,
-            and_(table.provider_payment_id == event.provider_payment_id, table.provider_payment_id != ""),
-        )
-        found = await session.scalar(select(table.tenant_id).where(table.provider == provider, named).limit(1))
+async def owner_of_customer(session: SystemSession, provider: str, customer: str) -> UUID | None:
+    """The tenant that a provider knows by this id."""
+    known = payment_customers.c
+    found = await session.scalar(select(known.tenant_id).where(known.provider == provider, known.customer == customer))
+    return None if found is None else UUID(str(found))
+
+
+async def owner_of_payment(
+    session: SystemSession, provider: str, payment_id: UUID | None, provider_payment_id: str
+) -> UUID | None:
+    """The tenant whose payment it is, by our id or the provider's."""
+    table = payments.c
+    named = or_(
+        table.id == payment_id,
+        and_(table.provider_payment_id == provider_payment_id, table.provider_payment_id != ""),
+    )
+    found = await session.scalar(select(table.tenant_id).where(table.provider == provider, named).limit(1))
     return None if found is None else UUID(str(found))
 
 

@@ -13,7 +13,15 @@ import httpx2
 import pytest
 
 from omni.domains.payments import facade
-from omni.domains.payments.contracts import EventKind, NewCustomer, Payment, PaymentEvent, PaymentStatus
+from omni.domains.payments.contracts import (
+    Charge,
+    EventKind,
+    NewCustomer,
+    Payment,
+    PaymentEvent,
+    PaymentStatus,
+    Refund,
+)
 from omni.domains.payments.service import charges
 from omni.domains.payments.service.webhooks import Intake, take
 from omni.foundation.db.roles import DatabaseAddress
@@ -316,3 +324,40 @@ async def test_payments_of_another_tenant_are_not_there(plane: ControlPlane, peo
     owner, stranger = await people.owner(), await people.owner()
     await paid(plane, owner)
     assert (await stranger.get("/api/tenants/{t}/payments")).json()["data"] == []
+
+
+# --- reconciling ---
+
+
+def intake_of(plane: ControlPlane) -> Intake:
+    providers = facade.Providers({"stripe": plane.payments})
+    return Intake(plane.database, plane.system_database.session, providers, plane.clock)
+
+
+async def test_a_payment_that_nobody_told_us_of_is_found(plane: ControlPlane, people: People) -> None:
+    owner = await people.owner()
+    payment_id = await request(plane, owner, await save_method(plane, owner))
+    plane.payments.lose_answers()
+    with pytest.raises(Unavailable):
+        await plane.run_tasks()
+    since = plane.clock.now() - timedelta(hours=1)
+    for _ in range(2):
+        assert await facade.reconcile(intake_of(plane), "stripe", since) == []
+        payment = await payment_of(plane, owner, payment_id)
+        assert (payment.status, payment.received_minor) == (PaymentStatus.SUCCEEDED, 6377)
+        assert payment.provider_payment_id == f"payment_{payment_id}"
+
+
+async def test_what_differs_is_named(plane: ControlPlane, people: People) -> None:
+    owner = await people.owner()
+    payment_id = await paid(plane, owner)
+    payment = await payment_of(plane, owner, payment_id)
+    await plane.payments.refund(Refund(uuid7(), payment_id, payment.provider_payment_id, 500, "EUR"))
+    stray = Charge(uuid7(), uuid7(), 4900, "EUR", "x", plane.payments.save_method())
+    await plane.payments.charge(stray)
+    found = await facade.reconcile(intake_of(plane), "stripe", plane.clock.now() - timedelta(hours=1))
+    assert {(each.payment_id, each.what, each.booked, each.at_provider) for each in found} == {
+        (payment_id, "refunded", 0, 500),
+        (stray.payment_id, "a payment that nobody here asked for", 0, 4900),
+    }
+    assert await facade.reconcile(intake_of(plane), "stripe", plane.clock.now() + timedelta(hours=1)) == []

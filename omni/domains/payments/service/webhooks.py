@@ -40,8 +40,7 @@ async def take(intake: Intake, provider: str, body: bytes, headers: Mapping[str,
     """
     chosen = intake.providers.get(provider)
     for event in await chosen.parse_webhook(body, headers, intake.clock.now()):
-        async with intake.open_system_session() as system:
-            owner = await repository.owner_of(system, provider, event)
+        owner = await _owner(intake, provider, event)
         if owner is None:
             continue
         saved = await chosen.get_method(event.subject) if event.kind == EventKind.METHOD_SAVED else None
@@ -53,6 +52,13 @@ async def take(intake: Intake, provider: str, body: bytes, headers: Mapping[str,
                 await repository.keep_method(session, provider, saved, intake.clock.now())
             else:
                 await _book(session, provider, event)
+
+
+async def _owner(intake: Intake, provider: str, event: PaymentEvent) -> UUID | None:
+    async with intake.open_system_session() as system:
+        if event.kind == EventKind.METHOD_SAVED:
+            return await repository.owner_of_customer(system, provider, event.customer)
+        return await repository.owner_of_payment(system, provider, event.payment_id, event.provider_payment_id)
 
 
 async def _book(session: WriteSession, provider: str, event: PaymentEvent) -> None:
