@@ -47,6 +47,11 @@ class PaymentState:
         return _sum(self.refunds.values(), EventKind.REFUND_SUCCEEDED)
 
     @property
+    def failed_refunds_minor(self) -> int:
+        """What was asked back and stayed here after all."""
+        return _sum(self.refunds.values(), EventKind.REFUND_FAILED)
+
+    @property
     def withdrawn_minor(self) -> int:
         """What the payer's bank holds or took back."""
         return _sum(self.disputes.values(), EventKind.DISPUTE_OPENED, EventKind.DISPUTE_LOST)

@@ -320,6 +320,43 @@ async def test_money_goes_back_once_and_never_more_than_came(plane: ControlPlane
     assert problem(await operator.post(path, {"amount_minor": 0, "reason": "x"})) == (400, "invalid_request")
 
 
+async def test_a_refund_that_failed_can_be_asked_for_again(plane: ControlPlane, people: People) -> None:
+    owner, operator = await people.owner(), await people.operator()
+    payment = await payment_of(plane, owner, await paid(plane, owner))
+    path = f"/api/operator/tenants/{owner.tenant_id}/payments/{payment.payment_id}/refunds"
+    whole = {"amount_minor": 6377, "reason": "x"}
+    assert (await operator.post(path, whole)).status_code == 202
+    (message,) = [each for each in await plane.run_tasks() if each.task == charges.REFUND]
+    plane.clock.advance(timedelta(minutes=5))
+    failed = PaymentEvent(
+        uuid4().hex,
+        EventKind.REFUND_FAILED,
+        plane.clock.now(),
+        payment.provider_payment_id,
+        None,
+        6377,
+        "EUR",
+        f"refund_{message.args['refund_id']}",
+    )
+    assert problem(await operator.post(path, whole)) == (409, "refund_too_large")
+    await tell(plane, people, failed)
+    assert (await payment_of(plane, owner, payment.payment_id)).refunded_minor == 0
+    assert (await operator.post(path, whole)).status_code == 202
+
+
+async def test_a_late_word_of_an_abandoned_page_keeps_the_id_of_the_payment(
+    plane: ControlPlane, people: People
+) -> None:
+    owner = await people.owner()
+    payment = await payment_of(plane, owner, await paid(plane, owner))
+    late = PaymentEvent(
+        uuid4().hex, EventKind.PAYMENT_FAILED, plane.clock.now(), "cs_1", payment.payment_id, 0, "EUR", code="expired"
+    )
+    await tell(plane, people, late)
+    kept = await payment_of(plane, owner, payment.payment_id)
+    assert (kept.status, kept.provider_payment_id) == (PaymentStatus.SUCCEEDED, payment.provider_payment_id)
+
+
 async def test_payments_of_another_tenant_are_not_there(plane: ControlPlane, people: People) -> None:
     owner, stranger = await people.owner(), await people.owner()
     await paid(plane, owner)

@@ -94,21 +94,23 @@ def _line(item: etree._Element, line: DocumentLine, currency: str) -> None:
 def _agreement(agreement: etree._Element, document: InvoiceDocument) -> None:
     taxable = all(tax.category != TaxCategory.NOT_SUBJECT for tax in document.taxes)
     _add_all(agreement, [("ram:BuyerReference", document.buyer_reference)])
-    _party(_add(agreement, "ram:SellerTradeParty"), document.seller, taxable, contact=True)
-    _party(_add(agreement, "ram:BuyerTradeParty"), document.buyer, taxable, contact=False)
+    _party(_add(agreement, "ram:SellerTradeParty"), document.seller, taxable, sells=True)
+    _party(_add(agreement, "ram:BuyerTradeParty"), document.buyer, taxable, sells=False)
 
 
-def _party(element: etree._Element, party: Party, taxable: bool, *, contact: bool) -> None:
+def _party(element: etree._Element, party: Party, taxable: bool, *, sells: bool) -> None:
     """The VAT id stays out of what is not subject to VAT (BR-O-2)."""
     _add(element, "ram:Name", party.name)
     if party.registration_number:
         _add(_add(element, "ram:SpecifiedLegalOrganization"), "ram:ID", party.registration_number)
-    if party.email and contact:
+    if party.email and sells:
         person = _add(element, "ram:DefinedTradeContact")
         _add(_add(person, "ram:EmailURIUniversalCommunication"), "ram:URIID", party.email)
     _address(element, party)
     if party.email:
         _add(_add(element, "ram:URIUniversalCommunication"), "ram:URIID", party.email, schemeID="EM")
+    if party.tax_number and sells:
+        _add(_add(element, "ram:SpecifiedTaxRegistration"), "ram:ID", party.tax_number, schemeID="FC")
     if party.vat_id and taxable:
         _add(_add(element, "ram:SpecifiedTaxRegistration"), "ram:ID", party.vat_id, schemeID="VA")
 

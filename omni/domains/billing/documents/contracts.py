@@ -48,6 +48,8 @@ class Party:
     email: str = ""
     iban: str = ""
     bic: str = ""
+    tax_number: str = ""
+    """The national one (BT-32), of a seller without a VAT id."""
 
 
 @dataclass(frozen=True, slots=True)

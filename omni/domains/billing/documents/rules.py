@@ -79,11 +79,12 @@ def _identification(document: InvoiceDocument) -> Iterator[str]:
             yield "taxes: category O stands alone (BR-O-11)"
         if not document.seller.registration_number:
             yield "seller.registration_number: is missing, which category O needs (BR-CO-26)"
-    elif not document.seller.vat_id:
-        yield "seller.vat_id: is missing, which every tax category but O needs (BR-S-2)"
+    elif not (document.seller.vat_id or document.seller.tax_number):
+        yield "seller.vat_id: is missing, or the tax number, which every tax category but O needs (BR-S-2)"
     for category in _BOTH_VAT_IDS:
-        if category in categories and not document.buyer.vat_id:
-            yield f"buyer.vat_id: is missing, which tax category {category} needs"
+        for role, party in (("seller", document.seller), ("buyer", document.buyer)):
+            if category in categories and not party.vat_id:
+                yield f"{role}.vat_id: is missing, which tax category {category} needs"
 
 
 def _line_sums(document: InvoiceDocument) -> Iterator[str]:

@@ -71,6 +71,7 @@ def _party(party: Party, text: dict[str, str]) -> dict[str, object]:
     place = " ".join(part for part in (party.postcode, party.city) if part)
     identifiers = [
         f"{text['vat_id']}: {party.vat_id}" if party.vat_id else "",
+        f"{text['tax_number']}: {party.tax_number}" if party.tax_number else "",
         f"{text['registration_number']}: {party.registration_number}" if party.registration_number else "",
     ]
     return {

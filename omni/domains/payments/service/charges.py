@@ -133,8 +133,9 @@ async def request_refund(
     payment = await repository.lock_payment(session, payment_id)
     if payment is None:
         raise NotFound("payment_not_found", "There is no such payment.")
-    asked = await repository.refunds_minor(session, payment_id)
-    left = payment.received_minor - payment.withdrawn_minor - max(asked, payment.refunded_minor)
+    state = reduce(await repository.events_of(session, payment_id))
+    on_the_way = await repository.refunds_minor(session, payment_id) - state.failed_refunds_minor
+    left = payment.received_minor - payment.withdrawn_minor - max(on_the_way, payment.refunded_minor)
     if amount_minor > left:
         raise Conflict("refund_too_large", f"Of this payment {max(left, 0)} minor units can still be given back.")
     refund_id = await repository.insert_refund(session, payment_id, amount_minor, reason, user_id)
@@ -188,7 +189,7 @@ async def record(session: WriteSession, event: PaymentEvent, payment_id: UUID) -
     if not await repository.add_event(session, payment_id, event):
         return payment
     state = reduce(await repository.events_of(session, payment_id))
-    about_payment = event.kind in _KINDS.values()
+    told_id = state.payment.provider_payment_id if state.payment else ""
     outcome = replace(
         payment,
         status=state.status,
@@ -196,7 +197,7 @@ async def record(session: WriteSession, event: PaymentEvent, payment_id: UUID) -
         received_minor=state.received_minor,
         refunded_minor=state.refunded_minor,
         withdrawn_minor=state.withdrawn_minor,
-        provider_payment_id=(event.provider_payment_id if about_payment else "") or payment.provider_payment_id,
+        provider_payment_id=told_id or payment.provider_payment_id,
         action_url="" if state.status == PaymentStatus.SUCCEEDED else payment.action_url,
     )
     await repository.save_outcome(session, outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from omni.domains.billing.documents.cii import factur_x_xml
 from omni.domains.billing.documents.contracts import Allowance, InvoiceDocument, TaxCategory
 from tests.domains.billing.documents.examples import (
     GERMAN_BUYER,
+    SELLER,
     credit_note,
     document,
     line,
@@ -43,6 +45,12 @@ DOCUMENTS = {
     "yen": document([line(1, "Tokens", "333", "1.5", currency="JPY")], currency="JPY"),
     "returned": document([line(1, "Seats", "5", "10"), line(2, "Seats given back", "-2", "9.999")]),
     "without an account": usual(seller=of_category(TaxCategory.EXPORT).buyer),
+    "a seller without a VAT id": document(
+        [line(1, "Consulting", "1", "10", rate="0", category=TaxCategory.EXEMPT)],
+        reasons={TaxCategory.EXEMPT: "DDV ni obračunan na podlagi 1. odstavka 94. člena ZDDV-1."},
+        seller=replace(SELLER, vat_id="", tax_number="15012557"),
+        language="sl",
+    ),
     "two discounts": document(
         [line(1, "Plan", "1", "100"), line(2, "Books", "1", "50", rate="9.5")],
         allowances=[
