@@ -72,6 +72,18 @@ async def tell(plane: ControlPlane, people: People, event: PaymentEvent) -> http
     return await people.client.post("/api/payment-webhooks/stripe", content=body, headers=headers)
 
 
+async def drained(plane: ControlPlane) -> list[Message]:
+    """Takes what is in the outbox without running it."""
+    messages: list[Message] = []
+
+    async def keep(batch: Sequence[Message]) -> None:
+        messages.extend(batch)
+
+    async with plane.system_database.session() as system:
+        await relay_batch(system, keep)
+    return messages
+
+
 # --- methods ---
 
 
@@ -283,14 +295,7 @@ async def test_what_paypal_tells_makes_us_look(plane: ControlPlane, people: Peop
     body, headers = twin.signed(replace(forged, currency="EUR"), plane.clock.now())
     await take(intake, "paypal", body, headers)
     assert (await payment_of(plane, owner, payment.payment_id)).status == PaymentStatus.REQUIRES_ACTION
-    messages: list[Message] = []
-
-    async def keep(batch: Sequence[Message]) -> None:
-        messages.extend(batch)
-
-    async with plane.system_database.session() as system:
-        await relay_batch(system, keep)
-    assert charges.REFRESH in {message.task for message in messages}
+    assert charges.REFRESH in {message.task for message in await drained(plane)}
     seen = await charges.look_again(plane.database, providers, owner.tenant_id, payment.payment_id, plane.clock)
     assert seen.status == PaymentStatus.REQUIRES_ACTION
 
@@ -342,6 +347,7 @@ async def test_a_refund_that_failed_can_be_asked_for_again(plane: ControlPlane, 
     await tell(plane, people, failed)
     assert (await payment_of(plane, owner, payment.payment_id)).refunded_minor == 0
     assert (await operator.post(path, whole)).status_code == 202
+    assert [each.task for each in await drained(plane)] == [charges.REFUND]
 
 
 async def test_a_late_word_of_an_abandoned_page_keeps_the_id_of_the_payment(
