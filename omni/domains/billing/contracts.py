@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from omni.contracts.snapshots import Mode
+from omni.domains.pricing.contracts import DatedCard, TaxBehaviour
 
 SubscriptionStatus = Literal["trialing", "active", "past_due", "suspended", "paused", "cancelled"]
 InvoiceStatus = Literal["draft", "final", "paid", "void", "uncollectible"]
@@ -155,6 +156,34 @@ class Basis:
 
     usage: tuple[UsagePart, ...] = ()
     fees: tuple[FeePart, ...] = ()
+    coupons: tuple[str, ...] = ()
+    """The codes of those that hold, in the order in which they were redeemed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """A coupon that a tenant has redeemed, and in how many billing periods it took something off."""
+
+    code: str
+    redeemed_at: datetime
+    periods: int = 0
+    last_period: datetime | None = None
+    """When the newest of these periods began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a subscription is charged by. `version` is None for the price list."""
+
+    plan_code: str
+    version: int | None
+    currency: str
+    cards: tuple[DatedCard, ...]
+    interval: Literal["month", "quarter", "year"] = "month"
+    anchor: Literal["calendar", "anniversary"] = "calendar"
+    trial_days: int = 0
+    commitment_minor: int = 0
+    behaviour: TaxBehaviour = "exclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +211,11 @@ class Line:
     @property
     def key(self) -> tuple[object, ...]:
         """What its corrections have in common with it."""
-        return self.card, tuple(sorted(self.dimensions.items())), self.start, self.end
+        return self.card, self.product, tuple(sorted(self.dimensions.items())), self.start, self.end
+
+
+RatedPart = tuple[Line, TaxBehaviour]
+"""A line before taxes, and whether its amount contains tax."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from omni.domains.pricing.contracts import Coupon, PlanTerms
 from omni.foundation.http.fields import EmailAddress, Name, RequestModel
 
 Country = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["SI"])]
@@ -204,6 +205,96 @@ class TaxLineOut(BaseModel):
     base_minor: int
     tax_minor: int
     reason: str
+
+
+class UpcomingInvoiceOut(BaseModel):
+    """The running period as far as it is known now; nothing of it is stored."""
+
+    currency: str
+    subscription_id: UUID
+    period_start: datetime
+    period_end: datetime = Field(description="Up to when usage is counted.")
+    coupons: list[str] = Field(description="Those that hold.")
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    total: str = Field(description="The total for people.", examples=["12.34 EUR"])
+    taxes: list[TaxLineOut]
+    lines: list[LineOut]
+
+
+class SimulateIn(RequestModel):
+    """Another plan, and the time to price on it: a month, or from `start` on and before `end`."""
+
+    plan_code: Annotated[str, Field(max_length=50)]
+    version: int | None = Field(None, ge=1, le=2**31 - 1, description="The newest when left out.")
+    seats: int | None = Field(None, ge=0, le=1_000_000, description="Those that the tenant has when left out.")
+    month: str | None = Field(
+        None, pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="In the tenant's time zone.", examples=["2026-11"]
+    )
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_span(self) -> Self:
+        if (self.month is None) == (self.start is None) or (self.start is None) != (self.end is None):
+            raise ValueError("send either month, or start and end")
+        return self
+
+
+class OperatorSimulateIn(SimulateIn):
+    """The same for any plan, or for terms that are no plan's."""
+
+    plan_code: Annotated[str, Field(max_length=50)] | None = None  # type: ignore[assignment]
+    terms: PlanTerms | None = None
+
+    @model_validator(mode="after")
+    def _one_price(self) -> Self:
+        if (self.plan_code is None) == (self.terms is None) or (self.version is not None and self.plan_code is None):
+            raise ValueError("send either plan_code, with or without version, or terms")
+        return self
+
+
+class PricedOut(BaseModel):
+    """What a span comes to, without coupons and fees that are due once."""
+
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    lines: list[LineOut]
+
+
+class SimulationOut(BaseModel):
+    """A span of the tenant's time on other terms, and on those that it was on."""
+
+    currency: str
+    start: datetime = Field(description="Not before the tenant was first billed.")
+    end: datetime
+    simulated: PricedOut
+    actual: PricedOut
+    difference_net_minor: int = Field(description="Below zero where the other terms are cheaper.")
+    difference_gross_minor: int
+
+
+class RedeemIn(RequestModel):
+    """A coupon's code."""
+
+    code: Annotated[str, Field(min_length=1, max_length=40, examples=["WELCOME20"])]
+
+
+class RedemptionOut(BaseModel):
+    """A coupon that the tenant has redeemed."""
+
+    coupon: Coupon
+    redeemed_at: datetime
+    periods: int = Field(description="In how many billing periods it took something off.")
+    holds: bool = Field(description="Whether it holds for a billing period that begins now.")
+
+
+class RedemptionsOut(BaseModel):
+    """In the order in which they were redeemed."""
+
+    data: list[RedemptionOut]
 
 
 class InvoiceOut(BaseModel):

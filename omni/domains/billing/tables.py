@@ -197,3 +197,16 @@ invoice_lines = Table(
     CheckConstraint(_one_of("kind", LineKind), name="kind"),
     info={"app_grants": "select, insert, delete", "system_grants": "select"},
 )
+
+coupon_redemptions = Table(
+    "coupon_redemptions",
+    metadata,
+    tenant_id_column(),
+    Column("code", String(40), ForeignKey("coupons.code"), primary_key=True),
+    moment_column("redeemed_at", nullable=False),
+    Column("periods", Integer, nullable=False, server_default="0"),
+    moment_column("last_period"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
+    CheckConstraint("periods >= 0", name="periods"),
+    info={"app_grants": "select, insert, update", "system_grants": "select"},
+)

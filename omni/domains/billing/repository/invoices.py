@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,13 @@ from uuid import UUID
 from sqlalchemy import Integer, RowMapping, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from omni.domains.billing.contracts import Invoice, Line
+from omni.domains.billing.contracts import Basis, FeePart, Invoice, Line
 from omni.domains.billing.rules import records
 from omni.domains.billing.tables import billing_profiles, invoice_lines, invoices
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
+
+_LONGEST_PERIOD = timedelta(days=366)
+"""Fees in advance reach so far beyond the end of what an invoice closes."""
 
 
 async def insert_draft(session: WriteSession, invoice: Invoice) -> bool:
@@ -79,6 +82,33 @@ async def last_final(session: ReadSession, before: Invoice) -> UUID | None:
     return found
 
 
+async def charging(session: ReadSession, credit: FeePart) -> Invoice | None:
+    """The invoice with the fees in advance that a credit gives back in part: the newest before the credit's own."""
+    table, span = invoices.c, credit.span
+    statement = select(invoices).where(
+        table.tenant_id == session.tenant_id, table.status != "void",
+        table.period_end >= span.whole_start, table.period_end <= span.start,
+    )  # fmt: skip
+    found = await _with_lines(session, await session.all(statement.order_by(table.id.desc())))
+    own = next((place for place, invoice in enumerate(found) if credit in invoice.basis.fees), -1)
+    for invoice in found[own + 1 :]:
+        for fee in invoice.basis.fees:
+            same_plan = (fee.plan_code, fee.plan_version) == (credit.plan_code, credit.plan_version)
+            if not fee.credit and same_plan and fee.span.start <= span.start and fee.span.end == span.end:
+                return invoice
+    return None
+
+
+async def bases_touching(session: ReadSession, start: datetime, end: datetime) -> list[Basis]:
+    """What the tenant's invoices are for, of those that may be for something in [start, end)."""
+    table = invoices.c
+    statement = select(table.basis).where(
+        table.tenant_id == session.tenant_id, table.status != "void",
+        table.period_start < end, table.period_end > start - _LONGEST_PERIOD,
+    )  # fmt: skip
+    return [records.basis_from_json(row["basis"]) for row in await session.all(statement.order_by(table.id))]
+
+
 async def drafts_ending_before(session: ReadSession, moment: datetime) -> list[UUID]:
     """Drafts whose period was over by then, oldest first."""
     table = invoices.c
@@ -86,6 +116,13 @@ async def drafts_ending_before(session: ReadSession, moment: datetime) -> list[U
         table.tenant_id == session.tenant_id, table.status == "draft", table.period_end <= moment
     )
     return [row["id"] for row in await session.all(statement.order_by(table.period_end, table.id))]
+
+
+async def drafts(session: ReadSession) -> list[Invoice]:
+    """Oldest first; locked until this transaction ends."""
+    table = invoices.c
+    statement = select(invoices).where(table.tenant_id == session.tenant_id, table.status == "draft")
+    return await _with_lines(session, await session.all(statement.order_by(table.id).with_for_update()))
 
 
 async def overdue(session: ReadSession, now: datetime) -> list[Invoice]:

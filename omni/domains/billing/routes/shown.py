@@ -32,27 +32,31 @@ def to_api_invoice(invoice: Invoice) -> InvoiceOut:
         due_minor=invoice.due_minor,
         total=format_minor(invoice.gross_minor, invoice.currency),
         taxes=[TaxLineOut(**asdict(tax)) for tax in invoice.taxes],
-        lines=[
-            LineOut(
-                position=position,
-                kind=line.kind,
-                card=line.card,
-                name=line.name,
-                meter=line.meter,
-                filters=line.filters,
-                dimensions=line.dimensions,
-                start=line.start,
-                end=line.end,
-                quantity=to_decimal(line.quantity),
-                events=line.events,
-                net_minor=line.net_minor,
-                steps=line.steps,
-                tax_category=line.tax_category,
-                tax_rate=line.tax_rate,
-            )
-            for position, line in enumerate(invoice.lines, start=1)
-        ],
+        lines=to_api_lines(invoice),
     )
+
+
+def to_api_lines(invoice: Invoice) -> list[LineOut]:
+    return [
+        LineOut(
+            position=position,
+            kind=line.kind,
+            card=line.card,
+            name=line.name,
+            meter=line.meter,
+            filters=line.filters,
+            dimensions=line.dimensions,
+            start=line.start,
+            end=line.end,
+            quantity=to_decimal(line.quantity),
+            events=line.events,
+            net_minor=line.net_minor,
+            steps=line.steps,
+            tax_category=line.tax_category,
+            tax_rate=line.tax_rate,
+        )
+        for position, line in enumerate(invoice.lines, start=1)
+    ]
 
 
 def to_api_subscription(subscription: Subscription) -> SubscriptionOut:

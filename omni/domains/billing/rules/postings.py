@@ -1,12 +1,14 @@
 """What invoices mean to the books.
 
-A fee in advance is deferred; it is earned when the invoice comes that closes its span (the one with the usage of it).
+A fee in advance is deferred, less what coupons take off it; it is earned when the invoice comes that closes its span
+(the one with the usage of it).
 What a credit note does not take off an invoice goes to the wallet.
 """
 
 from __future__ import annotations
 
 from omni.domains.billing.contracts import Invoice
+from omni.domains.billing.rules.discounting import deferred_minor
 from omni.domains.ledger.contracts import Account
 from omni.kit.money import minor_to_nanos
 
@@ -20,8 +22,11 @@ def invoice_entries(invoice: Invoice, deferred_nanos: int) -> list[Amount]:
         (Account.TAX, -minor_to_nanos(invoice.tax_minor, invoice.currency)),
     ]
     for line in invoice.lines:
-        account = Account.DEFERRED if line.kind in ("fee", "credit") else Account.REVENUE
-        amounts.append((account, -minor_to_nanos(line.net_minor, invoice.currency)))
+        deferred = line.net_minor if line.kind in ("fee", "credit") else 0
+        if line.kind == "discount":
+            deferred = deferred_minor(line)
+        amounts.append((Account.DEFERRED, -minor_to_nanos(deferred, invoice.currency)))
+        amounts.append((Account.REVENUE, -minor_to_nanos(line.net_minor - deferred, invoice.currency)))
     credited = sum(line.net_minor for line in invoice.lines if line.kind == "credit")
     return amounts + earned_entries(invoice, deferred_nanos + minor_to_nanos(credited, invoice.currency))
 

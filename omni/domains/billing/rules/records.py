@@ -24,6 +24,7 @@ def basis_to_json(basis: Basis) -> dict[str, Any]:
     return {
         "usage": [{**asdict(part), "span": _span_to_json(part.span)} for part in basis.usage],
         "fees": [{**asdict(part), "span": _span_to_json(part.span)} for part in basis.fees],
+        "coupons": list(basis.coupons),
     }
 
 
@@ -31,6 +32,7 @@ def basis_from_json(row: dict[str, Any]) -> Basis:
     return Basis(
         tuple(UsagePart(**{**part, "span": _span_from_json(part["span"])}) for part in row["usage"]),
         tuple(FeePart(**{**part, "span": _span_from_json(part["span"])}) for part in row["fees"]),
+        tuple(row.get("coupons", ())),
     )
 
 

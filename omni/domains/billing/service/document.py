@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from omni.domains.billing.contracts import BillingProfile, Invoice, LegalEntity, Line
 from omni.domains.billing.documents.contracts import (
+    Allowance,
     CorrectedInvoice,
     DocumentKind,
     DocumentLine,
@@ -66,6 +67,7 @@ def document_of(invoice: Invoice, corrected: Invoice | None, units: Mapping[str,
     is_note = invoice.kind == "credit_note"
     notes = () if is_note or reference is None else (_CORRECTION_OF[language].format(reference.number),)
     paid = invoice.gross_minor - invoice.due_minor if not is_note else 0
+    lines = [line for line in invoice.lines if not _is_allowance(line, sign)]
     start = min([line.start for line in invoice.lines], default=invoice.period_start)
     end = max([line.end for line in invoice.lines], default=invoice.period_end)
     return InvoiceDocument(
@@ -81,8 +83,9 @@ def document_of(invoice: Invoice, corrected: Invoice | None, units: Mapping[str,
         buyer=_buyer(invoice.buyer, invoice.seller),
         lines=tuple(
             _line(at, line, sign, invoice, units.get(line.meter or "", "unit"))
-            for at, line in enumerate(invoice.lines, start=1)
+            for at, line in enumerate(lines, start=1)
         ),
+        allowances=_allowances(invoice, sign),
         taxes=tuple(
             TaxTotal(TaxCategory(tax.category), tax.rate, sign * tax.base_minor, sign * tax.tax_minor, tax.reason)
             for tax in invoice.taxes
@@ -97,6 +100,23 @@ def document_of(invoice: Invoice, corrected: Invoice | None, units: Mapping[str,
         payment_reference=creditor_reference(invoice.number),
         notes=notes,
         corrects=reference if is_note else None,
+    )
+
+
+def _is_allowance(line: Line, sign: int) -> bool:
+    """Discounts lower the whole document; on a credit note they lower what is credited back, and are lines."""
+    return line.kind == "discount" and sign * line.net_minor <= 0
+
+
+def _allowances(invoice: Invoice, sign: int) -> tuple[Allowance, ...]:
+    """One for each coupon and tax treatment."""
+    found: dict[tuple[str, str, str, Decimal], int] = {}
+    for line in invoice.lines:
+        if _is_allowance(line, sign):
+            key = line.card, line.name, line.tax_category, line.tax_rate
+            found[key] = found.get(key, 0) - sign * line.net_minor
+    return tuple(
+        Allowance(name, minor, rate, TaxCategory(category)) for (_, name, category, rate), minor in found.items()
     )
 
 

@@ -10,20 +10,21 @@ from fractions import Fraction
 from typing import cast
 from uuid import UUID
 
-from omni.domains.billing.contracts import Basis, BillingProfile, Invoice, LegalEntity, Line, Subscription, TaxLine
+from omni.domains.billing.contracts import Basis, BillingProfile, Invoice, LegalEntity, Line, RatedPart, Subscription
 from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.repository import parties
 from omni.domains.billing.rules.lifecycle import check_invoice_step
 from omni.domains.billing.rules.postings import credit_note_entries, earned_entries, invoice_entries
+from omni.domains.billing.rules.taxing import summed, with_taxes
+from omni.domains.billing.service import coupons
 from omni.domains.billing.service.profiles import profile_of, seller_of
-from omni.domains.billing.service.rating import RatedPart, lines_of
+from omni.domains.billing.service.rating import lines_of
 from omni.domains.ledger import facade as ledger
 from omni.domains.ledger.contracts import Account, Transaction
 from omni.domains.pricing import facade as pricing
 from omni.domains.pricing.contracts import (
     STANDARD,
     TaxableLine,
-    TaxBehaviour,
     TaxBuyer,
     TaxCategory,
     TaxSeller,
@@ -58,7 +59,8 @@ async def draft(
 
 
 async def rated(session: ReadSession, invoice: Invoice, profile: BillingProfile, at: datetime) -> Invoice:
-    """The invoice with the lines, taxes and sums that its basis comes to now."""
+    """The invoice with the coupons that hold for it now, and the lines, taxes and sums that its basis comes to."""
+    invoice = replace(invoice, basis=await coupons.holding(session, invoice.basis, invoice.period_end))
     parts = await lines_of(session, invoice.basis, invoice.currency, invoice.mode)
     seller = await seller_of(session, invoice.entity_code)
     return await taxed(session, replace(invoice, seller=seller, buyer=profile), parts, at)
@@ -68,21 +70,7 @@ async def taxed(session: ReadSession, invoice: Invoice, parts: Sequence[RatedPar
     """The invoice with these lines: each treated alike, tax computed once for each rate."""
     assert invoice.seller is not None
     assert invoice.buyer is not None
-    treat = await _treatments(session, invoice, at)
-    lines: list[Line] = []
-    totals: dict[TaxTreatment, tuple[int, int]] = {}
-    behaviours: tuple[TaxBehaviour, ...] = ("exclusive", "inclusive")
-    for behaviour in behaviours:
-        mine = [line for line, of in parts if of == behaviour]
-        treated = [treat(line.product) for line in mine]
-        taxable = [TaxableLine(line.net_minor, how) for line, how in zip(mine, treated, strict=True)]
-        taxes = pricing.compute_taxes(taxable, behaviour)
-        for line, how, net in zip(mine, treated, taxes.net_by_line, strict=True):
-            lines.append(replace(line, net_minor=net, tax_category=how.category, tax_rate=how.percent))
-        for each in taxes.subtotals:
-            base, tax = totals.get(each.treatment, (0, 0))
-            totals[each.treatment] = (base + each.taxable_minor, tax + each.tax_minor)
-    return summed(invoice, tuple(lines), totals)
+    return with_taxes(invoice, parts, await _treatments(session, invoice, at))
 
 
 async def _treatments(session: ReadSession, invoice: Invoice, at: datetime) -> Callable[[str], TaxTreatment]:
@@ -101,13 +89,6 @@ async def _treatments(session: ReadSession, invoice: Invoice, at: datetime) -> C
     return treat
 
 
-def summed(invoice: Invoice, lines: tuple[Line, ...], totals: dict[TaxTreatment, tuple[int, int]]) -> Invoice:
-    """The invoice with these lines and taxes."""
-    taxes = tuple(TaxLine(each.category, each.percent, base, tax, each.reason) for each, (base, tax) in totals.items())
-    net, tax = sum(line.net_minor for line in lines), sum(each.tax_minor for each in taxes)
-    return replace(invoice, lines=lines, taxes=taxes, net_minor=net, tax_minor=tax, gross_minor=net + tax)
-
-
 async def finalise(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoice:
     """Makes a draft final: rated anew, numbered, posted; once, however many ask.
 
@@ -119,6 +100,7 @@ async def finalise(session: WriteSession, invoice_id: UUID, now: datetime) -> In
         return invoice
     profile = await profile_of(session)
     if not is_correction(invoice):
+        await coupons.lock(session)
         invoice = await rated(session, invoice, profile, now)
     if not invoice.lines or (invoice.gross_minor == 0 and not any(line.net_minor for line in invoice.lines)):
         invoice = replace(invoice, status="void", lines=())
@@ -134,6 +116,8 @@ async def finalise(session: WriteSession, invoice_id: UUID, now: datetime) -> In
     await repository.replace_lines(session, invoice)
     invoice = replace(invoice, number=await _number(session, invoice, now))
     await repository.save(session, invoice)
+    if not is_correction(invoice):
+        await coupons.count(session, invoice)
     await _post(session, invoice, now)
     invoice = await _take_from_wallet(session, invoice, now)
     await enqueue(session, SEND_INVOICE, tenant_id=session.tenant_id, invoice_id=invoice.invoice_id)

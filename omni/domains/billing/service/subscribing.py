@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from omni.domains.billing.contracts import Basis, FeePart, Invoice, Span, Subscription, UsagePart
+from omni.domains.billing.contracts import Basis, FeePart, Invoice, Span, Subscription, Terms, UsagePart
 from omni.domains.billing.repository import subscriptions as repository
 from omni.domains.billing.rules.calendar import Period, Schedule
 from omni.domains.billing.rules.lifecycle import RUNNING, check_subscription_step
 from omni.domains.billing.service.issuing import draft
 from omni.domains.billing.service.profiles import profile_of
-from omni.domains.billing.service.terms import Terms, newest_terms, terms_of
+from omni.domains.billing.service.terms import newest_terms, terms_of
 from omni.domains.plans import facade as plans
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import ReadSession, WriteSession
@@ -45,7 +45,7 @@ async def start(
     await tenants.change_plan(session, plan_code)
     await tenants.set_status(session, "active")
     if not days:
-        fees = (FeePart(plan_code, terms.version, seats, _span(now, first.end, made, terms), first=True),)
+        fees = (FeePart(plan_code, terms.version, seats, span_of(now, first.end, made, terms), first=True),)
         await draft(session, made, f"{made.subscription_id}:start", Basis(fees=fees), (now, now))
     return made
 
@@ -55,7 +55,7 @@ def _first_period(schedule: Schedule, begins: datetime) -> Period:
     return Period(begins, schedule.period_at(begins).end)
 
 
-def _span(start: datetime, end: datetime, subscription: Subscription, terms: Terms) -> Span:
+def span_of(start: datetime, end: datetime, subscription: Subscription, terms: Terms) -> Span:
     """Of the whole period that it lies in: of calendar periods the calendar's, else from when it began."""
     whole = _schedule(subscription).period_at(start)
     whole_start = whole.start if terms.anchor == "calendar" else max(whole.start, subscription.period_start)
@@ -85,15 +85,27 @@ async def _close_period(session: WriteSession, before: Subscription) -> Invoice 
         await tenants.set_status(session, "suspended")
         return await _bill(session, before, after, end, fees=())
     after = await _following(session, before, end)
+    if before.next_plan_code is not None:
+        await tenants.change_plan(session, after.plan_code)
+    return await _bill(session, before, after, end, fees=(await _first_fees(session, before, after),))
+
+
+async def next_fees(session: ReadSession, subscription: Subscription) -> FeePart:
+    """The fees in advance that are due with the end of the running period, on the next plan where it has one."""
+    return await _first_fees(session, subscription, await _following(session, subscription, subscription.period_end))
+
+
+async def _first_fees(session: ReadSession, before: Subscription, after: Subscription) -> FeePart:
+    """The fees of the whole period that `after` begins."""
     terms = await _agreed(session, after)
-    fee = FeePart(
-        after.plan_code, after.plan_version, after.seats, _span(end, after.period_end, after, terms),
+    return FeePart(
+        after.plan_code, after.plan_version, after.seats,
+        span_of(after.period_start, after.period_end, after, terms),
         first=before.status == "trialing" or after.plan_code != before.plan_code,
     )  # fmt: skip
-    return await _bill(session, before, after, end, fees=(fee,))
 
 
-async def _following(session: WriteSession, before: Subscription, at: datetime) -> Subscription:
+async def _following(session: ReadSession, before: Subscription, at: datetime) -> Subscription:
     """The subscription in its next period, on its next plan where it has one."""
     status = "active" if before.status == "trialing" else before.status
     if before.next_plan_code is None:
@@ -103,11 +115,10 @@ async def _following(session: WriteSession, before: Subscription, at: datetime) 
     return replace(after, status=status, next_plan_code=None)
 
 
-async def _on_plan(session: WriteSession, before: Subscription, plan_code: str, at: datetime) -> Subscription:
+async def _on_plan(session: ReadSession, before: Subscription, plan_code: str, at: datetime) -> Subscription:
     """The subscription on another plan from an instant on, in a period that begins there."""
     terms = await newest_terms(session, plan_code, before.currency)
     schedule = Schedule.of(terms.interval, terms.anchor, at, before.time_zone)
-    await tenants.change_plan(session, plan_code)
     return replace(
         before, plan_code=plan_code, plan_version=terms.version, interval=terms.interval,
         anchor_day=schedule.anchor_day, period_start=at, period_end=schedule.period_at(at).end, billed_until=at,
@@ -124,7 +135,7 @@ async def _bill(
     """Saves the subscription as it is from `at` on, and drafts what its last span comes to with these fees."""
     usage: tuple[UsagePart, ...] = ()
     if before.status in RUNNING and before.billed_until < at:
-        span = _span(before.billed_until, at, before, await _agreed(session, before))
+        span = span_of(before.billed_until, at, before, await _agreed(session, before))
         usage = (UsagePart(before.plan_code, before.plan_version, before.seats, span),)
     await repository.save(session, after)
     cause = f"{before.subscription_id}:{at.isoformat()}"
@@ -133,7 +144,7 @@ async def _bill(
 
 async def _credit(session: ReadSession, before: Subscription, at: datetime) -> FeePart:
     """The fees in advance of what is left of the period, back."""
-    span = _span(at, before.period_end, before, await _agreed(session, before))
+    span = span_of(at, before.period_end, before, await _agreed(session, before))
     return FeePart(before.plan_code, before.plan_version, before.seats, span, credit=True)
 
 
@@ -145,6 +156,7 @@ async def change_plan(
     Raises NotFound `subscription_not_found`, Conflict `subscription_state`, Unprocessable `unknown_plan`.
     """
     before = await _running(session)
+    await tenants.change_plan(session, plan_code)
     if before.status == "trialing":
         after = await _on_plan(session, before, plan_code, now)
         after = replace(
@@ -156,12 +168,11 @@ async def change_plan(
     terms = await newest_terms(session, plan_code, before.currency)
     agreed = await _agreed(session, before)
     if (terms.interval, terms.anchor) == (agreed.interval, agreed.anchor):
-        await tenants.change_plan(session, plan_code)
         after = replace(before, plan_code=plan_code, plan_version=terms.version, billed_until=now)
     else:
         after = await _on_plan(session, before, plan_code, now)
     after = replace(after, seats=before.seats if seats is None else seats, next_plan_code=None)
-    span = _span(now, after.period_end, after, terms)
+    span = span_of(now, after.period_end, after, terms)
     fee = FeePart(plan_code, terms.version, after.seats, span, first=plan_code != before.plan_code)
     return after, await _bill(session, before, after, now, fees=(await _credit(session, before, now), fee))
 
@@ -216,7 +227,7 @@ async def resume(session: WriteSession, now: datetime) -> tuple[Subscription, In
         period_end=schedule.period_at(now).end, billed_until=now, trial_ends_at=None,
     )  # fmt: skip
     fee = FeePart(
-        after.plan_code, after.plan_version, after.seats, _span(now, after.period_end, after, terms),
+        after.plan_code, after.plan_version, after.seats, span_of(now, after.period_end, after, terms),
         first=before.trial_ends_at is not None and before.trial_ends_at > before.billed_until,
     )  # fmt: skip
     return after, await _bill(session, before, after, now, fees=(fee,))

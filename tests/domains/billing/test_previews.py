@@ -1,0 +1,166 @@
+"""Invoices that are not yet: the running period, and a real month on other terms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import event
+
+from omni.domains.billing.contracts import LegalEntity
+from omni.domains.pricing.contracts import Flat, PerUnit, RateCard, UnitPrice
+from omni.testing.control_plane import ControlPlane
+from tests.domains.billing.sales import (
+    CALLS,
+    FEE,
+    NOW,
+    SEATS,
+    SETUP,
+    TOKENS,
+    advance,
+    publish,
+    sandbox_tenant,
+    subscribe,
+    use,
+)
+from tests.domains.people import People, Person, problem
+
+UPCOMING, SIMULATE = "/api/tenants/{t}/invoices/upcoming", "/api/tenants/{t}/simulate"
+FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
+CHEAP_CALLS = RateCard("calls", "api", "Requests", "EUR", PerUnit(UnitPrice(4_000_000)), meter="requests")
+ARREARS = RateCard("care", "support", "Care", "EUR", Flat(31_000_000_000, "in_arrears"))
+
+
+def told(lines: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    return [(line["kind"], line["card"], line["net_minor"]) for line in lines]
+
+
+def operator_path(owner: Person) -> str:
+    return f"/api/operator/tenants/{owner.tenant_id}/simulate"
+
+
+async def test_the_running_period_is_known_before_it_ends(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    await publish(plane, "pro", FEE, SEATS, SETUP, CALLS, TOKENS, ARREARS)
+    owner = await sandbox_tenant(plane, people)
+    await subscribe(plane, owner, "pro", seats=2)
+    await advance(plane, owner, NOW + timedelta(days=10))
+    await use(plane, owner.tenant_id, NOW + timedelta(days=3), requests=7, input_tokens=1500)
+    await use(plane, owner.tenant_id, NOW + timedelta(days=11), requests=100)  # is not yet
+    before = (await owner.get("/api/tenants/{t}/invoices")).json()
+    upcoming = (await owner.get(UPCOMING)).json()
+    assert told(upcoming["lines"]) == [
+        ("usage", "calls", 7), ("usage", "tokens", 125), ("usage", "care", 1000), ("fee", "base", 3000),
+        ("fee", "seats", 2000),
+    ], "ten days of 31 of the fee in arrears; no second set-up fee"  # fmt: skip
+    assert (upcoming["net_minor"], upcoming["tax_minor"], upcoming["gross_minor"]) == (6132, 1349, 7481)
+    assert (upcoming["period_start"], upcoming["period_end"]) == ("2026-01-01T00:00:00Z", "2026-01-11T00:00:00Z")
+    assert (await owner.get("/api/tenants/{t}/invoices")).json() == before, "nothing is stored"
+    await owner.post("/api/tenants/{t}/subscription/cancel", {"when": "period_end"})
+    assert told((await owner.get(UPCOMING)).json()["lines"])[-1] == ("usage", "care", 1000)
+    (*_, january) = await advance(plane, owner, FEBRUARY + timedelta(days=1))
+    assert [line.net_minor for line in january.lines] == [107, 125, 3100]
+    assert problem(await owner.get(UPCOMING)) == (404, "subscription_not_found")
+
+
+async def test_the_next_plan_is_in_what_comes(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
+    await publish(plane, "pro", FEE)
+    await publish(plane, "enterprise", RateCard("base", "support", "Base fee", "EUR", Flat(90_000_000_000)), SETUP)
+    owner = await sandbox_tenant(plane, people)
+    await subscribe(plane, owner, "pro", trial_days=10)
+    assert told((await owner.get(UPCOMING)).json()["lines"]) == [("fee", "base", 2032)], "21 of 31 days"
+    later = {"plan_code": "enterprise", "when": "period_end"}
+    assert (await owner.post("/api/tenants/{t}/subscription/change", later)).status_code == 200
+    assert told((await owner.get(UPCOMING)).json()["lines"]) == [("fee", "base", 6097), ("fee", "setup", 5000)]
+    assert (await owner.get("/api/tenants/{t}")).json()["plan_code"] == "pro", "a preview changes no plan"
+
+
+async def test_a_preview_asks_few_questions(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
+    await publish(plane, "pro", FEE, CALLS, TOKENS)
+    owner = await sandbox_tenant(plane, people)
+    await subscribe(plane, owner, "pro")
+    await advance(plane, owner, NOW + timedelta(days=10))
+    await use(plane, owner.tenant_id, NOW + timedelta(days=3), requests=7, input_tokens=1500)
+    asked: list[str] = []
+    engine = plane.database._engine.sync_engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert (await owner.get(UPCOMING)).status_code == 200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len(asked) <= 22, asked
+
+
+async def test_a_real_month_is_priced_on_another_plan(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
+    await publish(plane, "pro", FEE, SEATS, SETUP, CALLS)
+    await publish(plane, "enterprise", RateCard("base", "support", "Base", "EUR", Flat(90_000_000_000)), CHEAP_CALLS)
+    owner, operator = await sandbox_tenant(plane, people), await people.operator()
+    await subscribe(plane, owner, "pro", seats=2)
+    await use(plane, owner.tenant_id, NOW + timedelta(days=3), requests=10_000)
+    await advance(plane, owner, FEBRUARY + timedelta(days=1))
+    count = len((await owner.get("/api/tenants/{t}/invoices")).json()["data"])
+    found = (await owner.post(SIMULATE, {"plan_code": "enterprise", "month": "2026-01"})).json()
+    assert told(found["simulated"]["lines"]) == [("usage", "calls", 4000), ("fee", "base", 9000)]
+    assert told(found["actual"]["lines"]) == [("usage", "calls", 10_000), ("fee", "base", 3000), ("fee", "seats", 2000)]
+    assert (found["difference_net_minor"], found["difference_gross_minor"]) == (-2000, -2440)
+    terms = {"currency": "EUR", "rate_cards": [
+        {"code": "seats", "product": "support", "name": "Seats", "currency": "EUR",
+         "price": {"kind": "seat", "price_nanos": 1_000_000_000}},
+    ]}  # fmt: skip
+    third = {"start": "2026-01-11T00:00:00Z", "end": "2026-01-21T00:00:00Z", "terms": terms, "seats": 31}
+    inline = (await operator.post(operator_path(owner), third)).json()
+    assert told(inline["simulated"]["lines"]) == [("fee", "seats", 1000)], "ten of 31 days"
+    assert told(inline["actual"]["lines"]) == [("fee", "base", 968), ("fee", "seats", 645)]
+    running = (await owner.post(SIMULATE, {"plan_code": "pro", "month": "2026-02", "seats": 3})).json()
+    assert running["difference_net_minor"] == 1000, "a month that is not over: fees in full, usage so far"
+    assert len((await owner.get("/api/tenants/{t}/invoices")).json()["data"]) == count, "nothing is written"
+
+
+async def test_what_a_month_came_to_follows_the_plans_it_was_on(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    await publish(plane, "pro", FEE, CALLS)
+    await publish(plane, "enterprise", RateCard("base", "support", "Base", "EUR", Flat(90_000_000_000)), CHEAP_CALLS)
+    owner = await sandbox_tenant(plane, people, datetime(2026, 4, 1, tzinfo=UTC))
+    await subscribe(plane, owner, "pro")
+    await use(plane, owner.tenant_id, datetime(2026, 4, 5, tzinfo=UTC), requests=100)
+    await advance(plane, owner, datetime(2026, 4, 21, tzinfo=UTC))
+    await owner.post("/api/tenants/{t}/subscription/change", {"plan_code": "enterprise"})
+    await use(plane, owner.tenant_id, datetime(2026, 4, 25, tzinfo=UTC), requests=100)
+    await advance(plane, owner, datetime(2026, 4, 28, tzinfo=UTC))
+    found = (await owner.post(SIMULATE, {"plan_code": "enterprise", "month": "2026-04"})).json()
+    assert found["simulated"]["net_minor"] == 9000 + 80
+    assert found["actual"]["net_minor"] == 3000 - 1000 + 3000 + 100 + 40
+    before_it_came = {"plan_code": "enterprise", "month": "2026-03"}
+    assert problem(await owner.post(SIMULATE, before_it_came)) == (400, "period_empty")
+
+
+async def test_a_simulation_refuses_what_it_cannot_price(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    await publish(plane, "pro", FEE)
+    owner, operator = await sandbox_tenant(plane, people), await people.operator()
+    month = {"month": "2026-01"}
+    path = operator_path(owner)
+    assert problem(await owner.post(SIMULATE, {"plan_code": "nowhere", **month})) == (422, "unknown_plan")
+    version = {"plan_code": "pro", "version": 99, **month}
+    assert problem(await owner.post(SIMULATE, version)) == (404, "plan_version_not_found")
+    dollars = {"terms": {"currency": "USD", "rate_cards": []}, **month}
+    assert problem(await operator.post(path, dollars)) == (400, "wrong_currency")
+    card = {"code": "x", "product": "api", "name": "X", "currency": "EUR", "meter": "nothing",
+            "price": {"kind": "per_unit", "price": {"price_nanos": 1}}}  # fmt: skip
+    assert problem(await operator.post(path, {"terms": {"currency": "EUR", "rate_cards": [card]}, **month})) == (
+        400, "unknown_meter",
+    )  # fmt: skip
+    long = {"plan_code": "pro", "start": "2026-01-01T00:00:00Z", "end": "2028-01-01T00:00:00Z"}
+    assert problem(await owner.post(SIMULATE, long)) == (400, "period_too_long")
+    assert (await owner.post(SIMULATE, {"plan_code": "pro"})).status_code == 400
+    assert (await operator.post(path, {"plan_code": "pro", "terms": dollars["terms"], **month})).status_code == 400
+    assert (await owner.post(SIMULATE, dollars)).status_code == 400, "terms are the operator's to give"
+    nobody = path.replace(str(owner.tenant_id), "00000000-0000-7000-8000-000000000000")
+    assert problem(await operator.post(nobody, {"plan_code": "pro", **month})) == (404, "tenant_not_found")
