@@ -111,6 +111,7 @@ class Pump:
 
     async def _alerts_round(self) -> bool:
         await budgets.find_alerts(self._services.database, self._services.system.session, self._clock.now())
+        await budgets.run_wallets(self._services.database, self._services.system.session, self._clock.now())
         return False
 
     async def _schedule_round(self) -> bool:

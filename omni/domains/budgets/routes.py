@@ -1,17 +1,29 @@
-"""`/api/tenants/{tenant_id}/budgets`, `…/wallet`, `/api/operator/tenants/{tenant_id}/credits`."""
+"""`/api/tenants/{tenant_id}/budgets`, `…/wallet…`, `/api/operator/tenants/{tenant_id}/credits`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from omni.domains.budgets import service
-from omni.domains.budgets.contracts import StoredBudget, Wallet
-from omni.domains.budgets.schemas import BudgetIn, BudgetOut, BudgetPatch, BudgetsOut, CreditIn, WalletOut
+from omni.domains.budgets.contracts import Grant, NewGrant, StoredBudget, Wallet
+from omni.domains.budgets.schemas import (
+    BudgetIn,
+    BudgetOut,
+    BudgetPatch,
+    BudgetsOut,
+    CreditIn,
+    GrantOut,
+    GrantsOut,
+    TopUpIn,
+    TopUpOut,
+    WalletOut,
+)
+from omni.domains.budgets.service import budgets as service
+from omni.domains.budgets.service import top_ups, wallets
 from omni.domains.identity.contracts import CurrentUser
 from omni.domains.tenants import facade as tenants
 from omni.domains.tenants.contracts import TenantAccess
@@ -40,6 +52,7 @@ def router(deps: BudgetsDeps) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["budgets"])
     _budget_routes(routes, deps)
     _wallet_routes(routes, deps)
+    _top_up_routes(routes, deps)
     return routes
 
 
@@ -97,7 +110,14 @@ def _wallet_routes(routes: APIRouter, deps: BudgetsDeps) -> None:
     async def get_wallet(access: TenantAccess = Depends(reads)) -> WalletOut:
         """The credit of a tenant that pays in advance."""
         async with deps.database.read(access.tenant_id) as session:
-            return _to_api_wallet(await service.wallet(session))
+            return _to_api_wallet(await wallets.wallet(session))
+
+    @routes.get("/tenants/{tenant_id}/wallet/grants", response_model=GrantsOut)
+    async def list_grants(access: TenantAccess = Depends(reads)) -> GrantsOut:
+        """What the credit is made of, and what is used of each."""
+        async with deps.database.read(access.tenant_id) as session:
+            found = await wallets.list_grants(session, deps.clock.now())
+        return GrantsOut(data=[_to_api_grant(grant) for grant in found])
 
     @routes.post("/operator/tenants/{tenant_id}/credits", status_code=201, response_model=WalletOut)
     async def add_credit(
@@ -107,12 +127,44 @@ def _wallet_routes(routes: APIRouter, deps: BudgetsDeps) -> None:
 
         async def action(session: WriteSession) -> WalletOut:
             await tenants.get_tenant(session)
-            added = await service.add_credit(
-                session, body.amount_nanos, body.reason, operator.user_id, deps.clock.now()
-            )
-            return _to_api_wallet(added)
+            new = NewGrant(created_by=operator.user_id, **body.model_dump())
+            return _to_api_wallet(await wallets.add_grant(session, new, deps.clock.now()))
 
         return await deps.unit_of_work.run(request, deps.database.write(tenant_id), action, status=201)
+
+
+def _top_up_routes(routes: APIRouter, deps: BudgetsDeps) -> None:
+    path = "/tenants/{tenant_id}/wallet/top-up"
+    reads, manages = deps.guard(Permission.BILLING_READ), deps.guard(Permission.BILLING_MANAGE)
+
+    @routes.get(path, response_model=TopUpOut)
+    async def get_top_up(access: TenantAccess = Depends(reads)) -> TopUpOut:
+        """How the wallet is topped up by itself."""
+        async with deps.database.read(access.tenant_id) as session:
+            return TopUpOut(**asdict(await top_ups.find_top_up(session)))
+
+    @routes.put(path, response_model=TopUpOut)
+    async def set_top_up(request: Request, body: TopUpIn, access: TenantAccess = Depends(manages)) -> Response:
+        """Charges for credit whenever the wallet has less than a threshold."""
+
+        async def action(session: WriteSession) -> TopUpOut:
+            return TopUpOut(**asdict(await top_ups.set_top_up(session, body.threshold_nanos, body.amount_nanos)))
+
+        return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
+
+    @routes.delete(path, status_code=204)
+    async def remove_top_up(request: Request, access: TenantAccess = Depends(manages)) -> Response:
+        """Charges no more."""
+
+        async def action(session: WriteSession) -> None:
+            await top_ups.remove_top_up(session)
+
+        return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
+
+
+def _to_api_grant(grant: Grant) -> GrantOut:
+    members = asdict(grant)
+    return GrantOut(id=members.pop("grant_id"), remaining_nanos=grant.remaining_nanos, **members)
 
 
 def _to_api_budget(budget: StoredBudget, spent_nanos: int) -> BudgetOut:

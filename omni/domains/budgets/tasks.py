@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from omni.domains.budgets import repository, service
 from omni.domains.budgets.contracts import StoredBudget
+from omni.domains.budgets.repository import budgets as repository
+from omni.domains.budgets.service import budgets as service
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import Database
 from omni.foundation.mail import Mail, Mailer

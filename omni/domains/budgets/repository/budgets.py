@@ -1,9 +1,8 @@
-"""SQL of the budgets domain."""
+"""SQL of budgets and their alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping, delete, func, select, text, update
@@ -13,7 +12,6 @@ from omni.contracts.money import Scope
 from omni.domains.budgets.contracts import StoredBudget
 from omni.domains.budgets.tables import budget_alerts, budgets, wallet_credits
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
-from omni.kit.ids import uuid7
 
 _EXISTS = {
     "tenant": text("select tenant_id = :id from tenants where tenant_id = :tenant_id"),
@@ -61,25 +59,6 @@ async def delete_budget(session: WriteSession, budget_id: UUID) -> bool:
     table = budgets.c
     statement = delete(budgets).where(table.tenant_id == session.tenant_id, table.id == budget_id)
     return (await session.execute(statement)).rowcount == 1
-
-
-async def add_credit(session: WriteSession, amount_nanos: int, reason: str, user_id: UUID, now: datetime) -> None:
-    row = {
-        "tenant_id": session.tenant_id,
-        "id": uuid7(),
-        "amount_nanos": amount_nanos,
-        "reason": reason,
-        "created_by": user_id,
-        "created_at": now,
-    }
-    await session.execute(wallet_credits.insert().values(row))
-
-
-async def credit(session: ReadSession) -> int | None:
-    """The sum of all credits; None when there never was one."""
-    statement = select(func.sum(wallet_credits.c.amount_nanos)).where(wallet_credits.c.tenant_id == session.tenant_id)
-    total = await session.scalar(statement)
-    return None if total is None else int(total)
 
 
 async def tenants_with_money(session: SystemSession) -> Sequence[UUID]:

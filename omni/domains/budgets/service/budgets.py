@@ -1,4 +1,4 @@
-"""Use cases of budgets and wallets."""
+"""Budgets: set, published to the gateways together with the wallet, watched."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from redis.asyncio import Redis
 
 from omni.contracts import redis_names
 from omni.contracts.money import Budget, MoneySnapshot
-from omni.domains.budgets import repository, rules
-from omni.domains.budgets.contracts import StoredBudget, Wallet
+from omni.domains.budgets import rules
+from omni.domains.budgets.contracts import StoredBudget
+from omni.domains.budgets.repository import budgets as repository
+from omni.domains.budgets.repository import wallets
 from omni.domains.metering import facade as metering
 from omni.foundation.db.sessions import Database, ReadSession, SystemSession, WriteSession
 from omni.foundation.outbox.messages import enqueue
@@ -68,25 +70,13 @@ async def delete_budget(session: WriteSession, budget_id: UUID) -> None:
     await enqueue(session, PUBLISH_MONEY, tenant_id=session.tenant_id)
 
 
-async def wallet(session: ReadSession) -> Wallet:
-    """The tenant's credit and what it spent since it began."""
-    return Wallet(await repository.credit(session), await metering.spent(session, "tenant", session.tenant_id, None))
-
-
-async def add_credit(session: WriteSession, amount_nanos: int, reason: str, user_id: UUID, now: datetime) -> Wallet:
-    """Grants credit, or takes some back with a negative amount; the tenant pays in advance from the first one on."""
-    await repository.add_credit(session, amount_nanos, reason, user_id, now)
-    await enqueue(session, PUBLISH_MONEY, tenant_id=session.tenant_id)
-    return await wallet(session)
-
-
 async def publish_money(session: ReadSession, redis: Redis) -> None:
     """Writes the tenant's budgets and credit to Redis and tells the gateways."""
     budgets = tuple(
         Budget(each.scope, each.scope_id, each.period, each.limit_nanos, each.hard)
         for each in await repository.all_budgets(session)
     )
-    snapshot = MoneySnapshot(session.tenant_id, budgets, await repository.credit(session))
+    snapshot = MoneySnapshot(session.tenant_id, budgets, await wallets.credit(session))
     await redis.set(redis_names.money_snapshot(session.tenant_id), snapshot.to_json())
     await redis.publish(redis_names.INVALIDATE_CHANNEL, f"money {session.tenant_id}")
 

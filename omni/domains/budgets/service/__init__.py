@@ -1,0 +1,1 @@
+"""Use cases of budgets and wallets, a file each."""
