@@ -8,7 +8,7 @@ from omni.domains.billing.service.document import load_document
 from omni.domains.billing.service.draft import draft_invoice, verify_draft
 from omni.domains.billing.service.dunning import after_payment
 from omni.domains.billing.service.issuing import finalise, find, record_payment
-from omni.domains.billing.service.previewing import upcoming
+from omni.domains.billing.service.previewing import upcoming_invoice
 from omni.domains.billing.service.profiles import save_entity, save_profile, seller_of, start_clock
 from omni.domains.billing.service.running import bill_tenant, bill_until_now, find_due
 from omni.domains.billing.service.sandbox import advance
@@ -29,7 +29,7 @@ __all__ = [
     "save_profile",
     "seller_of",
     "start_clock",
-    "upcoming",
+    "upcoming_invoice",
     "verify_draft",
     "verify_numbers",
     "verify_tenant",
