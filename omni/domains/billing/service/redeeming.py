@@ -26,10 +26,11 @@ async def redeem(session: WriteSession, code: str, now: datetime) -> Redeemed:
     profile, running = await profile_of(session), await subscriptions.current(session)
     currency = profile.currency if running is None else running.currency
     held = [each.code for each in await repository.redemptions(session)]
-    coupon = await pricing.redeem_coupon(session, code, now, held, currency)
-    made = Redemption(coupon.code, now)
-    if not await repository.insert_redemption(session, made):  # the tenant redeemed it at the same time
+    made = Redemption(code, now)
+    known = code not in held and await pricing.coupon_of(session, code) is not None
+    if known and not await repository.insert_redemption(session, made):  # the tenant redeemed it at the same time
         raise Conflict("coupon_already_redeemed", f"Coupon {code} was redeemed already; it can be used once.")
+    coupon = await pricing.redeem_coupon(session, code, now, held, currency)
     for invoice in await invoices.drafts(session):
         if not issuing.is_correction(invoice):
             again = await issuing.rated(session, invoice, profile, now)
