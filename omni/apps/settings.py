@@ -84,6 +84,19 @@ class Settings(BaseSettings):
     paypal_url: str = Field(
         "https://api-m.paypal.com", description="PayPal's API; https://api-m.sandbox.paypal.com for the sandbox."
     )
+    crypto_rpc_url: SecretStr | None = Field(
+        None, description="JSON-RPC address of a node of an EVM chain. Unset: no payments with crypto."
+    )
+    crypto_chain_id: int | None = Field(None, description="Id of that chain, such as 1 for Ethereum.")
+    crypto_xpub: str | None = Field(
+        None, description="Extended public key of m/44'/60'/0'/0 of the wallet that receives; never a private one."
+    )
+    crypto_assets: str | None = Field(
+        None,
+        description='What may be paid with, as JSON: [{"symbol": "USDC", "decimals": 6, "currency": "USD", '
+        '"contract": "0x…"}]; ether has no contract but a price "feed".',
+    )
+    crypto_confirmations: int = Field(12, ge=1, description="How many blocks deep a transfer has to be to count.")
     otlp_endpoint: str | None = Field(
         None, description="OTLP/HTTP collector, e.g. http://127.0.0.1:4318. Unset: no export."
     )

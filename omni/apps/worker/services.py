@@ -12,14 +12,14 @@ import redis.asyncio
 import structlog
 
 from omni.apps.database import database_address
-from omni.apps.payments import payment_providers
+from omni.apps.payments import crypto_provider, payment_providers
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
 from omni.domains.identity import tasks as identity_tasks
 from omni.domains.metering import facade as metering
 from omni.domains.payments import facade as payments
-from omni.domains.payments.facade import Intake, Providers
+from omni.domains.payments.facade import Intake, Providers, StoredDeposits, Watcher
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -43,6 +43,7 @@ HOUSEKEEPING = "worker.housekeeping"
 PARTITIONS = "metering.ensure_partitions"
 BILLING_RUN = "billing.run"
 RECONCILE_PAYMENTS = "payments.reconcile"
+WATCH_DEPOSITS = "payments.watch_deposits"
 RECONCILED_PERIOD = timedelta(days=3)
 """Longer than a provider goes on sending a webhook that failed, and than PayPal's search is behind."""
 SCHEDULES = (
@@ -50,6 +51,7 @@ SCHEDULES = (
     Schedule("usage-partitions", PARTITIONS, timedelta(hours=6)),
     Schedule("billing-run", BILLING_RUN, timedelta(minutes=1)),
     Schedule("reconcile-payments", RECONCILE_PAYMENTS, timedelta(hours=1)),
+    Schedule("watch-deposits", WATCH_DEPOSITS, timedelta(minutes=1)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
 
@@ -110,7 +112,9 @@ def create_mailer(settings: Settings) -> Mailer:
 def all_tasks(settings: Settings, services: Services) -> list[Task]:
     """Every task that the platform knows."""
     clock = SystemClock()
-    providers = payment_providers(settings, services.http, clock)
+    deposits = StoredDeposits(services.database, services.system.session)
+    providers = payment_providers(settings, services.http, deposits, clock)
+    watcher = crypto_provider(settings, services.http, deposits, clock)
     deps = TaskDeps(
         services.database,
         services.redis,
@@ -120,7 +124,7 @@ def all_tasks(settings: Settings, services: Services) -> list[Task]:
         clock,
         providers,
     )
-    return [*control_plane_tasks(deps), *_own_tasks(services, providers)]
+    return [*control_plane_tasks(deps), *_own_tasks(services, providers, watcher)]
 
 
 @asynccontextmanager
@@ -135,7 +139,7 @@ async def open_tasks(settings: Settings) -> AsyncIterator[tuple[Sequence[Task], 
         yield all_tasks(settings, services), bury_message
 
 
-def _own_tasks(services: Services, providers: Providers) -> list[Task]:
+def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None) -> list[Task]:
     clock = SystemClock()
 
     async def housekeeping(_delivery: Delivery) -> None:
@@ -161,10 +165,15 @@ def _own_tasks(services: Services, providers: Providers) -> list[Task]:
             for mismatch in await payments.reconcile(intake, name, clock.now() - RECONCILED_PERIOD):
                 log.error("payment_mismatch", **asdict(mismatch))
 
+    async def watch_deposits(_delivery: Delivery) -> None:
+        if watcher is not None:
+            await payments.watch_deposits(services.database, services.system.session, watcher, clock)
+
     return [
         Task(HOUSEKEEPING, housekeeping),
         Task(PARTITIONS, partitions),
         Task(BILLING_RUN, billing_run),
         Task(metering.COUNT_METER, count_meter),
         Task(RECONCILE_PAYMENTS, reconcile_payments),
+        Task(WATCH_DEPOSITS, watch_deposits),
     ]

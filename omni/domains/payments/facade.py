@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omni.domains.payments.rules import PaymentState, apply, reduce
 from omni.domains.payments.service.charges import get_payment, list_payments, request_payment, request_refund
+from omni.domains.payments.service.deposits import StoredDeposits, Watcher, watch_deposits
 from omni.domains.payments.service.methods import list_methods
 from omni.domains.payments.service.providers import Providers
 from omni.domains.payments.service.reconcile import Mismatch, reconcile
@@ -14,6 +15,8 @@ __all__ = [
     "Mismatch",
     "PaymentState",
     "Providers",
+    "StoredDeposits",
+    "Watcher",
     "apply",
     "get_payment",
     "list_methods",
@@ -22,4 +25,5 @@ __all__ = [
     "reduce",
     "request_payment",
     "request_refund",
+    "watch_deposits",
 ]

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import RowMapping, and_, delete, func, or_, select, update
+from sqlalchemy import RowMapping, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.domains.payments.contracts import (
+    Deposit,
     EventKind,
     Payment,
     PaymentEvent,
@@ -19,6 +20,7 @@ from omni.domains.payments.contracts import (
 )
 from omni.domains.payments.tables import (
     payment_customers,
+    payment_deposits,
     payment_events,
     payment_methods,
     payment_refunds,
@@ -193,6 +195,50 @@ async def refund_of(session: ReadSession, refund_id: UUID) -> tuple[UUID, int] |
     return None if row is None else (row["payment_id"], row["amount_minor"])
 
 
+# --- deposits ---
+
+
+async def next_deposit_index(session: Session) -> int:
+    """An index that is never given again."""
+    return int(await session.scalar(text("select nextval('payment_deposit_index')")))
+
+
+async def insert_deposit(session: WriteSession, deposit: Deposit) -> None:
+    """Nothing when the payment has one."""
+    row = {
+        "tenant_id": session.tenant_id,
+        "payment_id": deposit.payment_id,
+        "address_index": deposit.index,
+        "address": deposit.address,
+        "asset": deposit.asset,
+        "units": str(deposit.units),
+        "amount_minor": deposit.amount_minor,
+        "currency": deposit.currency,
+        "created_at": deposit.created_at,
+        "expires_at": deposit.expires_at,
+    }
+    await session.execute(insert(payment_deposits).values(row).on_conflict_do_nothing())
+
+
+async def deposit_of(session: SystemSession, payment_id: UUID) -> Deposit | None:
+    """Of any tenant."""
+    row = await session.first(select(payment_deposits).where(payment_deposits.c.payment_id == payment_id))
+    return None if row is None else _deposit(row)
+
+
+async def deposit_at(session: SystemSession, address: str) -> Deposit | None:
+    """Of any tenant."""
+    row = await session.first(select(payment_deposits).where(payment_deposits.c.address == address))
+    return None if row is None else _deposit(row)
+
+
+async def deposits_since(session: SystemSession, moment: datetime) -> list[tuple[UUID, Deposit]]:
+    """Every tenant's that was opened after an instant, with whose it is."""
+    statement = select(payment_deposits).where(payment_deposits.c.created_at > moment)
+    rows = await session.all(statement.order_by(payment_deposits.c.created_at))
+    return [(row["tenant_id"], _deposit(row)) for row in rows]
+
+
 # --- customers and methods ---
 
 
@@ -247,6 +293,20 @@ async def delete_method(session: WriteSession, method_id: UUID) -> bool:
     table = payment_methods.c
     statement = delete(payment_methods).where(table.tenant_id == session.tenant_id, table.id == method_id)
     return (await session.execute(statement)).rowcount == 1
+
+
+def _deposit(row: RowMapping) -> Deposit:
+    return Deposit(
+        row["payment_id"],
+        row["address_index"],
+        row["address"],
+        row["asset"],
+        int(row["units"]),
+        row["amount_minor"],
+        row["currency"],
+        row["created_at"],
+        row["expires_at"],
+    )
 
 
 def _outcome(payment: Payment) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from omni.domains.payments.contracts import EventKind, PaymentEvent, PaymentStatus
+from omni.domains.payments.contracts import Deposit, EventKind, PaymentEvent, PaymentStatus
 
 _PAYMENT = {
     EventKind.PAYMENT_PENDING: PaymentStatus.PENDING,
@@ -60,6 +60,14 @@ class PaymentState:
     def kept_minor(self) -> int:
         """What is left of the payment."""
         return self.received_minor - self.refunded_minor - self.withdrawn_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A deposit on a chain and what is known of its payment."""
+
+    deposit: Deposit
+    state: PaymentState
 
 
 def apply(state: PaymentState, event: PaymentEvent) -> PaymentState:

@@ -102,6 +102,25 @@ payment_refunds = Table(
     info={"app_grants": "select, insert", "system_grants": "select"},
 )
 
+payment_deposits = Table(
+    "payment_deposits",
+    metadata,
+    tenant_id_column(),
+    Column("payment_id", Uuid, primary_key=True),
+    Column("address_index", BigInteger, nullable=False),
+    Column("address", String(42), nullable=False),
+    Column("asset", String(20), nullable=False),
+    Column("units", String(80), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    created_at_column(),
+    moment_column("expires_at", nullable=False),
+    ForeignKeyConstraint(["tenant_id", "payment_id"], ["payments.tenant_id", "payments.id"]),
+    Index("ix_payment_deposits_address", "address"),
+    info={"app_grants": "select, insert", "system_grants": "select"},
+)
+"""`units` are up to 2²⁵⁶: more than any number type of the database holds exactly, so they are digits."""
+
 webhook_events = Table(
     "webhook_events",
     metadata,

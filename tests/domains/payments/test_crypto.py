@@ -11,7 +11,7 @@ import pytest
 from coincurve import PublicKey
 
 from omni.domains.payments.contracts import Charge, Deposit, PaymentStatus, ProviderPayment, Refund
-from omni.domains.payments.providers.crypto.adapter import Crypto, CryptoSettings, Watched
+from omni.domains.payments.providers.crypto.adapter import Crypto, CryptoSettings
 from omni.domains.payments.providers.crypto.addresses import (
     DepositAddresses,
     checked_address,
@@ -19,7 +19,7 @@ from omni.domains.payments.providers.crypto.addresses import (
     keccak_256,
 )
 from omni.domains.payments.providers.crypto.deposits import Asset, units_for
-from omni.domains.payments.rules import PaymentState, apply, reduce
+from omni.domains.payments.rules import PaymentState, Watched, apply, reduce
 from omni.kit.clock import ManualClock
 from omni.kit.errors import InvalidInput, Unavailable, Unprocessable, UpstreamFailed
 from omni.kit.ids import uuid7
@@ -277,6 +277,19 @@ async def test_the_same_look_gives_the_same_events(desk: Desk) -> None:
 
 
 # --- what goes wrong ---
+
+
+async def test_an_asset_that_was_taken_out_of_the_settings_stops_nothing(desk: Desk) -> None:
+    deposit = await desk.open("EURC")
+    gone = replace(deposit, asset="OLD")
+    await desk.deposits.add(replace(gone, payment_id=uuid7(), address=SECOND))
+    desk.pay(deposit, deposit.units)
+    desk.chain.mine(3)
+    events = await desk.crypto.watch([Watched(gone, PaymentState()), Watched(deposit, PaymentState())])
+    assert [event.amount_minor for event in events] == [6377]
+    assert len([each async for each in desk.crypto.list_payments(deposit.created_at - timedelta(days=1))]) == 1
+    with pytest.raises(UpstreamFailed):
+        await desk.crypto.get_payment(SECOND)
 
 
 @pytest.mark.parametrize(("method", "currency"), [("BTC", "EUR"), (None, "EUR"), ("ETH", "USD")])

@@ -15,14 +15,14 @@ from omni.testing.payments import InMemoryPayments
 def test_a_provider_without_keys_is_off_and_says_what_turns_it_on() -> None:
     providers = Providers({})
     assert providers.names() == ()
-    for name, setting in (("stripe", "OMNI_STRIPE_SECRET_KEY"), ("paypal", "OMNI_PAYPAL_")):
+    for name, setting in (("stripe", "OMNI_STRIPE_SECRET_KEY"), ("paypal", "OMNI_PAYPAL_"), ("crypto", "OMNI_CRYPTO_")):
         with pytest.raises(NotConfigured, match=setting) as off:
             providers.get(name)
         assert (off.value.status, off.value.code) == (501, "payment_provider_not_configured")
 
 
 def test_a_provider_that_nobody_knows() -> None:
-    with pytest.raises(NotFound, match="Omni knows stripe, paypal"):
+    with pytest.raises(NotFound, match="Omni knows stripe, paypal, crypto"):
         Providers({}).get("bitcoin")
 
 

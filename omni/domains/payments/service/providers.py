@@ -10,6 +10,7 @@ from omni.kit.errors import NotConfigured, NotFound
 NEEDED_SETTINGS = {
     "stripe": "OMNI_STRIPE_SECRET_KEY and OMNI_STRIPE_WEBHOOK_SECRETS",
     "paypal": "OMNI_PAYPAL_CLIENT_ID, OMNI_PAYPAL_SECRET and OMNI_PAYPAL_WEBHOOK_ID",
+    "crypto": "OMNI_CRYPTO_RPC_URL, OMNI_CRYPTO_CHAIN_ID, OMNI_CRYPTO_XPUB and OMNI_CRYPTO_ASSETS",
 }
 """The ways to pay that Omni knows, and what turns each on."""
 

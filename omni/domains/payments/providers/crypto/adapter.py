@@ -39,7 +39,7 @@ from omni.domains.payments.providers.crypto.deposits import (
 )
 from omni.domains.payments.providers.crypto.rpc import Node
 from omni.domains.payments.providers.http import failed
-from omni.domains.payments.rules import PaymentState
+from omni.domains.payments.rules import Watched
 from omni.kit.clock import Clock
 from omni.kit.errors import InvalidInput, Unprocessable
 
@@ -69,14 +69,6 @@ class CryptoSettings:
     quote_minutes: int = 30
     feed_hours: int = 2
     """A price that is older is not used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A deposit and what is known of its payment."""
-
-    deposit: Deposit
-    state: PaymentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +123,8 @@ class Crypto:
 
     async def get_payment(self, provider_payment_id: str) -> PaymentResult:
         deposit = await self._deposits.at(provider_payment_id)
-        if deposit is None:
-            raise failed(f"no deposit at {provider_payment_id}")
+        if deposit is None or deposit.asset not in self._assets:
+            raise failed(f"no deposit of a configured asset at {provider_payment_id}")
         return await self._result(deposit)
 
     async def refund(self, refund: Refund) -> RefundResult:
@@ -142,7 +134,7 @@ class Crypto:
     async def list_payments(self, since: datetime) -> AsyncIterator[ProviderPayment]:
         """Those to which something was sent, but not what was swept already."""
         for deposit in await self._deposits.since(since):
-            seen = await self._look(deposit)
+            seen = await self._look(deposit) if deposit.asset in self._assets else None
             if seen is not None and seen.arrival != Arrival.NOTHING:
                 yield ProviderPayment(
                     deposit.address,
@@ -167,7 +159,8 @@ class Crypto:
         """
         found = []
         for each in watched:
-            seen = await self._look(each.deposit)
+            known = each.deposit.asset in self._assets  # an asset may have been taken out of the settings
+            seen = await self._look(each.deposit) if known else None
             if seen is not None:
                 found += self._news(each, seen)
         return found
@@ -175,7 +168,7 @@ class Crypto:
     def _news(self, watched: Watched, seen: Seen) -> list[PaymentEvent]:
         deposit, state = watched.deposit, watched.state
         amount_minor = minor_of(seen.confirmed, deposit)
-        code = "" if seen.arrival == Arrival.PAID else seen.arrival.value
+        code = _code(seen.arrival)
         if state.status == PaymentStatus.SUCCEEDED and amount_minor <= state.received_minor:
             missing = state.received_minor - amount_minor
             if missing == state.withdrawn_minor:
@@ -233,8 +226,7 @@ class Crypto:
         status = _STATUSES[seen.arrival]
         asset = self._assets[deposit.asset]
         uri = payment_uri(deposit, asset, self._settings.chain_id) if status == PaymentStatus.REQUIRES_ACTION else ""
-        code = "" if seen.arrival in (Arrival.NOTHING, Arrival.PAID) else seen.arrival.value
-        return PaymentResult(status, deposit.address, code, uri)
+        return PaymentResult(status, deposit.address, _code(seen.arrival), uri)
 
     async def _look(self, deposit: Deposit) -> Seen | None:
         """How far a deposit has come; None once the operator has swept it: what was known of it then stands."""
@@ -246,6 +238,11 @@ class Crypto:
         latest = await self._node.balance(deposit.address, head, contract)
         confirmed = min(await self._node.balance(deposit.address, deep, contract), latest)
         return Seen(arrival(deposit, confirmed, latest), confirmed, head)
+
+
+def _code(came: Arrival) -> str:
+    """What a payment waits for or has too much of; empty where there is nothing to say."""
+    return "" if came in (Arrival.NOTHING, Arrival.PAID) else came.value
 
 
 def _not_supported(internal: str) -> Unprocessable:

@@ -22,6 +22,7 @@ TENANT_TABLES = {
     "payments": ("select, insert, update", "select"),
     "payment_events": ("select, insert", "select"),
     "payment_refunds": ("select, insert", "select"),
+    "payment_deposits": ("select, insert", "select"),
 }
 OTHER_TABLES = {"webhook_events": ("select, insert", "select")}
 
@@ -31,6 +32,7 @@ def upgrade() -> None:
     _create_methods()
     _create_payments()
     _create_events()
+    _create_deposits()
     for table in TENANT_TABLES:
         for statement in isolate(table):
             op.execute(statement)
@@ -145,6 +147,31 @@ def _create_events() -> None:
         _created_at(),
         sa.PrimaryKeyConstraint("provider", "event_id", name=op.f("pk_webhook_events")),
     )
+
+
+def _create_deposits() -> None:
+    op.create_table(
+        "payment_deposits",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("payment_id", sa.Uuid(), nullable=False),
+        sa.Column("address_index", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.String(42), nullable=False),
+        sa.Column("asset", sa.String(20), nullable=False),
+        sa.Column("units", sa.String(80), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        _created_at(),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "payment_id"],
+            ["payments.tenant_id", "payments.id"],
+            name=op.f("fk_payment_deposits_tenant_id_payment_id"),
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "payment_id", name=op.f("pk_payment_deposits")),
+    )
+    op.create_index("ix_payment_deposits_address", "payment_deposits", ["address"])
+    op.execute("create sequence payment_deposit_index minvalue 0 start 0 maxvalue 2147483647")
+    op.execute("grant usage on sequence payment_deposit_index to omni_app")
 
 
 def downgrade() -> None:
