@@ -85,7 +85,9 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
             metering.MeteringDeps(database, deps.system_database, unit_of_work, access, users.operator, clock)
         ),
         pricing.router(pricing.PricingDeps(database, unit_of_work, users.operator, clock)),
-        billing.router(billing.BillingDeps(database, unit_of_work, users.operator, access, clock)),
+        billing.router(
+            billing.BillingDeps(database, unit_of_work, users.operator, access, clock, deps.payment_providers)
+        ),
         ledger.router(ledger.LedgerDeps(database, access)),
         payments.router(
             payments.PaymentsDeps(

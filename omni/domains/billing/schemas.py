@@ -352,3 +352,19 @@ class LineEventsOut(BaseModel):
 
     data: list[LineEventOut]
     next_after: str | None = None
+
+
+class PayIn(RequestModel):
+    """How an invoice is to be paid."""
+
+    provider: Annotated[str, Field(max_length=20, examples=["stripe"])]
+    method_id: UUID | None = Field(None, description="Saved; without one the payer pays at the provider's page.")
+    return_url: Annotated[str, Field(max_length=2000)] = Field("", description="Where the payer comes back to.")
+
+
+class PaymentStartedOut(BaseModel):
+    """An attempt that is under way."""
+
+    payment_id: UUID
+    amount_minor: int
+    currency: str

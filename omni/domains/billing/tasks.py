@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.documents.pdf import render_pdf
-from omni.domains.billing.service import document, dunning, issuing, running
+from omni.domains.billing.service import document, dunning, issuing, paying, running
 from omni.domains.billing.service.texts import invoice_mail, reminder_mail
+from omni.domains.payments import facade as payments
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import Database, WriteSession
 from omni.foundation.mail import Attachment, Mail, Mailer
@@ -16,7 +17,8 @@ from omni.kit.clock import Clock
 
 def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
     """`billing.bill_tenant(tenant_id)`, `billing.send_invoice(tenant_id, invoice_id)`,
-    `billing.send_reminder(tenant_id, invoice_id, number, last)`."""
+    `billing.send_reminder(tenant_id, invoice_id, number, last)`, `billing.collect(tenant_id, invoice_id)`,
+    `billing.book_payment(tenant_id, payment_id)`."""
 
     async def bill_tenant(delivery: Delivery) -> None:
         async with database.write(delivery.uuid("tenant_id")) as session:
@@ -31,6 +33,15 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
             attachment = Attachment(f"{invoice.number}.pdf", "application/pdf", pdf)
             subject, text = invoice_mail(invoice)
             await _send(session, delivery, invoice, Mail("", "", subject, text, (attachment,)))
+
+    async def collect(delivery: Delivery) -> None:
+        async with database.write(delivery.uuid("tenant_id")) as session:
+            if await first_time(session, delivery.message_id):
+                await paying.collect(session, delivery.uuid("invoice_id"), clock.now())
+
+    async def book_payment(delivery: Delivery) -> None:
+        async with database.write(delivery.uuid("tenant_id")) as session:
+            await paying.book(session, delivery.uuid("payment_id"), clock.now())
 
     async def send_reminder(delivery: Delivery) -> None:
         async with database.write(delivery.uuid("tenant_id")) as session:
@@ -50,4 +61,6 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
         Task(running.BILL_TENANT, bill_tenant),
         Task(issuing.SEND_INVOICE, send_invoice),
         Task(dunning.SEND_REMINDER, send_reminder),
+        Task(issuing.COLLECT, collect),
+        Task(payments.MONEY_MOVED, book_payment),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omni.domains.ledger.rules import entries
 from omni.domains.ledger.service import (
     balances,
+    booked,
     capture,
     expire_holds,
     find,
@@ -17,6 +18,6 @@ from omni.domains.ledger.service import (
 )
 
 __all__ = [
-    "balances", "capture", "entries", "expire_holds", "find", "hold", "post", "release", "reverse", "transactions",
-    "verify",
+    "balances", "booked", "capture", "entries", "expire_holds", "find", "hold", "post", "release", "reverse",
+    "transactions", "verify",
 ]  # fmt: skip

@@ -23,6 +23,14 @@ _ADD_TO_BALANCES = text("""
     do update set amount_nanos = ledger_balances.amount_nanos + excluded.amount_nanos
 """)
 
+_BOOKED = text("""
+    select count(distinct t.id) as transactions,
+           coalesce(sum(e.amount_nanos) filter (where e.account = :account), 0) as amount
+    from ledger_transactions t
+    join ledger_entries e on e.tenant_id = t.tenant_id and e.transaction_id = t.id
+    where t.tenant_id = :tenant_id and t.kind = :kind and starts_with(t.reference, :prefix)
+""")
+
 _OFF_BALANCE = text("""
     select coalesce(b.tenant_id, e.tenant_id) as tenant_id, coalesce(b.account, e.account) as account,
            coalesce(b.currency, e.currency) as currency,
@@ -134,6 +142,15 @@ async def _with_entries(session: ReadSession, rows: Sequence[RowMapping]) -> lis
         )
         for row in rows
     ]
+
+
+async def booked(session: ReadSession, kind: str, prefix: str, account: Account) -> tuple[int, int]:
+    """How many transactions of a kind have a reference that begins so, and what they come to at an account."""
+    row = await session.first(_BOOKED, {
+        "tenant_id": session.tenant_id, "kind": kind, "prefix": prefix, "account": account.value,
+    })  # fmt: skip
+    assert row is not None
+    return row["transactions"], int(row["amount"])
 
 
 async def balances(session: ReadSession) -> list[Balance]:

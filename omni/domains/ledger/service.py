@@ -54,6 +54,11 @@ async def find(session: ReadSession, kind: str, reference: str) -> Posted | None
     return await repository.find_transaction(session, kind, reference)
 
 
+async def booked(session: ReadSession, kind: str, prefix: str, account: Account) -> tuple[int, int]:
+    """How many transactions of a kind have a reference that begins so, and what they come to at an account."""
+    return await repository.booked(session, kind, prefix, account)
+
+
 async def transactions(
     session: ReadSession, account: Account | None = None, after: UUID | None = None, limit: int = 100
 ) -> list[Posted]:

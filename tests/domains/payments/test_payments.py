@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
@@ -35,6 +35,14 @@ from tests.domains.people import People, Person, problem
 
 METHODS = "/api/tenants/{t}/payment-methods"
 BACK = "https://console.example/billing"
+
+
+@pytest.fixture(autouse=True)
+async def without_invoices(plane: ControlPlane) -> AsyncIterator[None]:
+    """Payments here are for invoices that nobody issued: billing, which would book them, is left out."""
+    del plane.tasks[facade.MONEY_MOVED]
+    yield
+    await plane.run_tasks()
 
 
 async def save_method(plane: ControlPlane, owner: Person, behaviour: str = "pays") -> str:
@@ -347,7 +355,8 @@ async def test_a_refund_that_failed_can_be_asked_for_again(plane: ControlPlane, 
     await tell(plane, people, failed)
     assert (await payment_of(plane, owner, payment.payment_id)).refunded_minor == 0
     assert (await operator.post(path, whole)).status_code == 202
-    assert [each.task for each in await drained(plane)] == [charges.REFUND]
+    asked = [each.task for each in await drained(plane) if each.task != facade.MONEY_MOVED]
+    assert asked == [charges.REFUND]
 
 
 async def test_a_late_word_of_an_abandoned_page_keeps_the_id_of_the_payment(

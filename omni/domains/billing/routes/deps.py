@@ -8,6 +8,7 @@ from datetime import datetime
 
 from omni.domains.billing.service.profiles import profile_of
 from omni.domains.identity.contracts import CurrentUser
+from omni.domains.payments.facade import Providers
 from omni.domains.tenants.contracts import TenantAccess
 from omni.foundation.authz import Permission
 from omni.foundation.db.sessions import Database, ReadSession
@@ -24,6 +25,7 @@ class BillingDeps:
     operator: Callable[..., Awaitable[CurrentUser]]
     access: Callable[[Permission], Callable[..., Awaitable[TenantAccess]]]
     clock: Clock
+    payment_providers: Providers
 
 
 async def now_of(session: ReadSession, clock: Clock) -> datetime:

@@ -19,8 +19,16 @@ from omni.domains.billing.documents.pdf import render_pdf
 from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.routes.deps import BillingDeps, now_of
 from omni.domains.billing.routes.shown import to_api_invoice
-from omni.domains.billing.schemas import InvoiceOut, InvoicesOut, LineEventOut, LineEventsOut, PaymentIn
-from omni.domains.billing.service import document, dunning, issuing
+from omni.domains.billing.schemas import (
+    InvoiceOut,
+    InvoicesOut,
+    LineEventOut,
+    LineEventsOut,
+    PayIn,
+    PaymentIn,
+    PaymentStartedOut,
+)
+from omni.domains.billing.service import document, dunning, issuing, paying
 from omni.domains.metering import facade as metering
 from omni.domains.tenants.contracts import TenantAccess
 from omni.foundation.authz import Permission
@@ -34,6 +42,7 @@ def router(deps: BillingDeps) -> APIRouter:
     _reading(routes, deps)
     _documents(routes, deps)
     _line_events(routes, deps)
+    _paying(routes, deps)
     _operating(routes, deps)
     return routes
 
@@ -116,6 +125,24 @@ async def _events_of(
         ],
         next_after=following,
     )
+
+
+def _paying(routes: APIRouter, deps: BillingDeps) -> None:
+    manages = deps.access(Permission.BILLING_MANAGE)
+
+    @routes.post("/tenants/{tenant_id}/invoices/{invoice_id}/pay", status_code=202, response_model=PaymentStartedOut)
+    async def pay(request: Request, invoice_id: UUID, body: PayIn, access: TenantAccess = Depends(manages)) -> Response:
+        """Has a provider take what is due. `GET /api/tenants/{tenant_id}/payments` shows how it stands, and where a
+        payer who has no saved method has to go."""
+
+        async def action(session: WriteSession) -> PaymentStartedOut:
+            made = await paying.pay(
+                session, invoice_id, body.provider, body.method_id, body.return_url, deps.clock.now()
+            )
+            deps.payment_providers.get(made.provider)
+            return PaymentStartedOut(payment_id=made.payment_id, amount_minor=made.amount_minor, currency=made.currency)
+
+        return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action, status=202)
 
 
 _Change = Callable[[WriteSession, UUID, datetime], Awaitable[Invoice | None]]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.repository import invoices, subscriptions
 from omni.domains.billing.rules.dunning import REMIND_AFTER, SUSPEND_AFTER, reminders_due
+from omni.domains.billing.service.issuing import COLLECT
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import WriteSession
 from omni.foundation.outbox.messages import enqueue
@@ -28,6 +29,7 @@ async def chase(session: WriteSession, now: datetime) -> None:
                 session, SEND_REMINDER, tenant_id=session.tenant_id, invoice_id=invoice.invoice_id, number=due,
                 last=due == len(REMIND_AFTER),
             )  # fmt: skip
+            await enqueue(session, COLLECT, tenant_id=session.tenant_id, invoice_id=invoice.invoice_id)
             await invoices.save(session, replace(invoice, reminders=due))
 
 

@@ -37,6 +37,9 @@ from omni.kit.ids import uuid7
 from omni.kit.money import minor_to_nanos
 
 SEND_INVOICE = "billing.send_invoice"
+COLLECT = "billing.collect"
+PAYMENT = "payment"
+"""The kind of the transactions that book what comes in."""
 RERATE, VOID = "rerate:", "void:"
 """How the causes of corrections begin."""
 
@@ -121,6 +124,8 @@ async def finalise(session: WriteSession, invoice_id: UUID, now: datetime) -> In
     await _post(session, invoice, now)
     invoice = await _take_from_wallet(session, invoice, now)
     await enqueue(session, SEND_INVOICE, tenant_id=session.tenant_id, invoice_id=invoice.invoice_id)
+    if invoice.due_minor:
+        await enqueue(session, COLLECT, tenant_id=session.tenant_id, invoice_id=invoice.invoice_id)
     return invoice
 
 
@@ -196,22 +201,26 @@ async def _settled(session: WriteSession, invoice: Invoice) -> Invoice:
 
 
 async def record_payment(
-    session: WriteSession, invoice_id: UUID, amount_minor: int, reference: str, now: datetime
+    session: WriteSession, invoice_id: UUID, total_minor: int, reference: str, now: datetime
 ) -> Invoice:
-    """Takes note of money that came in for an invoice, once for each reference; what is too much goes to the wallet.
+    """Takes note of what has come in for an invoice in all by one payment, less what went back.
 
-    Raises NotFound `invoice_not_found`, Conflict `invoice_state`.
+    The difference to what is booked of the payment already is booked: more pays the invoice, and what is too much goes
+    to the wallet; less is taken from the wallet, where a credit note has put it. Raises NotFound `invoice_not_found`,
+    Conflict `invoice_state`.
     """
     invoice = await find(session, invoice_id, lock=True)
-    if await ledger.find(session, "payment", reference) is not None:
+    times, booked_nanos = await ledger.booked(session, PAYMENT, f"{reference}#", Account.CASH)
+    nanos = minor_to_nanos(total_minor, invoice.currency) - booked_nanos
+    if not nanos:
         return invoice
     if invoice.status not in ("final", "paid", "uncollectible"):
         raise Conflict("invoice_state", f"The invoice is {invoice.status}: it cannot be paid.")
-    taken = min(amount_minor, invoice.due_minor)
-    nanos, all_nanos = (minor_to_nanos(each, invoice.currency) for each in (taken, amount_minor))
+    taken = max(0, min(nanos // minor_to_nanos(1, invoice.currency), invoice.due_minor))
+    taken_nanos = minor_to_nanos(taken, invoice.currency)
     owed = Account.RECEIVABLE if invoice.status != "uncollectible" else Account.BAD_DEBT
-    entries = ledger.entries((Account.CASH, all_nanos), (owed, -nanos), (Account.WALLET, nanos - all_nanos))
-    await ledger.post(session, Transaction(invoice.currency, "payment", reference, now, entries))
+    entries = ledger.entries((Account.CASH, nanos), (owed, -taken_nanos), (Account.WALLET, taken_nanos - nanos))
+    await ledger.post(session, Transaction(invoice.currency, PAYMENT, f"{reference}#{times + 1}", now, entries))
     return await _settled(session, replace(invoice, paid_minor=invoice.paid_minor + taken))
 
 

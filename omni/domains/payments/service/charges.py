@@ -33,6 +33,8 @@ from omni.kit.errors import Conflict, InvalidInput, NotFound, UpstreamFailed
 CHARGE = "payments.charge"
 REFRESH = "payments.refresh"
 REFUND = "payments.refund"
+MONEY_MOVED = "billing.book_payment"
+"""Enqueued with a payment's id whenever what has come in by it changes: billing books it."""
 
 _KINDS = {
     PaymentStatus.PENDING: EventKind.PAYMENT_PENDING,
@@ -201,7 +203,14 @@ async def record(session: WriteSession, event: PaymentEvent, payment_id: UUID) -
         action_url="" if state.status == PaymentStatus.SUCCEEDED else payment.action_url,
     )
     await repository.save_outcome(session, outcome)
+    if _in_cash(outcome) != _in_cash(payment):
+        await enqueue(session, MONEY_MOVED, tenant_id=session.tenant_id, payment_id=payment_id)
     return outcome
+
+
+def _in_cash(payment: Payment) -> int:
+    """What has come in by a payment and is still here, minor units."""
+    return payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
 
 
 def _of_refund(payment: Payment, result: RefundResult, now: datetime) -> PaymentEvent:
