@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from omni.contracts.snapshots import Mode
+from omni.contracts.usage import METERS
 from omni.domains.billing.contracts import Basis, FeePart, RatedPart, Span, Terms, UsagePart
 from omni.domains.billing.repository import invoices
 from omni.domains.billing.rules.discounting import discount_lines, paid_share, span_of
@@ -14,6 +16,9 @@ from omni.domains.metering import facade as metering
 from omni.domains.pricing import facade as pricing
 from omni.domains.pricing.contracts import CardUsage, Percentage, PriceInEvent, RateCard
 from omni.foundation.db.sessions import ReadSession
+
+_MANY = 3
+"""From so many meters on it is cheaper to ask for all of them than for each."""
 
 
 async def lines_of(session: ReadSession, basis: Basis, currency: str, mode: Mode) -> list[RatedPart]:
@@ -37,11 +42,32 @@ async def lines_of(session: ReadSession, basis: Basis, currency: str, mode: Mode
 async def used_lines(session: ReadSession, part: UsagePart, terms: Terms, mode: Mode) -> list[RatedPart]:
     """What was used in a span comes to on any terms."""
     usage: dict[str, CardUsage] = {}
+    plain: dict[Span, list[RateCard]] = {}
     for dated in terms.cards:
         held = while_valid(part.span, dated)
-        if dated.card.meter is not None and held is not None:
+        if dated.card.meter is None or held is None:
+            continue
+        if _is_plain(dated.card):
+            plain.setdefault(held, []).append(dated.card)
+        else:
             usage[dated.card.code] = await _measured(session, dated.card, held, mode)
+    for held, cards in plain.items():
+        usage |= await _totals(session, cards, held, mode)
     return usage_lines(part, terms, usage)
+
+
+def _is_plain(card: RateCard) -> bool:
+    """Whether a card is of all that a meter of requests has summed up."""
+    by_quantity = not isinstance(card.price, Percentage | PriceInEvent)
+    return by_quantity and card.meter in METERS and not card.filters and not pricing.line_dimensions(card)
+
+
+async def _totals(session: ReadSession, cards: Sequence[RateCard], span: Span, mode: Mode) -> dict[str, CardUsage]:
+    """The usage of plain cards: of many, all meters at once."""
+    if len(cards) < _MANY:
+        return {card.code: await _measured(session, card, span, mode) for card in cards}
+    totals = await metering.request_totals(session, span.start, span.end, mode)
+    return {card.code: CardUsage([totals[card.meter]] if card.meter in totals else []) for card in cards}
 
 
 async def _measured(session: ReadSession, card: RateCard, span: Span, mode: Mode) -> CardUsage:
