@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -22,6 +23,13 @@ from omni.foundation.db.migrate import migrate
 from omni.foundation.db.roles import DatabaseAddress, Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
+
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_collection_finish() -> None:
+    """The tests' EVM raises the limit when it is imported; the server lives with the usual one."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
 from omni.apps.web import serve_app
 from omni.domains.payments.facade import StoredDeposits
+from omni.domains.payments.providers.http import TIMEOUT
 from omni.foundation.crypto.passwords import Passwords
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -43,7 +44,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     system = open_system_database(address, "console", PoolSettings(size=1, overflow=2))
     checks: dict[str, Check] = {"database": database.ping}
     tracing = Tracing("console", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
-    clock, http = SystemClock(), httpx2.AsyncClient(trust_env=False)
+    clock, http = SystemClock(), httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
     providers = payment_providers(settings, http, StoredDeposits(database, system.session), clock)
     deps = ControlPlaneDeps(database, system, address.master_key, Passwords(), clock, providers)
 

@@ -20,6 +20,7 @@ from omni.domains.identity import tasks as identity_tasks
 from omni.domains.metering import facade as metering
 from omni.domains.payments import facade as payments
 from omni.domains.payments.facade import Intake, Providers, StoredDeposits, Watcher
+from omni.domains.payments.providers.http import TIMEOUT
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -80,7 +81,7 @@ async def open_services(settings: Settings, process: str, pool: PoolSettings) ->
         create_redis(settings.redis_address()),
         create_mailer(settings),
         address.master_key,
-        httpx2.AsyncClient(trust_env=False),
+        httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False),
         address.url(Role.SYSTEM).set(drivername="postgresql").render_as_string(hide_password=False),
     )
     try:
