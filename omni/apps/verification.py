@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -11,9 +12,12 @@ import redis.asyncio
 
 from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
+from omni.domains.budgets import facade as budgets
 from omni.domains.ledger import facade as ledger
 from omni.domains.metering import facade as metering
 from omni.domains.metering.contracts import Difference
+from omni.domains.payments import facade as payments
+from omni.domains.payments.facade import Mismatch, Providers
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import DatabaseAddress, Role
@@ -21,6 +25,7 @@ from omni.foundation.db.sessions import Database
 from omni.kit.clock import SystemClock
 
 if TYPE_CHECKING:
+    from omni.apps.worker.services import Services
     from omni.foundation.db.system_session import SystemDatabase
 
 DRAIN_SECONDS = 45.0
@@ -53,11 +58,39 @@ async def verify_all(address: DatabaseAddress, redis_url: str) -> Verification:
             async with database.read(tenant_id) as read:
                 differences += await billing.verify_draft(read, SystemClock().now())
                 differences += await billing.verify_tenant(read)
+                differences += await budgets.verify_wallet(read)
         return Verification(count, waiting, tuple(differences))
     finally:
         await client.aclose()
         await database.close()
         await system.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What comparing usage, invoices, books and payment providers found."""
+
+    tenants: int
+    differences: tuple[Difference, ...]
+    mismatches: tuple[Mismatch, ...]
+
+
+async def reconcile(services: Services, providers: Providers, period: tuple[datetime, datetime]) -> Reconciled:
+    """Usage ↔ invoices ↔ ledger ↔ payments ↔ providers, for invoices of periods that end in `period` and payments
+    made since it began. Raises what the providers do."""
+    async with services.system.session() as session:
+        differences = await metering.verify(session) + await ledger.verify(session)
+        differences += await billing.verify_numbers(session)
+    tenants_seen = await _all_tenants(services.system)
+    for tenant_id in tenants_seen:
+        async with services.database.read(tenant_id) as read:
+            differences += await billing.verify_tenant(read, period)
+            differences += await budgets.verify_wallet(read)
+    intake = payments.Intake(services.database, services.system.session, providers, SystemClock())
+    mismatches = [
+        mismatch for name in providers.names() for mismatch in await payments.reconcile(intake, name, period[0])
+    ]
+    return Reconciled(len(tenants_seen), tuple(differences), tuple(mismatches))
 
 
 async def _wait_for_drain(drain: metering.Drain) -> int:

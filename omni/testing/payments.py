@@ -78,6 +78,12 @@ class InMemoryPayments:
         self._finished[session_id] = self.save_method(behaviour, self._setups[session_id])
         return self._finished[session_id]
 
+    def overstate(self, invoice_id: UUID, more_minor: int) -> None:
+        """From now on the records here have so much more for the payments of an invoice."""
+        for payment in self._payments.values():
+            if payment.charge.invoice_id == invoice_id:
+                payment.charge = replace(payment.charge, amount_minor=payment.charge.amount_minor + more_minor)
+
     def be_away(self, calls: int = 1) -> None:
         """The next calls fail without any effect."""
         self._failures = calls

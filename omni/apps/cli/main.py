@@ -30,6 +30,7 @@ COMMANDS = {
     "models": CommandEntry("omni.apps.cli.models", "List the models that the backend serves."),
     "usage": CommandEntry("omni.apps.cli.usage", "Show what a tenant used."),
     "invoices": CommandEntry("omni.apps.cli.invoices", "Show what tenants owe; make invoices final, get their PDF."),
+    "billing": CommandEntry("omni.apps.cli.billing", "Compare usage, invoices, books and payment providers."),
     "clock": CommandEntry("omni.apps.cli.clock", "Move the clock of a sandbox tenant."),
 }
 

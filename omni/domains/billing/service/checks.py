@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.repository import invoices as repository
@@ -11,20 +12,27 @@ from omni.domains.billing.service.rating import lines_of
 from omni.domains.ledger import facade as ledger
 from omni.domains.ledger.contracts import Account
 from omni.domains.metering.contracts import Difference
+from omni.domains.payments import facade as payments
 from omni.foundation.db.sessions import ReadSession, SystemSession
 from omni.kit.money import minor_to_nanos
 
 _PAGE = 200
 
 
-async def verify_tenant(session: ReadSession) -> list[Difference]:
-    """Every invoice of the tenant against the usage that it counts, its own sums, and the books."""
-    differences: list[Difference] = []
+Span = tuple[datetime, datetime]
+"""From a moment on and before another."""
+
+
+async def verify_tenant(session: ReadSession, period: Span | None = None) -> list[Difference]:
+    """Every invoice of the tenant against the usage that it counts, its own sums, and the books; payments against the
+    books. With a `period`, usage is counted again only for invoices whose own period ends in it."""
+    differences = await _verify_payments(session)
     owed: Counter[str] = Counter()
     before = None
     while page := await repository.list_newest(session, before, _PAGE):
         for invoice in page:
-            differences += await _verify_invoice(session, invoice)
+            counted = period is None or period[0] < invoice.period_end <= period[1]
+            differences += await _verify_invoice(session, invoice, counted=counted)
             if invoice.number is not None:
                 owed[invoice.currency] += _still_owed(invoice)
         before = page[-1].invoice_id
@@ -42,7 +50,20 @@ def _still_owed(invoice: Invoice) -> int:
     return invoice.due_minor if invoice.status == "final" and invoice.kind == "invoice" else 0
 
 
-async def _verify_invoice(session: ReadSession, invoice: Invoice) -> list[Difference]:
+async def _verify_payments(session: ReadSession) -> list[Difference]:
+    """What has come in by each payment, and what the books have of it."""
+    found = []
+    for payment in await payments.list_payments(session):
+        here = payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
+        _, booked = await ledger.booked(session, issuing.PAYMENT, issuing.payment_reference(payment), Account.CASH)
+        if minor_to_nanos(here, payment.currency) != booked:
+            what = f"payment {payment.payment_id} in {payment.currency}, nano-units"
+            left = minor_to_nanos(here, payment.currency)
+            found.append(Difference("payments = ledger", session.tenant_id, what, left, booked))
+    return found
+
+
+async def _verify_invoice(session: ReadSession, invoice: Invoice, *, counted: bool) -> list[Difference]:
     name = invoice.number or f"draft {invoice.invoice_id}"
     found = [
         ("lines = net", sum(line.net_minor for line in invoice.lines), invoice.net_minor),
@@ -54,7 +75,7 @@ async def _verify_invoice(session: ReadSession, invoice: Invoice) -> list[Differ
         entries = posted.transaction.entries if posted is not None else ()
         tax = -sum(entry.amount_nanos for entry in entries if entry.account is Account.TAX)
         found.append(("tax = ledger", minor_to_nanos(invoice.tax_minor, invoice.currency), tax))
-        if not issuing.is_correction(invoice):
+        if counted and not issuing.is_correction(invoice):
             found += await _rated_again(session, invoice)
     return [
         Difference(f"invoice {check}", session.tenant_id, f"{name}, in {invoice.currency}", left, right)

@@ -21,6 +21,7 @@ from omni.domains.billing.service.profiles import profile_of, seller_of
 from omni.domains.billing.service.rating import lines_of
 from omni.domains.ledger import facade as ledger
 from omni.domains.ledger.contracts import Account, Transaction
+from omni.domains.payments.contracts import Payment
 from omni.domains.pricing import facade as pricing
 from omni.domains.pricing.contracts import (
     STANDARD,
@@ -222,6 +223,11 @@ async def record_payment(
     entries = ledger.entries((Account.CASH, nanos), (owed, -taken_nanos), (Account.WALLET, taken_nanos - nanos))
     await ledger.post(session, Transaction(invoice.currency, PAYMENT, f"{reference}#{times + 1}", now, entries))
     return await _settled(session, replace(invoice, paid_minor=invoice.paid_minor + taken))
+
+
+def payment_reference(payment: Payment) -> str:
+    """How the references of the transactions begin that book a payment."""
+    return f"{payment.provider}:{payment.payment_id}#"
 
 
 async def mark_uncollectible(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoice:

@@ -64,7 +64,7 @@ async def book(session: WriteSession, payment_id: UUID, now: datetime) -> Invoic
     """Books what has come in by a payment, less what went back; once, however often it is asked for."""
     payment = await payments.get_payment(session, payment_id)
     total_minor = payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
-    reference = f"{payment.provider}:{payment.payment_id}"
+    reference = issuing.payment_reference(payment).removesuffix("#")
     invoice = await issuing.record_payment(session, payment.invoice_id, total_minor, reference, now)
     await dunning.after_payment(session, invoice, now)
     return invoice
