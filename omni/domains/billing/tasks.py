@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.documents.pdf import render_pdf
-from omni.domains.billing.service import document, dunning, issuing, paying, running
+from omni.domains.billing.service import document, dunning, issuing, paying, running, topping_up
 from omni.domains.billing.service.texts import invoice_mail, reminder_mail
+from omni.domains.budgets import facade as budgets
 from omni.domains.payments import facade as payments
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import Database, WriteSession
@@ -18,7 +19,7 @@ from omni.kit.clock import Clock
 def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
     """`billing.bill_tenant(tenant_id)`, `billing.send_invoice(tenant_id, invoice_id)`,
     `billing.send_reminder(tenant_id, invoice_id, number, last)`, `billing.collect(tenant_id, invoice_id)`,
-    `billing.book_payment(tenant_id, payment_id)`."""
+    `billing.book_payment(tenant_id, payment_id)`, `billing.top_up(tenant_id, amount_nanos, reference)`."""
 
     async def bill_tenant(delivery: Delivery) -> None:
         async with database.write(delivery.uuid("tenant_id")) as session:
@@ -43,6 +44,12 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
         async with database.write(delivery.uuid("tenant_id")) as session:
             await paying.book(session, delivery.uuid("payment_id"), clock.now())
 
+    async def top_up(delivery: Delivery) -> None:
+        amount_nanos, reference = int(delivery.args["amount_nanos"]), str(delivery.args["reference"])
+        async with database.write(delivery.uuid("tenant_id")) as session:
+            if await first_time(session, delivery.message_id):
+                await topping_up.top_up(session, amount_nanos, reference, clock.now())
+
     async def send_reminder(delivery: Delivery) -> None:
         async with database.write(delivery.uuid("tenant_id")) as session:
             invoice = await issuing.find(session, delivery.uuid("invoice_id"))
@@ -63,4 +70,5 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
         Task(dunning.SEND_REMINDER, send_reminder),
         Task(issuing.COLLECT, collect),
         Task(payments.MONEY_MOVED, book_payment),
+        Task(budgets.TOP_UP, top_up),
     ]

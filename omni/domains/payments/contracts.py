@@ -169,6 +169,7 @@ class Payment:
 
     payment_id: UUID
     invoice_id: UUID
+    """The invoice that it is for, or the payment itself where it is for none (credit in advance)."""
     provider: str
     amount_minor: int
     currency: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from omni.domains.billing import facade as billing
 from omni.domains.billing.contracts import Invoice, LegalEntity
 from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.service import subscribing
+from omni.domains.budgets import facade as budgets
 from omni.domains.ledger.contracts import Account
 from omni.testing.control_plane import ControlPlane
 from omni.testing.payments import Behaviour
@@ -125,3 +127,30 @@ async def test_a_way_to_pay_that_is_off_says_so(
     answer = await owner.post(f"/api/tenants/{{t}}/invoices/{invoice.invoice_id}/pay", {"provider": provider})
     assert answer.status_code in (404, 422, 501)
     assert (await owner.get("/api/tenants/{t}/payments")).json()["data"] == []
+
+
+async def test_a_wallet_is_topped_up_from_the_saved_method_and_pauses_without_one(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    owner, operator = await people.owner(), await people.operator()
+    credit = {"amount_nanos": 5 * 10**9, "reason": "welcome"}
+    assert (await operator.post(f"/api/operator/tenants/{owner.tenant_id}/credits", credit)).status_code == 201
+    path, setting = "/api/tenants/{t}/wallet/top-up", {"threshold_nanos": 10**10, "amount_nanos": 2 * 10**10}
+
+    async def topped_up() -> dict[str, Any]:
+        assert (await owner.call("PUT", path, setting)).status_code == 200
+        await budgets.run_wallets(plane.database, plane.system_database.session, plane.clock.now())
+        await settle(plane)
+        return cast(dict[str, Any], (await owner.get(path)).json())
+
+    assert (await topped_up())["paused"], "there is nothing to charge"
+    await save_method(plane, owner)
+    found = await topped_up()
+    assert (found["paused"], found["requested"]) == (False, None)
+    assert (await owner.get("/api/tenants/{t}/wallet")).json()["credit_nanos"] == 25 * 10**9
+    for message in [each for each in plane.delivered if each.task in ("billing.top_up", "billing.book_payment")]:
+        await plane.run_one(message)
+    await settle(plane)
+    assert (await owner.get("/api/tenants/{t}/wallet")).json()["credit_nanos"] == 25 * 10**9
+    assert (await balances(plane, owner))[Account.CASH] >= 20 * 10**9
+    await verified(plane, owner)

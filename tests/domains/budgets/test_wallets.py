@@ -142,6 +142,7 @@ async def test_bad_grants_are_refused_and_leave_nothing(plane: ControlPlane, peo
 
 
 async def test_a_charge_is_asked_for_once_when_the_wallet_is_low(plane: ControlPlane, people: People) -> None:
+    del plane.tasks[facade.TOP_UP]  # nobody charges
     owner = await people.owner()
     setting = {"threshold_nanos": 100, "amount_nanos": 1000}
     assert problem(await owner.get(TOP_UP)) == (404, "top_up_not_found")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.repository import invoices as repository
-from omni.domains.billing.service import issuing
+from omni.domains.billing.service import issuing, topping_up
 from omni.domains.billing.service.rating import lines_of
 from omni.domains.ledger import facade as ledger
 from omni.domains.ledger.contracts import Account
@@ -55,7 +55,11 @@ async def _verify_payments(session: ReadSession) -> list[Difference]:
     found = []
     for payment in await payments.list_payments(session):
         here = payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
-        _, booked = await ledger.booked(session, issuing.PAYMENT, issuing.payment_reference(payment), Account.CASH)
+        if topping_up.is_top_up(payment):
+            booked = await topping_up.booked_nanos(session, payment)
+        else:
+            reference = issuing.payment_reference(payment)
+            _, booked = await ledger.booked(session, issuing.PAYMENT, reference, Account.CASH)
         if minor_to_nanos(here, payment.currency) != booked:
             what = f"payment {payment.payment_id} in {payment.currency}, nano-units"
             left = minor_to_nanos(here, payment.currency)

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from omni.domains.billing.contracts import Invoice
-from omni.domains.billing.service import dunning, issuing
+from omni.domains.billing.service import dunning, issuing, topping_up
 from omni.domains.payments import facade as payments
 from omni.domains.payments.contracts import Payment, PaymentStatus
 from omni.foundation.db.sessions import WriteSession
@@ -60,11 +60,13 @@ async def _request(
     return payment
 
 
-async def book(session: WriteSession, payment_id: UUID, now: datetime) -> Invoice:
+async def book(session: WriteSession, payment_id: UUID, now: datetime) -> None:
     """Books what has come in by a payment, less what went back; once, however often it is asked for."""
     payment = await payments.get_payment(session, payment_id)
+    if topping_up.is_top_up(payment):
+        await topping_up.book(session, payment, now)
+        return
     total_minor = payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
     reference = issuing.payment_reference(payment).removesuffix("#")
     invoice = await issuing.record_payment(session, payment.invoice_id, total_minor, reference, now)
     await dunning.after_payment(session, invoice, now)
-    return invoice

@@ -11,7 +11,7 @@ from omni.foundation.outbox.messages import enqueue
 from omni.kit.errors import Conflict, NotFound
 from omni.kit.ids import uuid7
 
-TOP_UP = "payments.top_up"
+TOP_UP = "billing.top_up"
 """The message (tenant_id, amount_nanos, reference): charge so much, then add a grant of it with this reference, or tell
 `top_up_failed`."""
 

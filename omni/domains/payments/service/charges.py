@@ -34,7 +34,7 @@ CHARGE = "payments.charge"
 REFRESH = "payments.refresh"
 REFUND = "payments.refund"
 MONEY_MOVED = "billing.book_payment"
-"""Enqueued with a payment's id whenever what has come in by it changes: billing books it."""
+"""Enqueued with a payment's id whenever what has come in by it changes, or it fails: billing books it."""
 
 _KINDS = {
     PaymentStatus.PENDING: EventKind.PAYMENT_PENDING,
@@ -203,7 +203,8 @@ async def record(session: WriteSession, event: PaymentEvent, payment_id: UUID) -
         action_url="" if state.status == PaymentStatus.SUCCEEDED else payment.action_url,
     )
     await repository.save_outcome(session, outcome)
-    if _in_cash(outcome) != _in_cash(payment):
+    failed = outcome.status == PaymentStatus.FAILED != payment.status
+    if failed or _in_cash(outcome) != _in_cash(payment):
         await enqueue(session, MONEY_MOVED, tenant_id=session.tenant_id, payment_id=payment_id)
     return outcome
 
