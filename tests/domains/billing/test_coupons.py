@@ -17,7 +17,8 @@ from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.service import issuing, subscribing
 from omni.domains.billing.service.document import document_of
 from omni.domains.ledger.contracts import Account
-from omni.domains.pricing.contracts import AmountOff, Coupon, Flat, PercentOff, RateCard
+from omni.domains.pricing import facade as pricing
+from omni.domains.pricing.contracts import AmountOff, Coupon, Flat, PercentOff, PlanTerms, RateCard
 from omni.domains.pricing.service.coupons import add_coupon
 from omni.testing.control_plane import ControlPlane
 from tests.domains.billing.sales import (
@@ -227,6 +228,25 @@ async def test_two_invoices_at_once_count_a_coupon_once(
     assert sorted(await asyncio.gather(*map(finalise, drafts))) == [1500, 3000]
 
 
+async def test_an_amount_holds_for_invoices_in_its_currency(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    dollars = RateCard("base", "support", "Base fee", "USD", Flat(30_000_000_000))
+    async with plane.database.shared() as session:
+        await pricing.publish_plan_version(session, "pro", PlanTerms("USD", (dollars,)), NOW)
+    await publish(plane, "pro", FEE)
+    owner = await sandbox_tenant(plane, people)
+    await redeem(owner, await offer(plane, amount_minor=500))
+    share = await offer(plane, "10")
+    await redeem(owner, share)
+    profile = {"name": "Buyer", "country": "SI", "currency": "USD"}
+    assert (await owner.call("PUT", "/api/tenants/{t}/billing-profile", profile)).status_code == 200
+    await subscribe(plane, owner, "pro")
+    (first,) = await advance(plane, owner, NOW + timedelta(hours=2))
+    assert lines(first) == [("fee", "base", 3000), ("discount", f"coupon:{share}", -300)]
+    await verified(plane, owner)
+
+
 async def test_what_cannot_be_redeemed_is_refused_and_leaves_nothing(
     plane: ControlPlane, people: People, seller: LegalEntity
 ) -> None:
@@ -234,8 +254,10 @@ async def test_what_cannot_be_redeemed_is_refused_and_leaves_nothing(
     last = await offer(plane, "10", max_redemptions=1)
     expired = await offer(plane, "10", expires_at=plane.clock.now())
     dollars = await offer(plane, amount_minor=100, currency="USD")
-    both = await asyncio.gather(*(owner.post(COUPONS, {"code": last}) for _ in range(2)))
-    assert sorted(each.status_code for each in both) == [201, 409]
+    await redeem(owner, last)
+    twice = await offer(plane, "10")
+    both = await asyncio.gather(*(owner.post(COUPONS, {"code": twice}) for _ in range(2)))
+    assert sorted(each.status_code for each in both) == [201, 409], "also at the same time"
     for who, code, refusal in (
         (owner, last, (409, "coupon_already_redeemed")),
         (other, last, (422, "coupon_used_up")),
@@ -244,5 +266,5 @@ async def test_what_cannot_be_redeemed_is_refused_and_leaves_nothing(
         (owner, "NOWHERE", (404, "coupon_not_found")),
     ):
         assert problem(await who.post(COUPONS, {"code": code})) == refusal
-    assert [each["coupon"]["code"] for each in (await owner.get(COUPONS)).json()["data"]] == [last]
+    assert {each["coupon"]["code"] for each in (await owner.get(COUPONS)).json()["data"]} == {last, twice}
     assert (await other.get(COUPONS)).json()["data"] == []

@@ -14,7 +14,7 @@ from omni.domains.budgets import facade
 from omni.domains.budgets.contracts import Grant, NewGrant
 from omni.domains.budgets.rules import settled
 from omni.domains.ledger import facade as ledger
-from omni.domains.ledger.contracts import Account
+from omni.domains.ledger.contracts import Account, Transaction
 from omni.domains.metering import facade as metering
 from omni.testing.control_plane import ControlPlane
 from omni.testing.usage import usage_event
@@ -126,6 +126,20 @@ async def test_credit_that_is_taken_back_is_used_up(plane: ControlPlane, people:
     assert taken.json()["remaining_nanos"] == 700
     assert await told(owner) == [(300, 0, 700), (0, 0, 0)]
     assert await books(plane, owner) == {Account.WALLET: -700, Account.CASH: 700}
+
+
+async def test_an_expiry_takes_no_more_than_invoices_have_left(plane: ControlPlane, people: People) -> None:
+    """They take tax besides, which is not spending."""
+    owner = await people.owner()
+    await grant(plane, owner, 1000, source="promotion", expires_at=plane.clock.now() + STEP)
+    await spend(plane, owner, 600)
+    async with plane.database.write(owner.tenant_id) as session:
+        taken = ledger.entries((Account.WALLET, 732), (Account.RECEIVABLE, -732))
+        await ledger.post(session, Transaction("EUR", "wallet", "OM-1", plane.clock.now(), taken))
+    plane.clock.advance(2 * STEP)
+    await run(plane)
+    assert await told(owner) == [(600, 400, 0)]
+    assert await books(plane, owner) == {Account.PROMOTION: 732, Account.RECEIVABLE: -732}
 
 
 async def test_bad_grants_are_refused_and_leave_nothing(plane: ControlPlane, people: People) -> None:

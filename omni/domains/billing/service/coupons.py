@@ -8,6 +8,7 @@ from omni.domains.billing.contracts import Basis, Invoice
 from omni.domains.billing.repository import coupons as repository
 from omni.domains.billing.rules.discounting import coupons_of, with_coupons
 from omni.domains.pricing import facade as pricing
+from omni.domains.pricing.contracts import AmountOff, Coupon
 from omni.foundation.db.sessions import ReadSession, WriteSession
 
 
@@ -20,16 +21,20 @@ def billing_period(basis: Basis, at: datetime) -> datetime:
     return next((fee.span.whole_start for fee in basis.fees if not fee.credit), at)
 
 
-async def holding(session: ReadSession, basis: Basis, at: datetime) -> Basis:
-    """The basis with the coupons that hold for it now; `at` is the end of the invoice's span."""
-    period = billing_period(basis, at)
+async def holding(session: ReadSession, invoice: Invoice) -> Basis:
+    """The invoice's basis with the coupons that hold for it now: those for its billing period and in its currency."""
+    period = billing_period(invoice.basis, invoice.period_end)
     found = []
     for each in await repository.redemptions(session):
         coupon = await pricing.coupon_of(session, each.code)
         number = each.periods if each.last_period == period else each.periods + 1
-        if coupon is not None and pricing.holds_in_period(coupon, number):
+        if coupon is not None and _pays_in(coupon, invoice.currency) and pricing.holds_in_period(coupon, number):
             found.append(coupon)
-    return with_coupons(basis, found)
+    return with_coupons(invoice.basis, found)
+
+
+def _pays_in(coupon: Coupon, currency: str) -> bool:
+    return not isinstance(coupon.discount, AmountOff) or coupon.discount.currency == currency
 
 
 async def lock(session: WriteSession) -> None:

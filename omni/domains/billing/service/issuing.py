@@ -64,7 +64,7 @@ async def draft(
 
 async def rated(session: ReadSession, invoice: Invoice, profile: BillingProfile, at: datetime) -> Invoice:
     """The invoice with the coupons that hold for it now, and the lines, taxes and sums that its basis comes to."""
-    invoice = replace(invoice, basis=await coupons.holding(session, invoice.basis, invoice.period_end))
+    invoice = replace(invoice, basis=await coupons.holding(session, invoice))
     parts = await lines_of(session, invoice.basis, invoice.currency, invoice.mode)
     seller = await seller_of(session, invoice.entity_code)
     return await taxed(session, replace(invoice, seller=seller, buyer=profile), parts, at)
