@@ -78,7 +78,7 @@ def random_month(chance: random.Random, plans: Sequence[PlanTerms]) -> Month:
     paid = {card.code: Fraction(chance.randrange(5), 4) for card in old.rate_cards if chance.random() < 0.2}
     returned = rest if used.end == change and chance.random() < 0.8 else None
     percents = {product: chance.choice(RATES) for product in (*PRODUCTS, ALL_FEES)}
-    coupons = [_coupon(chance, old.currency, number) for number in range(chance.choice((0, 0, 1, 2, 3)))]
+    coupons = [random_coupon(chance, old.currency, f"C{number}") for number in range(chance.choice((0, 0, 1, 2, 3)))]
     events = [_event(chance) for _ in range(chance.choice((0, 1, 3, 8, 15)))]
     events.sort(key=lambda event: event.at)
     return Month(old.currency, events, used, returned, paid, ahead, chance.random() < 0.3, coupons, percents)
@@ -90,12 +90,12 @@ def _event(chance: random.Random) -> Event:
     return Event(at, chance.choice(METERS), dimensions, eighths(chance, 30), eighths(chance, 30))
 
 
-def _coupon(chance: random.Random, currency: str, number: int) -> Coupon:
+def random_coupon(chance: random.Random, currency: str, code: str) -> Coupon:
     discount = chance.choice(
         (PercentOff(Decimal(chance.randrange(1, 1001)) / 10), AmountOff(chance.randrange(1, 10**5), currency))
     )
     products = tuple(product for product in PRODUCTS if chance.random() < 0.4) if chance.random() < 0.5 else ()
-    return Coupon(f"C{number}", "Coupon", discount, "forever", products=products)
+    return Coupon(code, "Coupon", discount, "forever", products=products)
 
 
 def product_invoice(month: Month) -> Invoice:
