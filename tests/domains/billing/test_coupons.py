@@ -195,6 +195,24 @@ async def test_discounts_are_allowances_of_the_document(
     await verified(plane, owner)
 
 
+async def test_on_a_credit_note_a_discount_is_a_line(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
+    """It lowers what is charged for usage, and so raises what is credited: no allowance."""
+    await publish(plane, "pro", FEE, CALLS)
+    owner = await sandbox_tenant(plane, people, datetime(2026, 4, 1, tzinfo=UTC))
+    await subscribe(plane, owner, "pro")
+    (first,) = await advance(plane, owner, datetime(2026, 4, 2, tzinfo=UTC))
+    await redeem(owner, await offer(plane, "10", products=("api",)))
+    await use(plane, owner.tenant_id, datetime(2026, 4, 2, 1, tzinfo=UTC), requests=500)
+    await advance(plane, owner, datetime(2026, 4, 11, tzinfo=UTC))
+    await owner.post("/api/tenants/{t}/subscription/cancel", {"when": "now"})
+    (note,) = await advance(plane, owner, datetime(2026, 4, 12, tzinfo=UTC))
+    assert [line.net_minor for line in note.lines] == [500, -2000, -50]
+    made = billing.document_of(note, first)
+    assert (made.allowances, [line.net_minor for line in made.lines]) == ((), [-500, 2000, 50])
+    assert b"<ram:TypeCode>381</ram:TypeCode>" in factur_x_xml(made)
+    await verified(plane, owner)
+
+
 async def test_a_free_invoice_is_final_and_paid(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
     await publish(plane, "pro", FEE)
     owner = await sandbox_tenant(plane, people)
