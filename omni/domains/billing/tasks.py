@@ -35,21 +35,6 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
             subject, text = invoice_mail(invoice)
             await _send(session, delivery, invoice, Mail("", "", subject, text, (attachment,)))
 
-    async def collect(delivery: Delivery) -> None:
-        async with database.write(delivery.uuid("tenant_id")) as session:
-            if await first_time(session, delivery.message_id):
-                await paying.collect(session, delivery.uuid("invoice_id"), clock.now())
-
-    async def book_payment(delivery: Delivery) -> None:
-        async with database.write(delivery.uuid("tenant_id")) as session:
-            await paying.book(session, delivery.uuid("payment_id"), clock.now())
-
-    async def top_up(delivery: Delivery) -> None:
-        amount_nanos, reference = int(delivery.args["amount_nanos"]), str(delivery.args["reference"])
-        async with database.write(delivery.uuid("tenant_id")) as session:
-            if await first_time(session, delivery.message_id):
-                await topping_up.top_up(session, amount_nanos, reference, clock.now())
-
     async def send_reminder(delivery: Delivery) -> None:
         async with database.write(delivery.uuid("tenant_id")) as session:
             invoice = await issuing.find(session, delivery.uuid("invoice_id"))
@@ -68,6 +53,27 @@ def tasks(database: Database, mailer: Mailer, clock: Clock) -> list[Task]:
         Task(running.BILL_TENANT, bill_tenant),
         Task(issuing.SEND_INVOICE, send_invoice),
         Task(dunning.SEND_REMINDER, send_reminder),
+        *_money_tasks(database, clock),
+    ]
+
+
+def _money_tasks(database: Database, clock: Clock) -> list[Task]:
+    async def collect(delivery: Delivery) -> None:
+        async with database.write(delivery.uuid("tenant_id")) as session:
+            if await first_time(session, delivery.message_id):
+                await paying.collect(session, delivery.uuid("invoice_id"), clock.now())
+
+    async def book_payment(delivery: Delivery) -> None:
+        async with database.write(delivery.uuid("tenant_id")) as session:
+            await paying.book(session, delivery.uuid("payment_id"), clock.now())
+
+    async def top_up(delivery: Delivery) -> None:
+        amount_nanos, reference = int(delivery.args["amount_nanos"]), str(delivery.args["reference"])
+        async with database.write(delivery.uuid("tenant_id")) as session:
+            if await first_time(session, delivery.message_id):
+                await topping_up.top_up(session, amount_nanos, reference, clock.now())
+
+    return [
         Task(issuing.COLLECT, collect),
         Task(payments.MONEY_MOVED, book_payment),
         Task(budgets.TOP_UP, top_up),

@@ -207,7 +207,7 @@ async def test_on_a_credit_note_a_discount_is_a_line(plane: ControlPlane, people
     await owner.post("/api/tenants/{t}/subscription/cancel", {"when": "now"})
     (note,) = await advance(plane, owner, datetime(2026, 4, 12, tzinfo=UTC))
     assert [line.net_minor for line in note.lines] == [500, -2000, -50]
-    made = billing.document_of(note, first)
+    made = document_of(note, first, {})
     assert (made.allowances, [line.net_minor for line in made.lines]) == ((), [-500, 2000, 50])
     assert b"<ram:TypeCode>381</ram:TypeCode>" in factur_x_xml(made)
     await verified(plane, owner)
