@@ -158,3 +158,22 @@ class Difference:
     what: str
     left: int
     right: int
+
+
+MarginGroup = Literal["tenant", "model", "endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What the requests of a group earned and cost, nano-units of the platform's currency."""
+
+    group: str
+    requests: int
+    earned_nanos: int
+    cost_nanos: int
+    written_off_nanos: int
+    """What went beyond hard ceilings and was not charged."""
+
+    @property
+    def margin_nanos(self) -> int:
+        return self.earned_nanos - self.cost_nanos

@@ -118,3 +118,18 @@ class UsageProblemOut(BaseModel):
 
 class UsageProblemsOut(BaseModel):
     data: list[UsageProblemOut]
+
+
+class MarginOut(BaseModel):
+    """What the requests of a group earned, and what providers charge for them."""
+
+    group: str = Field(description="The tenant's id, the model or the endpoint.")
+    requests: int
+    earned_nanos: int = Field(description="By the price list, nano-units of the platform's currency.")
+    cost_nanos: int
+    written_off_nanos: int = Field(description="Beyond hard ceilings, not charged.")
+    margin_nanos: int = Field(description="Earned less cost.")
+
+
+class MarginsOut(BaseModel):
+    data: list[MarginOut]
