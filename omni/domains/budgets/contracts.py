@@ -82,5 +82,7 @@ class TopUp:
     amount_nanos: int
     requested: str | None = None
     """The reference of the charge that is under way."""
+    requested_at: datetime | None = None
+    """When it was last asked for."""
     paused: bool = False
     """Since a charge failed; setting it again goes on."""

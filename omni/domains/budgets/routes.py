@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from omni.domains.budgets.contracts import Grant, NewGrant, StoredBudget, Wallet
+from omni.domains.budgets.contracts import Grant, NewGrant, StoredBudget, TopUp, Wallet
 from omni.domains.budgets.schemas import (
     BudgetIn,
     BudgetOut,
@@ -141,14 +141,14 @@ def _top_up_routes(routes: APIRouter, deps: BudgetsDeps) -> None:
     async def get_top_up(access: TenantAccess = Depends(reads)) -> TopUpOut:
         """How the wallet is topped up by itself."""
         async with deps.database.read(access.tenant_id) as session:
-            return TopUpOut(**asdict(await top_ups.find_top_up(session)))
+            return _to_api_top_up(await top_ups.find_top_up(session))
 
     @routes.put(path, response_model=TopUpOut)
     async def set_top_up(request: Request, body: TopUpIn, access: TenantAccess = Depends(manages)) -> Response:
         """Charges for credit whenever the wallet has less than a threshold."""
 
         async def action(session: WriteSession) -> TopUpOut:
-            return TopUpOut(**asdict(await top_ups.set_top_up(session, body.threshold_nanos, body.amount_nanos)))
+            return _to_api_top_up(await top_ups.set_top_up(session, body.threshold_nanos, body.amount_nanos))
 
         return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
 
@@ -160,6 +160,15 @@ def _top_up_routes(routes: APIRouter, deps: BudgetsDeps) -> None:
             await top_ups.remove_top_up(session)
 
         return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)
+
+
+def _to_api_top_up(setting: TopUp) -> TopUpOut:
+    return TopUpOut(
+        threshold_nanos=setting.threshold_nanos,
+        amount_nanos=setting.amount_nanos,
+        requested=setting.requested,
+        paused=setting.paused,
+    )
 
 
 def _to_api_grant(grant: Grant) -> GrantOut:

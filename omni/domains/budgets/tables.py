@@ -83,6 +83,7 @@ wallet_top_ups = Table(
     Column("threshold_nanos", BigInteger, nullable=False),
     Column("amount_nanos", BigInteger, nullable=False),
     Column("requested", String(200)),
+    moment_column("requested_at"),
     Column("paused", Boolean, nullable=False, server_default="false"),
     created_at_column(),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),

@@ -192,6 +192,32 @@ async def test_a_charge_is_asked_for_once_when_the_wallet_is_low(plane: ControlP
     assert problem(await owner.call("DELETE", TOP_UP)) == (404, "top_up_not_found")
 
 
+async def test_a_charge_that_nobody_answers_is_asked_for_again_by_its_reference(
+    plane: ControlPlane, people: People
+) -> None:
+    owner = await people.owner()
+    await grant(plane, owner, 10)
+    await owner.call("PUT", TOP_UP, {"threshold_nanos": 100, "amount_nanos": 1000})
+    found = []
+    for _ in range(3):
+        await run(plane)
+        plane.clock.advance(timedelta(minutes=59))
+        await run(plane)
+        plane.clock.advance(timedelta(minutes=2))
+        found += [
+            (message.args["reference"], message.args["amount_nanos"])
+            for message in await plane.run_tasks()
+            if message.task == facade.TOP_UP and message.args["tenant_id"] == str(owner.tenant_id)
+        ]
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    await grant(plane, owner, 1000, reference=found[0][0])
+    plane.clock.advance(timedelta(hours=2))
+    await run(plane)
+    asked = [message.args["tenant_id"] for message in await plane.run_tasks() if message.task == facade.TOP_UP]
+    assert str(owner.tenant_id) not in asked
+
+
 def test_grants_always_add_up_to_what_is_left() -> None:
     """Whatever is granted, spent, taken back and expires, at whatever times anybody looks."""
     chance = random.Random(7)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy import RowMapping, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.domains.budgets.contracts import Grant, NewGrant, TopUp
@@ -65,11 +65,13 @@ async def save_use(session: WriteSession, grant: Grant) -> None:
     )
 
 
-async def tenants_due(session: SystemSession, now: datetime) -> Sequence[UUID]:
-    """Tenants with a grant whose time is over, or with a wallet that may have to be topped up."""
+async def tenants_due(session: SystemSession, now: datetime, asked_before: datetime) -> Sequence[UUID]:
+    """Tenants with a grant whose time is over, or with a wallet that may have to be topped up: no charge is under way,
+    or it was asked for before an instant."""
     table, setting = wallet_credits.c, wallet_top_ups.c
     due = select(table.tenant_id).where(table.expires_at <= now, table.expired_at.is_(None))
-    topped_up = select(setting.tenant_id).where(setting.requested.is_(None), ~setting.paused)
+    idle = or_(setting.requested.is_(None), setting.requested_at < asked_before)
+    topped_up = select(setting.tenant_id).where(idle, ~setting.paused)
     return [row["tenant_id"] for row in await session.all(due.union(topped_up).order_by("tenant_id"))]
 
 
@@ -78,7 +80,7 @@ async def top_up(session: ReadSession, *, lock: bool = False) -> TopUp | None:
     row = await session.first(statement.with_for_update() if lock else statement)
     if row is None:
         return None
-    return TopUp(row["threshold_nanos"], row["amount_nanos"], row["requested"], row["paused"])
+    return TopUp(**{name: row[name] for name in TopUp.__dataclass_fields__})
 
 
 async def save_top_up(session: WriteSession, setting: TopUp) -> None:
@@ -86,6 +88,7 @@ async def save_top_up(session: WriteSession, setting: TopUp) -> None:
         "threshold_nanos": setting.threshold_nanos,
         "amount_nanos": setting.amount_nanos,
         "requested": setting.requested,
+        "requested_at": setting.requested_at,
         "paused": setting.paused,
     }
     statement = insert(wallet_top_ups).values(tenant_id=session.tenant_id, **row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from omni.domains.budgets.contracts import TopUp, Wallet
 from omni.domains.budgets.repository import wallets as repository
@@ -13,7 +14,8 @@ from omni.kit.ids import uuid7
 
 TOP_UP = "billing.top_up"
 """The message (tenant_id, amount_nanos, reference): charge so much, then add a grant of it with this reference, or tell
-`top_up_failed`."""
+`top_up_failed`. A reference that was charged already is not charged again."""
+ASK_AGAIN_AFTER = timedelta(hours=1)
 
 
 async def find_top_up(session: ReadSession) -> TopUp:
@@ -28,8 +30,8 @@ async def set_top_up(session: WriteSession, threshold_nanos: int, amount_nanos: 
     """Sets when and by how much; a charge that is under way goes on. Raises Conflict `wallet_missing`."""
     if await repository.credit(session) is None:
         raise Conflict("wallet_missing", "The tenant pays by invoice: it has no wallet until it is granted credit.")
-    before = await repository.top_up(session, lock=True)
-    made = TopUp(threshold_nanos, amount_nanos, None if before is None else before.requested)
+    before = await repository.top_up(session, lock=True) or TopUp(threshold_nanos, amount_nanos)
+    made = replace(before, threshold_nanos=threshold_nanos, amount_nanos=amount_nanos, paused=False)
     await repository.save_top_up(session, made)
     return made
 
@@ -40,15 +42,19 @@ async def remove_top_up(session: WriteSession) -> None:
         raise NotFound("top_up_not_found", "The wallet is not topped up by itself.")
 
 
-async def request_top_up(session: WriteSession, wallet: Wallet) -> None:
-    """Asks for a charge when the wallet has less than its threshold and none is under way."""
+async def request_top_up(session: WriteSession, wallet: Wallet, now: datetime) -> None:
+    """Asks for a charge when the wallet has less than its threshold; for one that is under way again after an hour of
+    silence, by the same reference, so that it is charged once."""
     setting = await repository.top_up(session, lock=True)
-    if setting is None or setting.requested is not None or setting.paused:
+    if setting is None or setting.paused:
         return
-    if (wallet.credit_nanos or 0) - wallet.spent_nanos >= setting.threshold_nanos:
+    if setting.requested_at is not None and setting.requested_at >= now - ASK_AGAIN_AFTER:
         return
-    reference = f"top-up:{uuid7()}"
-    await repository.save_top_up(session, replace(setting, requested=reference))
+    enough = (wallet.credit_nanos or 0) - wallet.spent_nanos >= setting.threshold_nanos
+    if setting.requested is None and enough:
+        return
+    reference = setting.requested or f"top-up:{uuid7()}"
+    await repository.save_top_up(session, replace(setting, requested=reference, requested_at=now))
     await enqueue(session, TOP_UP, tenant_id=session.tenant_id, amount_nanos=setting.amount_nanos, reference=reference)
 
 
@@ -56,11 +62,11 @@ async def granted(session: WriteSession, reference: str) -> None:
     """The charge that was under way is done, if this is its reference."""
     setting = await repository.top_up(session, lock=True)
     if setting is not None and setting.requested == reference:
-        await repository.save_top_up(session, replace(setting, requested=None))
+        await repository.save_top_up(session, replace(setting, requested=None, requested_at=None))
 
 
 async def top_up_failed(session: WriteSession, reference: str) -> None:
     """The charge that was under way failed: nothing is charged again until the tenant sets its top-up anew."""
     setting = await repository.top_up(session, lock=True)
     if setting is not None and setting.requested == reference:
-        await repository.save_top_up(session, replace(setting, requested=None, paused=True))
+        await repository.save_top_up(session, replace(setting, requested=None, requested_at=None, paused=True))

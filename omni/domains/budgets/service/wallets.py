@@ -9,7 +9,7 @@ from omni.domains.budgets import rules
 from omni.domains.budgets.contracts import Grant, GrantSource, NewGrant, Wallet
 from omni.domains.budgets.repository import wallets as repository
 from omni.domains.budgets.service.budgets import PUBLISH_MONEY, OpenSystemSession
-from omni.domains.budgets.service.top_ups import granted, request_top_up
+from omni.domains.budgets.service.top_ups import ASK_AGAIN_AFTER, granted, request_top_up
 from omni.domains.ledger import facade as ledger
 from omni.domains.ledger.contracts import Account, Transaction
 from omni.domains.metering import facade as metering
@@ -108,11 +108,11 @@ async def _post_expiry(session: WriteSession, grant: Grant, now: datetime) -> No
 async def run_wallets(database: Database, open_session: OpenSystemSession, now: datetime) -> int:
     """Expires what is due and asks for charges where a wallet has to be topped up; returns how many tenants it saw."""
     async with open_session() as session:
-        tenants = await repository.tenants_due(session, now)
+        tenants = await repository.tenants_due(session, now, now - ASK_AGAIN_AFTER)
     for tenant_id in tenants:
         async with database.write(tenant_id) as inside:
             await settle(inside, now)
-            await request_top_up(inside, await wallet(inside))
+            await request_top_up(inside, await wallet(inside), now)
     return len(tenants)
 
 

@@ -84,6 +84,7 @@ def _create_top_ups() -> None:
         sa.Column("threshold_nanos", sa.BigInteger(), nullable=False),
         sa.Column("amount_nanos", sa.BigInteger(), nullable=False),
         sa.Column("requested", sa.String(200), nullable=True),
+        _moment("requested_at", nullable=True),
         sa.Column("paused", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("threshold_nanos >= 0", name=op.f("ck_wallet_top_ups_threshold")),
