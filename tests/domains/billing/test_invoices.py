@@ -224,6 +224,21 @@ async def test_cancelling_at_once_gives_back_what_is_left(
     await verified(plane, owner)
 
 
+async def test_a_fee_that_was_taken_back_is_not_given_back_again(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    await publish(plane, "pro", FEE)
+    owner, operator = await sandbox_tenant(plane, people, datetime(2026, 4, 1, tzinfo=UTC)), await people.operator()
+    await subscribe(plane, owner, "pro")
+    (first,) = await advance(plane, owner, datetime(2026, 4, 2, tzinfo=UTC))
+    voided = await operator.post(f"/api/operator/tenants/{owner.tenant_id}/invoices/{first.invoice_id}/void")
+    assert voided.json()["status"] == "void"
+    await owner.post("/api/tenants/{t}/subscription/cancel", {"when": "now"})
+    assert [each.status for each in await advance(plane, owner, datetime(2026, 5, 1, tzinfo=UTC))] == ["void"]
+    assert await balances(plane, owner) == {}
+    await verified(plane, owner)
+
+
 async def test_a_pause_stops_use_and_billing(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
     await publish(plane, "pro", FEE)
     owner = await sandbox_tenant(plane, people, datetime(2026, 4, 1, tzinfo=UTC))

@@ -195,6 +195,7 @@ async def test_a_charge_is_asked_for_once_when_the_wallet_is_low(plane: ControlP
 async def test_a_charge_that_nobody_answers_is_asked_for_again_by_its_reference(
     plane: ControlPlane, people: People
 ) -> None:
+    del plane.tasks[facade.TOP_UP]
     owner = await people.owner()
     await grant(plane, owner, 10)
     await owner.call("PUT", TOP_UP, {"threshold_nanos": 100, "amount_nanos": 1000})

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, RowMapping, cast, delete, func, select, update
+from sqlalchemy import Integer, RowMapping, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.domains.billing.contracts import Basis, FeePart, Invoice, Line
@@ -83,10 +83,11 @@ async def last_final(session: ReadSession, before: Invoice) -> UUID | None:
 
 
 async def charging(session: ReadSession, credit: FeePart) -> Invoice | None:
-    """The invoice with the fees in advance that a credit gives back in part: the newest before the credit's own."""
+    """The invoice with the fees in advance that a credit gives back in part: the newest before the credit's own, also
+    one that was taken back."""
     table, span = invoices.c, credit.span
     statement = select(invoices).where(
-        table.tenant_id == session.tenant_id, table.status != "void",
+        table.tenant_id == session.tenant_id, or_(table.status != "void", table.number.is_not(None)),
         table.period_end >= span.whole_start, table.period_end <= span.start,
     )  # fmt: skip
     found = await _with_lines(session, await session.all(statement.order_by(table.id.desc())))

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from omni.contracts.snapshots import Mode
 from omni.contracts.usage import METERS
-from omni.domains.billing.contracts import Basis, FeePart, RatedPart, Span, Terms, UsagePart
+from omni.domains.billing.contracts import Basis, Invoice, RatedPart, Span, Terms, UsagePart
 from omni.domains.billing.repository import invoices
 from omni.domains.billing.rules.discounting import discount_lines, paid_share, span_of
-from omni.domains.billing.rules.lines import PaidShare, fee_lines, paid_in_full, usage_lines, while_valid
+from omni.domains.billing.rules.lines import PaidShare, fee_lines, usage_lines, while_valid
 from omni.domains.billing.service.terms import TermsBook
 from omni.domains.metering import facade as metering
 from omni.domains.pricing import facade as pricing
@@ -30,8 +30,9 @@ async def lines_of(session: ReadSession, basis: Basis, currency: str, mode: Mode
         lines += await used_lines(session, used, terms, mode)
     for fee in basis.fees:
         terms = await book.terms_of(fee.plan_code, fee.plan_version)
-        paid = await _paid(session, fee) if fee.credit else paid_in_full
-        lines += fee_lines(fee, terms, paid)
+        charged = await invoices.charging(session, fee) if fee.credit else None
+        if charged is None or charged.status != "void":  # an invoice that was taken back has given its fees back
+            lines += fee_lines(fee, terms, _paid_on(charged))
     if not basis.coupons or not lines:
         return lines
     found = [await pricing.coupon_of(session, code) for code in basis.coupons]
@@ -85,9 +86,8 @@ async def _measured(session: ReadSession, card: RateCard, span: Span, mode: Mode
     return CardUsage(quantities=measured)
 
 
-async def _paid(session: ReadSession, credit: FeePart) -> PaidShare:
+def _paid_on(charged: Invoice | None) -> PaidShare:
     """What of the fees that a credit gives back was paid: coupons may have taken some off on their invoice."""
-    charged = await invoices.charging(session, credit)
 
     def share(card: str) -> Fraction:
         return Fraction(1) if charged is None else paid_share(charged, card)
