@@ -114,7 +114,7 @@ def _nothing_is_repeated() -> AbstractContextManager[object]:
     return patch("omni.gateway.admission.ledger.sent_again", lambda args, _: args)
 
 
-_MARK = "if held == 0 or attempt == '2' or asked > charge then"
+_MARK = "if held == 0 or attempt ~= '1' or asked > charge then"
 _CLAMP = "charge = math.max(0, math.min(charge, room))"
 
 BUGS: tuple[Plant, ...] = (
