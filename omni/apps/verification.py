@@ -21,7 +21,7 @@ from omni.domains.payments.facade import Mismatch, Providers
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import DatabaseAddress, Role
-from omni.foundation.db.sessions import Database
+from omni.foundation.db.sessions import Database, SystemSession
 from omni.kit.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ async def verify_all(address: DatabaseAddress, redis_url: str) -> Verification:
     try:
         waiting = await _wait_for_drain(metering.Drain(client, system.session, "verify"))
         async with system.session() as session:
-            differences = await metering.verify(session) + await ledger.verify(session)
-            differences += await billing.verify_numbers(session)
+            differences = await _across_tenants(session)
         count = 0
         for tenant_id in await _all_tenants(system):
             count += 1
@@ -79,8 +78,7 @@ async def reconcile(services: Services, providers: Providers, period: tuple[date
     """Usage ↔ invoices ↔ ledger ↔ payments ↔ providers, for invoices of periods that end in `period` and payments
     made since it began. Raises what the providers do."""
     async with services.system.session() as session:
-        differences = await metering.verify(session) + await ledger.verify(session)
-        differences += await billing.verify_numbers(session)
+        differences = await _across_tenants(session)
     tenants_seen = await _all_tenants(services.system)
     for tenant_id in tenants_seen:
         async with services.database.read(tenant_id) as read:
@@ -91,6 +89,11 @@ async def reconcile(services: Services, providers: Providers, period: tuple[date
         mismatch for name in providers.names() for mismatch in await payments.reconcile(intake, name, period[0])
     ]
     return Reconciled(len(tenants_seen), tuple(differences), tuple(mismatches))
+
+
+async def _across_tenants(session: SystemSession) -> list[Difference]:
+    """Events against rollups, the books against themselves, and the numbers of invoices."""
+    return [*await metering.verify(session), *await ledger.verify(session), *await billing.verify_numbers(session)]
 
 
 async def _wait_for_drain(drain: metering.Drain) -> int:

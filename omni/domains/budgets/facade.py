@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from omni.domains.budgets.service.budgets import find_alerts, publish_all
 from omni.domains.budgets.service.top_ups import TOP_UP, top_up_failed
-from omni.domains.budgets.service.wallets import add_grant, run_wallets, verify_wallet, wallet
+from omni.domains.budgets.service.wallets import GRANT, add_grant, run_wallets, verify_wallet, wallet
 
 __all__ = [
+    "GRANT",
     "TOP_UP",
     "add_grant",
     "find_alerts",

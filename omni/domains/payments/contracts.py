@@ -184,6 +184,11 @@ class Payment:
     refunded_minor: int = 0
     withdrawn_minor: int = 0
 
+    @property
+    def in_cash_minor(self) -> int:
+        """What has come in by it and is still here."""
+        return self.received_minor - self.refunded_minor - self.withdrawn_minor
+
 
 @dataclass(frozen=True, slots=True)
 class StoredMethod:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import RowMapping, exists, or_, select, text, update
+from sqlalchemy import RowMapping, exists, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.domains.billing.contracts import Subscription
@@ -14,7 +14,7 @@ from omni.domains.billing.tables import billing_profiles, subscriptions
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
 
 _WITHOUT = text("""
-    select t.tenant_id, t.created_at from tenants t
+    select t.tenant_id from tenants t
     where not exists (select 1 from subscriptions s where s.tenant_id = t.tenant_id)
       and not exists (select 1 from billing_profiles p where p.tenant_id = t.tenant_id and p.test_clock is not null)
     order by t.tenant_id
@@ -57,14 +57,14 @@ async def due_tenants(session: SystemSession, now: datetime) -> list[UUID]:
     table, profile = subscriptions.c, billing_profiles.c
     in_sandbox = exists().where(profile.tenant_id == table.tenant_id, profile.test_clock.is_not(None))
     statement = select(table.tenant_id).where(
-        table.status.in_(("trialing", "active", "past_due")), table.period_end <= now, or_(~in_sandbox)
+        table.status.in_(("trialing", "active", "past_due")), table.period_end <= now, ~in_sandbox
     )
     return [row["tenant_id"] for row in await session.all(statement.order_by(table.tenant_id))]
 
 
-async def tenants_without(session: SystemSession) -> list[tuple[UUID, datetime]]:
-    """Tenants that never had a subscription, and since when they are."""
-    return [(row["tenant_id"], row["created_at"]) for row in await session.all(_WITHOUT)]
+async def tenants_without(session: SystemSession) -> list[UUID]:
+    """Tenants in real time that never had a subscription."""
+    return [row["tenant_id"] for row in await session.all(_WITHOUT)]
 
 
 def _from_row(row: RowMapping) -> Subscription:

@@ -211,7 +211,7 @@ async def record_payment(
     Conflict `invoice_state`.
     """
     invoice = await find(session, invoice_id, lock=True)
-    times, booked_nanos = await ledger.booked(session, PAYMENT, f"{reference}#", Account.CASH)
+    times, booked_nanos = await booked_of(session, reference)
     nanos = minor_to_nanos(total_minor, invoice.currency) - booked_nanos
     if not nanos:
         return invoice
@@ -226,8 +226,13 @@ async def record_payment(
 
 
 def payment_reference(payment: Payment) -> str:
-    """How the references of the transactions begin that book a payment."""
-    return f"{payment.provider}:{payment.payment_id}#"
+    """What a payment by a provider is booked under."""
+    return f"{payment.provider}:{payment.payment_id}"
+
+
+async def booked_of(session: ReadSession, reference: str) -> tuple[int, int]:
+    """How many transactions book what has come in under a reference, and how much of it, nano-units."""
+    return await ledger.booked(session, PAYMENT, f"{reference}#", Account.CASH)
 
 
 async def mark_uncollectible(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoice:

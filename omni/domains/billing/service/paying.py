@@ -66,7 +66,6 @@ async def book(session: WriteSession, payment_id: UUID, now: datetime) -> None:
     if topping_up.is_top_up(payment):
         await topping_up.book(session, payment, now)
         return
-    total_minor = payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
-    reference = issuing.payment_reference(payment).removesuffix("#")
-    invoice = await issuing.record_payment(session, payment.invoice_id, total_minor, reference, now)
+    reference = issuing.payment_reference(payment)
+    invoice = await issuing.record_payment(session, payment.invoice_id, payment.in_cash_minor, reference, now)
     await dunning.after_payment(session, invoice, now)

@@ -26,7 +26,7 @@ async def find_due(database: Database, open_session: OpenSystemSession, now: dat
     async with open_session() as session:
         if await parties.find_entity(session, None) is None:
             return 0
-        due = {tenant_id for tenant_id, _ in await subscriptions.tenants_without(session)}
+        due = set(await subscriptions.tenants_without(session))
         due.update(await subscriptions.due_tenants(session, now))
         due.update(await invoices.tenants_with_drafts(session, now - GRACE))
         due.update(await invoices.tenants_overdue(session, now))

@@ -24,7 +24,7 @@ from omni.domains.billing.service import issuing
 from omni.domains.billing.service.previewing import running_usage
 from omni.domains.billing.service.profiles import profile_of, seller_of
 from omni.domains.billing.service.rating import lines_of, used_lines
-from omni.domains.billing.service.terms import TermsBook, from_plan_terms
+from omni.domains.billing.service.terms import TermsBook, from_plan_terms, terms_of
 from omni.domains.metering import facade as metering
 from omni.domains.plans import facade as plans
 from omni.domains.pricing import facade as pricing
@@ -104,8 +104,7 @@ async def _chosen(session: ReadSession, choice: Choice, currency: str, *, public
         return from_plan_terms(found.terms, choice.plan_code, found.version)
     if choice.version is not None:
         raise NotFound("plan_version_not_found", f"The plan has no version {choice.version} in {currency}.")
-    cards = pricing.default_cards(await pricing.list_prices(session, currency), currency)
-    return Terms(choice.plan_code, None, currency, tuple(cards))
+    return await terms_of(session, choice.plan_code, None, currency)
 
 
 async def _on_terms(

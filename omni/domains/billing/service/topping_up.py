@@ -19,8 +19,6 @@ from omni.foundation.db.sessions import ReadSession, WriteSession
 from omni.kit.money import minor_to_nanos
 
 _PREFIX = "top-up:"
-_GRANT = "wallet_grant"
-"""The kind of the transactions that book grants."""
 
 
 def is_top_up(payment: Payment) -> bool:
@@ -45,7 +43,7 @@ async def top_up(session: WriteSession, amount_nanos: int, reference: str, now: 
 
 async def booked_nanos(session: ReadSession, payment: Payment) -> int:
     """What the books have of a top-up's money."""
-    return (await ledger.booked(session, _GRANT, _reference(payment), Account.CASH))[1]
+    return (await ledger.booked(session, budgets.GRANT, _reference(payment), Account.CASH))[1]
 
 
 async def book(session: WriteSession, payment: Payment, now: datetime) -> None:
@@ -53,9 +51,8 @@ async def book(session: WriteSession, payment: Payment, now: datetime) -> None:
     reference = _reference(payment)
     if payment.status == PaymentStatus.FAILED:
         await budgets.top_up_failed(session, reference)
-    total = payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
-    times, booked = await ledger.booked(session, _GRANT, reference, Account.CASH)
-    nanos = minor_to_nanos(total, payment.currency) - booked
+    times, booked = await ledger.booked(session, budgets.GRANT, reference, Account.CASH)
+    nanos = minor_to_nanos(payment.in_cash_minor, payment.currency) - booked
     if nanos:
         name = reference if not times else f"{reference}#{times + 1}"
         await budgets.add_grant(session, NewGrant(nanos, "Top-up", payment.payment_id, "purchase", reference=name), now)

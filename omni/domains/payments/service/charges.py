@@ -204,14 +204,9 @@ async def record(session: WriteSession, event: PaymentEvent, payment_id: UUID) -
     )
     await repository.save_outcome(session, outcome)
     failed = outcome.status == PaymentStatus.FAILED != payment.status
-    if failed or _in_cash(outcome) != _in_cash(payment):
+    if failed or outcome.in_cash_minor != payment.in_cash_minor:
         await enqueue(session, MONEY_MOVED, tenant_id=session.tenant_id, payment_id=payment_id)
     return outcome
-
-
-def _in_cash(payment: Payment) -> int:
-    """What has come in by a payment and is still here, minor units."""
-    return payment.received_minor - payment.refunded_minor - payment.withdrawn_minor
 
 
 def _of_refund(payment: Payment, result: RefundResult, now: datetime) -> PaymentEvent:
