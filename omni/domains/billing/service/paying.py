@@ -27,7 +27,7 @@ async def collect(session: WriteSession, invoice_id: UUID, now: datetime) -> Pay
         return None
     if any(each.status in _OPEN for each in await payments.list_payments(session, invoice_id)):
         return None
-    method = max(methods, key=lambda each: each.created_at)
+    method = methods[-1]
     return await _request(session, invoice, method.provider, method.saved.method, "", now)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from omni.domains.billing.contracts import BillingProfile, LegalEntity
 from omni.domains.billing.repository import parties, subscriptions
@@ -13,6 +12,7 @@ from omni.domains.tenants import facade as tenants
 from omni.foundation.db.sessions import ReadSession, Session, WriteSession
 from omni.kit.errors import Conflict, InvalidInput, NotConfigured, NotFound
 from omni.kit.money import CURRENCY_EXPONENTS
+from omni.kit.zones import known_zone
 
 
 async def profile_of(session: ReadSession) -> BillingProfile:
@@ -46,12 +46,7 @@ async def save_profile(session: WriteSession, profile: BillingProfile) -> Billin
     if profile.currency not in CURRENCY_EXPONENTS:
         known = ", ".join(CURRENCY_EXPONENTS)
         raise InvalidInput("unknown_currency", f"Currency {profile.currency} is not known; known are {known}.")
-    try:
-        ZoneInfo(profile.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(
-            "unknown_time_zone", "Use a name of the IANA time-zone database, e.g. Europe/Ljubljana.", param="time_zone"
-        ) from None
+    known_zone(profile.time_zone)
     if profile.vat_id is not None:
         profile = replace(profile, vat_id=pricing.check_vat_id(profile.country, profile.vat_id))
     if await parties.find_entity(session, profile.entity_code) is None:

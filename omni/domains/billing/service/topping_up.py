@@ -34,7 +34,7 @@ async def top_up(session: WriteSession, amount_nanos: int, reference: str, now: 
     if not methods:
         await budgets.top_up_failed(session, reference)
         return None
-    method, currency = max(methods, key=lambda each: each.created_at), pricing.DEFAULT_CURRENCY
+    method, currency = methods[-1], pricing.DEFAULT_CURRENCY
     amount_minor = amount_nanos // minor_to_nanos(1, currency)
     payment = Payment(payment_id, payment_id, method.provider, amount_minor, currency, method.saved.method, "", now)
     await payments.request_payment(session, payment)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, Query
 from pydantic import AwareDatetime
@@ -20,6 +19,7 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.http.unit_of_work import UnitOfWork
 from omni.kit.clock import Clock, month_start, next_month
 from omni.kit.errors import InvalidInput
+from omni.kit.zones import known_zone
 
 if TYPE_CHECKING:
     from omni.foundation.db.system_session import SystemDatabase
@@ -102,19 +102,10 @@ def query_of(clock: Clock) -> Callable[..., UsageQuery]:
             raise InvalidInput(
                 "meter_missing", "Name a meter: quantities of different meters do not add up.", param="meter"
             )
-        return UsageQuery(start, end, window, _known_zone(time_zone), meter, groups, wanted, mode)
+        return UsageQuery(start, end, window, known_zone(time_zone), meter, groups, wanted, mode)
 
     return query
 
 
 def _too_long() -> InvalidInput:
     return InvalidInput("period_too_long", "At most 32 days by the hour, or 400 days. Ask for less at a time.")
-
-
-def _known_zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(
-            "unknown_time_zone", "Use a name of the IANA time-zone database, e.g. Europe/Ljubljana.", param="time_zone"
-        ) from None
