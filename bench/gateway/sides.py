@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import redis
 
+from omni.apps.embedded.launch import free_port
 from omni.apps.embedded.redis import find_binary
 from omni.contracts import redis_names
 from omni.contracts.money import Budget, MoneySnapshot, PriceBook, Rate
@@ -110,12 +111,6 @@ class Side:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}{CHAT_PATH}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int) -> None:

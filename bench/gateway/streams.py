@@ -16,13 +16,14 @@ from typing import Any
 from bench.gateway import sides
 from bench.gateway.bars import bar
 from bench.gateway.stream_load import STREAMS
+from omni.apps.embedded.launch import free_port
 
 _DRIVER = "import sys, uvloop; from bench.gateway.stream_load import main; uvloop.run(main(int(sys.argv[1])))"
 
 
 def measure(stack: ExitStack, folder: Path, redis_port: int) -> list[dict[str, Any]]:
     """The bars of streams."""
-    port = sides.free_port()
+    port = free_port()
     command = [sys.executable, "-c", _DRIVER, str(port)]
     driver = subprocess.Popen(
         ["taskset", "-c", sides.LOAD_CORE, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

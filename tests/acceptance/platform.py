@@ -64,7 +64,8 @@ class Platform:
         def ready() -> bool:
             assert self.process is not None
             if self.process.poll() is not None:
-                raise AssertionError(f"omni up ended with {self.process.returncode}")
+                said = self.process.stderr.read().decode() if self.process.stderr else ""
+                raise AssertionError(f"omni up ended with {self.process.returncode}: {said}")
             return run_file.exists()
 
         try:

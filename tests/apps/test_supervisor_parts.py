@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from omni.apps.cli.doctor import setting_rows
-from omni.apps.embedded.launch import StartupError, free_port, port_is_free
+from omni.apps.embedded.launch import PORTS, StartupError, free_port, free_ports, port_is_free
 from omni.apps.embedded.redis import find_binary
 from omni.apps.settings import SettingMissing, Settings
 from omni.apps.status import probe_urls
@@ -62,6 +62,20 @@ def test_a_taken_port_says_so() -> None:
         assert not port_is_free("127.0.0.1", port)
         with pytest.raises(StartupError, match=f"Port {port} of the console is taken.*--console-port"):
             Ports.choose(Settings(gateway_port=free_port(), console_port=port))
+
+
+def test_ports_of_one_run_differ_and_no_outgoing_connection_can_take_them() -> None:
+    public = (free_port(), free_port())
+    ports = Ports.choose(Settings(gateway_port=public[0], console_port=public[1], gateway_workers=40))
+    every = [*public, ports.backend, ports.status, *ports.metrics.values()]
+    assert len(every) == len(set(every)) == 4 + 44
+    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(port < first_outgoing for port in every)
+
+
+def test_too_many_ports_say_so() -> None:
+    with pytest.raises(StartupError, match="are free between"):
+        free_ports(len(PORTS) + 1)
 
 
 def test_without_redis_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

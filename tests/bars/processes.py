@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from tests.gateway.support import ask, eventually, free_port
+from omni.apps.embedded.launch import free_port
+from tests.gateway.support import ask, eventually
 
 START_SECONDS = 15.0
 

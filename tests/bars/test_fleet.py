@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from omni.apps.embedded.launch import free_port
 from omni.contracts import redis_names
 from omni.contracts.routes import Provider
 from omni.contracts.snapshots import TenantSnapshot
@@ -27,7 +28,6 @@ from tests.gateway.support import (
     ask,
     embed,
     eventually,
-    free_port,
 )
 
 # --- T14 ---

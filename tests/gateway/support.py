@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from uuid import UUID, uuid4
 import hiredis
 import redis.asyncio
 
+from omni.apps.embedded.launch import free_port
 from omni.apps.embedded.redis import find_binary
 from omni.contracts import redis_names
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
@@ -28,12 +28,6 @@ SECRET = b"a principal secret for tests only"
 CREDENTIALS_KEY = os.urandom(32)
 EMBEDDINGS = "/v1/embeddings"
 UNLIMITED = PlanSnapshot("unlimited", None, 0, None, None, None, None, None)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 5.0) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from omni.apps.embedded.launch import free_port
 from omni.gateway.edge.trace import Trace
 from omni.telemetry.request_spans import OtlpRequestSpans
 from omni.telemetry.spans import RequestSpan
@@ -25,7 +26,6 @@ from tests.gateway.support import (
     answer,
     ask,
     embed,
-    free_port,
     request,
 )
 from tests.gateway.traces import Collector, attributes, traced

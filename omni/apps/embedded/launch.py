@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+PORTS = range(15_000, 32_000)
+"""Where `free_ports` looks: below what Linux (32768) and macOS (49152) give to outgoing connections."""
 
 
 class StartupError(Exception):
@@ -24,12 +29,26 @@ class Command:
     stdin: bytes | None = None
 
 
+def free_ports(count: int, besides: Collection[int] = ()) -> list[int]:
+    """Different TCP ports on the loopback that nobody uses now, none of them in `besides`.
+
+    They lie below the range from which kernels number outgoing connections: a port of that range can be taken between
+    this answer and the listening by any connection of any process.
+    """
+    ports: list[int] = []
+    for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
+        if len(ports) == count:
+            break
+        if port not in besides and port_is_free("127.0.0.1", port):
+            ports.append(port)
+    if len(ports) < count:
+        raise StartupError(f"No {count} ports of 127.0.0.1 are free between {PORTS.start} and {PORTS.stop - 1}.")
+    return ports
+
+
 def free_port() -> int:
-    """A TCP port on the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One of `free_ports`."""
+    return free_ports(1)[0]
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from omni.apps.embedded.launch import Command, StartupError, free_port, port_is_free
+from omni.apps.embedded.launch import Command, StartupError, free_ports, port_is_free
 from omni.apps.settings import Settings
 from omni.apps.supervisor.process import ProcessSpec
 from omni.foundation.db.roles import without_credentials
@@ -38,13 +38,9 @@ class Ports:
                     f"Port {port} of the {what} is taken: stop what listens there, or choose another with {option}."
                 )
         names = [*gateway_names(settings.gateway_workers), "backend", "console", "worker", "status"]
-        return cls(
-            settings.gateway_port,
-            settings.console_port,
-            free_port(),
-            free_port(),
-            {name: free_port() for name in names},
-        )
+        public = (settings.gateway_port, settings.console_port)
+        backend, status, *metrics = free_ports(2 + len(names), besides=public)
+        return cls(*public, backend, status, dict(zip(names, metrics, strict=True)))
 
     def metrics_url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.metrics[name]}/metrics"

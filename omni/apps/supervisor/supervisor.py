@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from omni.apps.bootstrap import FirstAccess
-from omni.apps.embedded.launch import StartupError, free_port
+from omni.apps.embedded.launch import StartupError, free_ports
 from omni.apps.embedded.postgres import EmbeddedPostgres
 from omni.apps.embedded.redis import EmbeddedRedis
 from omni.apps.settings import Settings
@@ -87,12 +87,13 @@ class Supervisor:
         database_url = settings.database_url.get_secret_value() if settings.database_url else ""
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else ""
         master_key = settings.load_master_key()
+        postgres_port, redis_port = free_ports(2, besides=(settings.gateway_port, settings.console_port))
         if not database_url:
-            postgres = EmbeddedPostgres(self._home.folder / "postgres", free_port(), master_key)
+            postgres = EmbeddedPostgres(self._home.folder / "postgres", postgres_port, master_key)
             database_url = postgres.url
             services.append(_service_spec(postgres))
         if not redis_url:
-            redis = EmbeddedRedis(self._home.folder / "redis", free_port(), master_key)
+            redis = EmbeddedRedis(self._home.folder / "redis", redis_port, master_key)
             redis_url = redis.url
             services.append(_service_spec(redis))
         self._services = [self._supervised(spec) for spec in services]

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from prometheus_client import CollectorRegistry
 
+from omni.apps.embedded.launch import free_port
 from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
 from omni.gateway.app import Gateway
@@ -34,7 +35,6 @@ from tests.gateway.support import (
     ask,
     embed,
     eventually,
-    free_port,
     stranger,
 )
 
