@@ -19,7 +19,9 @@ from omni.apps.embedded.launch import free_port
 from omni.apps.embedded.postgres import EmbeddedPostgres
 from omni.apps.embedded.redis import EmbeddedRedis
 from omni.apps.schema import whole_schema
+from omni.apps.serving import collect_garbage_rarely
 from omni.apps.system import open_system_database
+from omni.apps.worker.pump import DRAIN_BATCH, DRAIN_LANES
 from omni.contracts import redis_names
 from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, REQUESTS, UsageEvent
 from omni.domains.metering import facade as metering
@@ -30,8 +32,8 @@ from omni.foundation.db.roles import DatabaseAddress
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
 
-EVENTS, TENANTS = 60_000, 500
-BATCH = 2_000
+EVENTS, TENANTS = 200_000, 500
+FILL_BATCH = 2_000
 DRAIN_BAR = 30_000
 
 
@@ -61,18 +63,25 @@ def run() -> list[dict[str, Any]]:
 
 async def _measure(address: DatabaseAddress, redis_url: str) -> float:
     await migrate(address, whole_schema())
-    system = open_system_database(address, "bench", PoolSettings(size=1))
+    system = open_system_database(address, "bench", PoolSettings(size=DRAIN_LANES))
     client = redis.asyncio.Redis.from_url(redis_url)
     async with system.session() as session:
         await metering.ensure_partitions(session, datetime.now(UTC))
-    drain = metering.Drain(client, system.session, "bench")
-    await drain.prepare()
+    lanes = [metering.Drain(client, system.session, f"bench-{lane}") for lane in range(DRAIN_LANES)]
+    await lanes[0].prepare()
     await _fill(client)
-    new, started = 0, time.perf_counter()
-    while entries := await drain.read(BATCH, 1):
-        new += (await drain.store(entries)).new
+    collect_garbage_rarely()
+
+    async def drain(lane: metering.Drain) -> int:
+        new = 0
+        while entries := await lane.read(DRAIN_BATCH, 1):
+            new += (await lane.store(entries)).new
+        return new
+
+    started = time.perf_counter()
+    new = sum(await asyncio.gather(*(drain(lane) for lane in lanes)))
     seconds = time.perf_counter() - started
-    if new != EVENTS or await drain.backlog():
+    if new != EVENTS or await lanes[0].backlog():
         raise RuntimeError(f"{new} of {EVENTS} events arrived")
     await client.aclose()
     await system.close()
@@ -81,9 +90,9 @@ async def _measure(address: DatabaseAddress, redis_url: str) -> float:
 
 async def _fill(client: redis.asyncio.Redis) -> None:
     tenants = [(uuid4(), uuid4(), uuid4()) for _ in range(TENANTS)]
-    for start in range(0, EVENTS, BATCH):
+    for start in range(0, EVENTS, FILL_BATCH):
         async with client.pipeline(transaction=False) as pipeline:
-            for number in range(start, start + BATCH):
+            for number in range(start, start + FILL_BATCH):
                 event = _event(*tenants[number % TENANTS])
                 stream = redis_names.usage_stream(redis_names.partition_of(event.tenant_id))
                 pipeline.xadd(stream, {"e": event.to_json()})

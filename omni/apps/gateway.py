@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from typing import cast
 
 import structlog
 import uvloop
 
 from omni import __version__
-from omni.apps.serving import begin
+from omni.apps.serving import begin, collect_garbage_rarely
 from omni.apps.settings import Settings
 from omni.contracts.docs import ERRORS_PATH
 from omni.gateway.app import serve
@@ -32,15 +31,6 @@ def main() -> None:
     finally:
         if spans is not None:
             spans.close()
-
-
-def collect_garbage_rarely() -> None:
-    """Requests leave no cycles behind, but each of them makes the collector count up, and what it then walks through is
-    alive: at full load it took a seventh of the time, and stopped everything for tens of milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:

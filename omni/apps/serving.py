@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,16 @@ def begin(process: str, settings: Settings) -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def collect_garbage_rarely() -> None:
+    """Requests and usage events leave no cycles behind, but each of them makes the collector count up, and what it then
+    walks through is alive: at full load it took a seventh of the gateway's time and a third of the drain's, and stopped
+    everything for tens of milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def stop_with_parent() -> None:

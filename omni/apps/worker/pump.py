@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
+from functools import partial
 
 import asyncpg
 import structlog
@@ -27,7 +28,9 @@ from omni.foundation.tasks.celery_app import TaskQueue
 from omni.kit.clock import SystemClock
 from omni.telemetry.metrics import WorkerMetrics
 
-DRAIN_BATCH = 2_000
+DRAIN_LANES = 2
+"""While PostgreSQL stores one lane's batch, the other reads its own."""
+DRAIN_BATCH = 1_000
 DRAIN_BLOCK_MS = 200
 CLAIM_EVERY_ROUNDS = 50
 REPUBLISH_SECONDS = 60.0
@@ -43,7 +46,10 @@ class Pump:
         self._queue = queue
         self._metrics = metrics
         self._clock = SystemClock()
-        self._drain = metering.Drain(services.redis, services.system.session, f"{socket.gethostname()}-{os.getpid()}")
+        process = f"{socket.gethostname()}-{os.getpid()}"
+        self._drains = [
+            metering.Drain(services.redis, services.system.session, f"{process}-{lane}") for lane in range(DRAIN_LANES)
+        ]
         self._counters = metering.Counters(services.redis)
         self._drain_rounds = 0
         self._published_at = 0.0
@@ -53,7 +59,7 @@ class Pump:
         """Until `stop` is set; then one more round of relay and drain, so that nothing waits for the next start."""
         loops = [
             self._relay,
-            Loop("drain", self._drain_round, 0.02, self._metrics),
+            *(Loop("drain", partial(self._drain_round, drain), 0.02, self._metrics) for drain in self._drains),
             Loop("reap", self._reap_round, 1.0, self._metrics),
             Loop("reconcile", self._reconcile_round, 1.0, self._metrics),
             Loop("schedule", self._schedule_round, 5.0, self._metrics),
@@ -63,7 +69,7 @@ class Pump:
         await asyncio.gather(*(loop.run(stop) for loop in loops))
         waking.cancel()
         await asyncio.gather(waking, return_exceptions=True)
-        while await self._drain_round() or await self._relay_round():
+        while await self._drain_round(self._drains[0]) or await self._relay_round():
             pass
 
     async def _listen(self, stop: asyncio.Event) -> None:
@@ -88,15 +94,15 @@ class Pump:
         self._metrics.relayed_messages.inc(relayed)
         return relayed > 0
 
-    async def _drain_round(self) -> bool:
+    async def _drain_round(self, drain: metering.Drain) -> bool:
+        abandoned = self._drain_rounds % CLAIM_EVERY_ROUNDS == 0
         self._drain_rounds += 1
-        entries = await self._drain.read(DRAIN_BATCH, DRAIN_BLOCK_MS)
-        if not entries and self._drain_rounds % CLAIM_EVERY_ROUNDS == 1:
-            entries = await self._drain.claim_abandoned(DRAIN_BATCH)
-        self._metrics.drain_lag.set(await self._drain.backlog())
+        entries = await drain.claim_abandoned(DRAIN_BATCH) if abandoned else []
+        entries = entries or await drain.read(DRAIN_BATCH, DRAIN_BLOCK_MS)
+        self._metrics.drain_lag.set(await drain.backlog())
         if not entries:
             return False
-        drained = await self._drain.store(entries)
+        drained = await drain.store(entries)
         for outcome in ("new", "duplicate", "rejected"):
             self._metrics.drained_events.labels(outcome).inc(getattr(drained, outcome))
         if drained.last_used:
