@@ -114,14 +114,14 @@ def counts(meter: Meter, parameters: dict[str, Any], prefix: str = "") -> Counts
 def raw_events(meter: Meter, parameters: dict[str, Any], group: str) -> str:
     """Events that a meter counts, one by one; adds what they need to `parameters`."""
     counted = counts(meter, parameters)
-    value = counted.value
+    has_value = counted.has_value if meter.aggregation == "unique" else "value is not null"
     return (
-        f"select e.occurred_at as at, {group} as g, 1::bigint as events, {value} as total, "
-        f"{value} * {MICROS} as moment_total, {value} as largest, {value} as latest, e.occurred_at as latest_at, "
+        f"select e.occurred_at as at, {group} as g, 1::bigint as events, value as total, "
+        f"value * {MICROS} as moment_total, value as largest, value as latest, e.occurred_at as latest_at, "
         f'(e.id || chr(1) || e.source) collate "C" as latest_key, {counted.unique} as unique_value, e.digest as key, '
         "e.source, e.id, event_quantity(e.data, cast(array['price'] as text[]), true) as price, e.occurred_at, e.mode, "
-        "e.tenant_id from ingested_events e "
-        f"where e.type = :type and e.voided_at is null and {counted.has_value} and {counted.passes}"
+        f"e.tenant_id from ingested_events e cross join lateral (select {counted.value} as value offset 0) as once "
+        f"where e.type = :type and e.voided_at is null and {has_value} and {counted.passes}"
     )
 
 
