@@ -8,7 +8,7 @@ import structlog
 import uvloop
 
 from omni import __version__
-from omni.apps.serving import begin, collect_garbage_rarely
+from omni.apps.serving import begin
 from omni.apps.settings import Settings
 from omni.contracts.docs import ERRORS_PATH
 from omni.gateway.app import serve
@@ -25,7 +25,6 @@ def main() -> None:
     logger = cast(Logger, structlog.stdlib.get_logger("omni.gateway"))  # its `event` may also be given by name
     endpoint = settings.otlp_endpoint
     spans = OtlpRequestSpans("gateway", __version__, endpoint, settings.trace_sample_ratio) if endpoint else None
-    collect_garbage_rarely()
     try:
         uvloop.run(serve(gateway_config(settings), registry, logger, spans, drain_seconds=settings.drain_seconds))
     finally:

@@ -12,7 +12,7 @@ import uvloop
 
 from omni.apps.database import pool_settings
 from omni.apps.health import HealthMonitor
-from omni.apps.serving import begin, collect_garbage_rarely, serve_metrics, until_stopped
+from omni.apps.serving import begin, serve_metrics, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.worker.pump import Pump
 from omni.apps.worker.services import Services, open_services
@@ -26,7 +26,6 @@ log = structlog.stdlib.get_logger("omni.worker")
 def main() -> None:
     """Runs until SIGTERM; ends with an error when its task worker ends by itself."""
     settings = Settings()
-    collect_garbage_rarely()
     uvloop.run(until_stopped(lambda stop: _run(settings, stop)))
 
 

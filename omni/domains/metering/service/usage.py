@@ -20,7 +20,7 @@ from omni.domains.metering.service.measuring import measure_windows
 from omni.foundation.db.sessions import ReadSession, SystemSession
 
 METER = "meter"
-_WINDOWS_AT_ONCE = 96
+_WINDOWS_AT_ONCE = 768
 
 
 @dataclass(frozen=True, slots=True)
