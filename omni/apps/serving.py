@@ -24,7 +24,7 @@ Health = Callable[[], tuple[bool, bytes]]
 
 
 def begin(process: str, settings: Settings) -> CollectorRegistry:
-    """Logs as JSON, the tie to the parent process, rare garbage collection, a registry with the process's own figures."""
+    """Logs as JSON, the tie to the parent, rare garbage collection, and a registry with the process's own figures."""
     collect_garbage_rarely()
     configure_logs(process, settings.log_level)
     if settings.stop_with_parent:
