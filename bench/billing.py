@@ -64,8 +64,10 @@ def run() -> list[dict[str, Any]]:
         last = events == EVENTS[-1]
         size = f"{events // 1_000_000} M events"
         rows += [
-            _bar(f"invoice run of {TENANTS} tenants, {size}", round(seconds, 2), "s", RUN_BAR if last else None),
-            _bar(f"invoice preview p95, {size}", round(preview, 1), "ms", PREVIEW_BAR if last else None),
+            _bar(f"invoice run of {TENANTS} tenants, {size}", round(seconds, 2), "s", RUN_BAR if last else None)
+            | {"plot": "run", "events": events},
+            _bar(f"invoice preview p95, {size}", round(preview, 1), "ms", PREVIEW_BAR if last else None)
+            | {"plot": "preview", "events": events},
         ]
     return rows
 

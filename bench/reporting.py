@@ -22,7 +22,7 @@ import orjson
 from omni.apps.embedded.launch import free_port
 
 COMMAND = (sys.executable, "-m", "omni.apps.cli.main")
-BATCHES, BATCH, CONNECTIONS = 24, 10_000, 4
+BATCHES, BATCH, CONNECTIONS = (4, 40), 10_000, 4
 PROBES = 200
 SETTLE_SECONDS = 5
 INGEST_BAR, VISIBLE_BAR = 20_000, 2.0
@@ -34,16 +34,30 @@ def run() -> list[dict[str, Any]]:
         tenant = f"{found['console']}/api/tenants/{found['bootstrap']['tenant']}"
         session = _log_in(found)
         _add_meter(found["console"], session)
-        per_second = _ingest(found)
-        visible = _visible(found, tenant, session)
-    return [
-        _bar("usage events through /v1/events, batches of 10,000", round(per_second), "events/s", INGEST_BAR, 1),
-        _bar("event sent → visible in usage, p99", round(visible, 3), "s", VISIBLE_BAR, -1),
-    ]
+        _send(found, [_batch("first")])
+        time.sleep(SETTLE_SECONDS)  # the worker adds what came before the meter
+        rows = []
+        for batches in BATCHES:
+            events, last = batches * BATCH, batches == BATCHES[-1]
+            per_second = _ingest(found, batches)
+            visible = _visible(found, tenant, session, events)
+            ingested = f"usage events through /v1/events, {events:,} in batches of {BATCH:,}"
+            rows += [
+                _row(ingested, "ingest", events, round(per_second), "events/s")
+                | _judged(per_second >= INGEST_BAR, INGEST_BAR if last else None),
+                _row(f"event sent → visible in usage, p99, after {events:,} events", "visible", events,
+                     round(visible, 3), "s")
+                | _judged(visible < VISIBLE_BAR, VISIBLE_BAR if last else None),
+            ]  # fmt: skip
+    return rows
 
 
-def _bar(name: str, value: float, unit: str, bar: float, sign: int) -> dict[str, Any]:
-    return {"name": name, "value": value, "unit": unit, "bar": bar, "met": sign * (value - bar) >= 0}
+def _row(name: str, plot: str, events: int, value: float, unit: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "plot": plot, "events": events}
+
+
+def _judged(met: bool, bar: float | None) -> dict[str, Any]:
+    return {"bar": bar, "met": met or bar is None}
 
 
 @contextmanager
@@ -83,39 +97,39 @@ def _add_meter(console: str, session: dict[str, str]) -> None:
     httpx2.post(f"{console}/api/meters", json=meter, headers=session, trust_env=False).raise_for_status()
 
 
-def _ingest(found: dict[str, Any]) -> float:
+def _ingest(found: dict[str, Any], batches: int) -> float:
     """Events accepted a second."""
-    bodies = [_batch(number) for number in range(BATCHES)]
-    gateway, key = urlsplit(found["gateway"]), found["bootstrap"]["live_key"]
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/cloudevents-batch+json"}
-
-    def send(mine: list[bytes]) -> int:
-        connection = http.client.HTTPConnection(str(gateway.hostname), gateway.port, timeout=60)
-        accepted = 0
-        for body in mine:
-            connection.request("POST", "/v1/events", body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"{answer.status}: {content[:500]!r}")
-            accepted += orjson.loads(content)["accepted"]
-        connection.close()
-        return accepted
-
-    send([_batch(BATCHES)])
-    time.sleep(SETTLE_SECONDS)  # the worker adds what came before the meter
+    bodies = [_batch(f"{batches}-{number}") for number in range(batches)]
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         started = time.perf_counter()
-        accepted = sum(threads.map(send, [bodies[number::CONNECTIONS] for number in range(CONNECTIONS)]))
+        lanes = [bodies[number::CONNECTIONS] for number in range(CONNECTIONS)]
+        accepted = sum(threads.map(lambda mine: _send(found, mine), lanes))
         seconds = time.perf_counter() - started
-    if accepted != BATCHES * BATCH:
-        raise RuntimeError(f"{accepted} of {BATCHES * BATCH} events were accepted")
+    if accepted != batches * BATCH:
+        raise RuntimeError(f"{accepted} of {batches * BATCH} events were accepted")
     return accepted / seconds
 
 
-def _batch(number: int) -> bytes:
+def _send(found: dict[str, Any], bodies: list[bytes]) -> int:
+    """How many events of the batches were accepted, on one connection."""
+    gateway, key = urlsplit(found["gateway"]), found["bootstrap"]["live_key"]
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/cloudevents-batch+json"}
+    connection = http.client.HTTPConnection(str(gateway.hostname), gateway.port, timeout=60)
+    accepted = 0
+    for body in bodies:
+        connection.request("POST", "/v1/events", body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status}: {content[:500]!r}")
+        accepted += orjson.loads(content)["accepted"]
+    connection.close()
+    return accepted
+
+
+def _batch(name: str) -> bytes:
     at = datetime.now(UTC).isoformat()
-    return orjson.dumps([_event(f"{number}-{each}", at, each) for each in range(BATCH)])
+    return orjson.dumps([_event(f"{name}-{each}", at, each) for each in range(BATCH)])
 
 
 def _event(event_id: str, at: str, number: int) -> dict[str, Any]:
@@ -126,7 +140,7 @@ def _event(event_id: str, at: str, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _visible(found: dict[str, Any], tenant: str, session: dict[str, str]) -> float:
+def _visible(found: dict[str, Any], tenant: str, session: dict[str, str], run: int) -> float:
     """Seconds from sending one event until usage has it, p99."""
     key = {"authorization": f"Bearer {found['bootstrap']['live_key']}"}
     waits = []
@@ -138,7 +152,7 @@ def _visible(found: dict[str, Any], tenant: str, session: dict[str, str]) -> flo
 
         known = events()
         for number in range(PROBES):
-            event = _event(f"probe-{number}", datetime.now(UTC).isoformat(), number)
+            event = _event(f"probe-{run}-{number}", datetime.now(UTC).isoformat(), number)
             started = time.perf_counter()
             client.post(f"{found['gateway']}/v1/events", json=event, headers=key).raise_for_status()
             while events() == known:
