@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from bench import Bar
 from omni.contracts.principal import Principal
 from omni.inference.language.embedder import Embedder
@@ -22,6 +24,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
+from omni.telemetry.metrics import EngineMetrics
 
 TEXTS_BAR = 150.0
 REQUESTS, TEXTS = 12, 64
@@ -51,7 +54,7 @@ def texts(number: int) -> list[str]:
 async def measure(folder: Path) -> list[Bar]:
     """Warm up, then send requests one after the other."""
     cores = os.cpu_count() or 1
-    pool = EnginePool(cores, 64)
+    pool = EnginePool(cores, 64, EngineMetrics(CollectorRegistry()))
     settings = InferenceSettings(model_cache=folder, principal_secret=b"")
     service = LanguageService(Embedder(MINILM, settings, pool, cores), pool)
     begun = time.perf_counter()

@@ -21,6 +21,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -44,6 +45,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
+from omni.telemetry.metrics import EngineMetrics
 
 CHUNKS, OTHER_CHUNKS, CHUNKS_PER_DOCUMENT = 50_000, 12_500, 500
 WORDS_PER_CHUNK = 120
@@ -155,7 +157,7 @@ async def recall_at_10(
 async def measure(folder: Path) -> list[Bar]:
     """Fill, warm up, measure."""
     corpus, tenant_id, cores = Corpus(), uuid7(), os.cpu_count() or 1
-    pool = EnginePool(cores, 64)
+    pool = EnginePool(cores, 64, EngineMetrics(CollectorRegistry()))
     settings = InferenceSettings(model_cache=folder / "models", principal_secret=b"")
     embedder = Embedder(MINILM, settings, pool, cores)
     async with started(folder / "postgres") as (database, owner_url):

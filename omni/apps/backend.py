@@ -25,7 +25,7 @@ from omni.inference.caller import caller
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import Clock, SystemClock
-from omni.telemetry.metrics import HttpMetrics
+from omni.telemetry.metrics import DatabaseMetrics, EngineMetrics, HttpMetrics
 from omni.telemetry.traces import Tracing
 
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -40,7 +40,9 @@ def main() -> None:
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     registry = begin("backend", settings)
     address = database_address(settings)
-    database = Database(create_engine(address.url(Role.APP), "omni-backend", pool_settings(settings)))
+    database = Database(
+        create_engine(address.url(Role.APP), "omni-backend", pool_settings(settings), DatabaseMetrics(registry))
+    )
     checks: dict[str, Check] = {"database": database.ping}
     tracing = Tracing("backend", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
     inference = InferenceSettings(
@@ -48,7 +50,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         principal_secret=address.master_key.derive("principal"),
         engine_threads=settings.engine_threads,
     )
-    pool = build_pool(inference)
+    pool = build_pool(inference, EngineMetrics(registry))
 
     app = create_app(
         AppSettings(

@@ -25,7 +25,7 @@ from omni.foundation.http.app import AppSettings, create_app
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import ControlPlaneDeps, control_plane_routers
 from omni.portal.docs import routes as docs
-from omni.telemetry.metrics import HttpMetrics
+from omni.telemetry.metrics import DatabaseMetrics, HttpMetrics
 from omni.telemetry.traces import Tracing
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -40,8 +40,9 @@ def main() -> None:
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     registry = begin("console", settings)
     address = database_address(settings)
-    database = Database(create_engine(address.url(Role.APP), "omni-console", pool_settings(settings)))
-    system = open_system_database(address, "console", PoolSettings(size=1, overflow=2))
+    db_metrics = DatabaseMetrics(registry)
+    database = Database(create_engine(address.url(Role.APP), "omni-console", pool_settings(settings), db_metrics))
+    system = open_system_database(address, "console", PoolSettings(size=1, overflow=2), db_metrics)
     checks: dict[str, Check] = {"database": database.ping}
     tracing = Tracing("console", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
     clock, http = SystemClock(), httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)

@@ -37,6 +37,10 @@ class HealthMonitor:
         ready = all(finding == "ok" for finding in findings.values())
         return ready, orjson.dumps({"status": "ok" if ready else "not_ready", "checks": findings})
 
+    def dependencies(self) -> dict[str, bool]:
+        """By name, whether its last check went well."""
+        return {name: finding == "ok" for name, finding in dict(self._findings).items()}
+
     def stopping(self) -> None:
         """From here on the process says that it is not ready."""
         self._stopping = True

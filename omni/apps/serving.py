@@ -12,8 +12,17 @@ import threading
 from collections.abc import Awaitable, Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
 
+from omni import __version__
 from omni.apps.settings import Settings
 from omni.telemetry.logs import configure_logs
 
@@ -29,10 +38,12 @@ def begin(process: str, settings: Settings) -> CollectorRegistry:
     configure_logs(process, settings.log_level)
     if settings.stop_with_parent:
         stop_with_parent()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    Info("omni_build", "The version that runs.", registry=registry).info({"version": __version__, "process": process})
     return registry
 
 
@@ -63,7 +74,8 @@ def serve_metrics(host: str, port: int, registry: CollectorRegistry, health: Hea
         def do_GET(self) -> None:  # the name that http.server calls
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(registry))
+                encode, content_type = choose_encoder(self.headers.get("accept", ""))
+                self._answer(200, content_type, encode(registry))
             elif path == "/livez":
                 self._answer(200, "application/json", b'{"status":"ok"}')
             elif path == "/readyz":

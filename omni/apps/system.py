@@ -6,8 +6,11 @@ from __future__ import annotations
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import DatabaseAddress, Role
 from omni.foundation.db.system_session import SystemDatabase
+from omni.telemetry.metrics import DatabaseMetrics
 
 
-def open_system_database(address: DatabaseAddress, process: str, pool: PoolSettings) -> SystemDatabase:
+def open_system_database(
+    address: DatabaseAddress, process: str, pool: PoolSettings, metrics: DatabaseMetrics | None = None
+) -> SystemDatabase:
     """Sessions as omni_system; the pool is kept small."""
-    return SystemDatabase(create_engine(address.url(Role.SYSTEM), f"omni-{process}-system", pool))
+    return SystemDatabase(create_engine(address.url(Role.SYSTEM), f"omni-{process}-system", pool, metrics))

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from omni.apps.health import Check, HealthMonitor
 from omni.apps.serving import serve_metrics
 from omni.apps.settings import Settings
+from omni.telemetry.metrics import HealthMetrics
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -26,6 +27,7 @@ async def serve_app(
 ) -> None:
     """Serves until `stop` is set, with metrics and health on the metrics port; then drains."""
     monitor = HealthMonitor(checks)
+    HealthMetrics(monitor.dependencies, registry)
     server = WebServer(app, *address, settings.drain_seconds)
     await server.start()
     await monitor.check_now()

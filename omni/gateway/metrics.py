@@ -152,8 +152,9 @@ class GatewayMetrics:
             "omni_provider_open_breakers", "Targets whose circuit breaker is not closed.", registry=registry
         )
 
-    def request_done(self, route_name: str, status: int, seconds: float) -> None:
-        """Counts one request; `route_name` is `METHOD template`, or empty where nothing matched."""
+    def request_done(self, route_name: str, status: int, seconds: float, trace_id: str = "") -> None:
+        """Counts one request; `route_name` is `METHOD template`, or empty where nothing matched. `trace_id` is given
+        when its trace is exported."""
         route = self._routes.get(route_name)
         if route is None:
             method, _, template = route_name.partition(" ")
@@ -162,3 +163,5 @@ class GatewayMetrics:
         if text is None:
             text = self._statuses[status] = str(status)
         self._duration.observe(seconds, route[0], route[1], text)
+        if trace_id:
+            self._duration.exemplify(seconds, trace_id, route[0], route[1], text)

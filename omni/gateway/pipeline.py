@@ -242,10 +242,12 @@ class Pipeline:
         del self._tasks[exchange]
         seconds = self._loop.time() - exchange.started_at
         route_name = exchange.route.name if exchange.route is not None else ""
-        self._metrics.request_done(route_name, exchange.status, seconds)
+        notable = exchange.status >= 500 or seconds > self._config.slow_request_seconds
+        trace_id = ""
         if self._spans is not None:
-            _export_span(self._spans, exchange, seconds)
-        if exchange.status >= 500 or seconds > self._config.slow_request_seconds:
+            trace_id = _export_span(self._spans, exchange, seconds, keep=notable)
+        self._metrics.request_done(route_name, exchange.status, seconds, trace_id)
+        if notable:
             trace = exchange.trace
             self._logger.info(
                 "request",
@@ -276,10 +278,13 @@ def _credential(headers: dict[bytes, bytes]) -> bytes:
     return credential[7:].strip()
 
 
-def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float) -> None:
+def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float, *, keep: bool) -> str:
+    """The id of the trace when the request's span is exported: it was sampled, or is to be kept for how it ended."""
     trace = exchange.begin_trace(spans)
-    if trace.sampled:
-        route = exchange.route.endpoint.template if exchange.route is not None else None
-        end_nanos = unix_micros() * 1_000
-        start_nanos = end_nanos - int(seconds * 1_000_000_000)
-        spans.export(trace.server_span(exchange.method, route, exchange.status, start_nanos, end_nanos))
+    if not (trace.sampled or keep):
+        return ""
+    route = exchange.route.endpoint.template if exchange.route is not None else None
+    end_nanos = unix_micros() * 1_000
+    start_nanos = end_nanos - int(seconds * 1_000_000_000)
+    spans.export(trace.server_span(exchange.method, route, exchange.status, start_nanos, end_nanos))
+    return trace.trace_id.decode("ascii")

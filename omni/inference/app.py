@@ -27,11 +27,12 @@ from omni.inference.tabular.service import TabularService
 from omni.inference.vision.routes import router as vision_router
 from omni.inference.vision.service import VisionService
 from omni.kit.clock import unix_micros
+from omni.telemetry.metrics import EngineMetrics
 
 
-def build_pool(settings: InferenceSettings) -> EnginePool:
+def build_pool(settings: InferenceSettings, metrics: EngineMetrics) -> EnginePool:
     """The pool that all engines share. Close it when the process drains."""
-    return EnginePool(settings.engine_threads, settings.engine_queue_limit)
+    return EnginePool(settings.engine_threads, settings.engine_queue_limit, metrics)
 
 
 def build_routers(

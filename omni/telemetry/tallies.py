@@ -5,12 +5,14 @@ prometheus-client's own take a lock and walk the buckets with each sample, which
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 Labels = tuple[str, ...]
 
@@ -55,6 +57,7 @@ class Spread(Collector):
         self._buckets = tuple(buckets)
         self._names = [*(_bound(bucket) for bucket in buckets), "+Inf"]
         self._cells: dict[Labels, list[float]] = {} if labels else {(): self._empty()}
+        self._exemplars: dict[tuple[Labels, int], Exemplar] = {}
         registry.register(self)
 
     def _empty(self) -> list[float]:
@@ -67,6 +70,11 @@ class Spread(Collector):
             cell = self._cells[values] = self._empty()
         cell[bisect_left(self._buckets, value)] += 1
         cell[-1] += value
+
+    def exemplify(self, value: float, trace_id: str, *values: str) -> None:
+        """Names the trace of a sample that was taken, as the exemplar of its bucket. The newest of a bucket is kept."""
+        place = values, bisect_left(self._buckets, value)
+        self._exemplars[place] = Exemplar({"trace_id": trace_id}, value, time.time())
 
     def one(self, *values: str) -> Callable[[float], None]:
         """Takes samples under these label values, for who has many of them."""
@@ -81,10 +89,12 @@ class Spread(Collector):
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
         for values, cell in self._cells.items():
-            below, found = 0.0, []
-            for name, count in zip(self._names, cell, strict=False):
+            below = 0.0
+            found: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for place, (name, count) in enumerate(zip(self._names, cell, strict=False)):
                 below += count
-                found.append((name, below))
+                exemplar = self._exemplars.get((values, place))
+                found.append((name, below, exemplar) if exemplar else (name, below))
             family.add_metric(values, found, cell[-1])
         yield family
 

@@ -36,6 +36,12 @@ class ServerSpan:
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
+    @property
+    def exported_trace_id(self) -> str:
+        """Empty when the span is not exported."""
+        context = self._span.get_span_context()
+        return f"{context.trace_id:032x}" if context.trace_flags.sampled else ""
+
     def finish_http(self, method: str, route: str, status: int) -> None:
         """Records how the request ended. 4xx is the caller's doing and leaves the status unset."""
         self._span.update_name(f"{method} {route}")

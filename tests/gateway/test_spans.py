@@ -124,6 +124,39 @@ async def test_the_flag_handed_on_says_what_is_exported(
     assert len(collector.spans("omni-gateway")) == exported
 
 
+async def test_what_failed_or_was_slow_is_exported_though_it_was_not_sampled(
+    collector: Collector, backend: FakeBackend, shared_redis: RedisServer, control: ControlPlane,
+    start_gateway: StartGateway,
+) -> None:  # fmt: skip
+    async def broken(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(500))
+
+    at = await traced(collector.url, shared_redis, control, start_gateway, ratio=0.0)
+    assert (await embed(at.port, at.tenant)).status == 200
+    backend.handler = broken
+    assert (await embed(at.port, at.tenant)).status == 500
+    await at.finish()
+    slow = await traced(collector.url, shared_redis, control, start_gateway, ratio=0.0, slow_request_seconds=0.0)
+    assert (await ask(slow.port, "GET", "/v1/models", slow.tenant.bearer)).status == 500
+    await slow.finish()
+    assert [span.name for span in collector.spans("omni-gateway")] == ["POST /v1/embeddings", "GET /v1/models"]
+
+
+async def test_the_histogram_names_the_trace(
+    collector: Collector, backend: FakeBackend, shared_redis: RedisServer, control: ControlPlane,
+    start_gateway: StartGateway,
+) -> None:  # fmt: skip
+    at = await traced(collector.url, shared_redis, control, start_gateway)
+    headers = {**at.tenant.bearer, "traceparent": f"00-{TRACE_ID}-{CLIENT_SPAN}-01"}
+    assert (await ask(at.port, "POST", "/v1/embeddings", headers, b"{}")).status == 200
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+    scrape = (await ask(at.gateway.ports.metrics, "GET", "/metrics", accept)).body.decode()
+    named = [line for line in scrape.splitlines() if f'# {{trace_id="{TRACE_ID}"}}' in line]
+    assert [line.partition("{")[0] for line in named] == ["http_server_request_duration_seconds_bucket"]
+    assert f'trace_id="{TRACE_ID}"' not in await at.scrape()
+    await at.finish()
+
+
 async def test_without_an_endpoint_nothing_is_made_or_sent(
     backend: FakeBackend, shared_redis: RedisServer, control: ControlPlane, start_gateway: StartGateway,
     monkeypatch: pytest.MonkeyPatch,

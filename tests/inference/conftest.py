@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import make_url
 
 from omni.apps.backend import backend_routers
@@ -15,6 +16,7 @@ from omni.inference.app import build_pool
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
+from omni.telemetry.metrics import EngineMetrics
 from tests.inference.backend import SECRET, Backend, backend
 
 DATA = Path(__file__).parent / "data"
@@ -29,7 +31,7 @@ def inference_settings(tmp_path_factory: pytest.TempPathFactory) -> InferenceSet
 
 @pytest.fixture(scope="session")
 def engine_pool(inference_settings: InferenceSettings) -> Iterator[EnginePool]:
-    pool = build_pool(inference_settings)
+    pool = build_pool(inference_settings, EngineMetrics(CollectorRegistry()))
     yield pool
     pool.close()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 import uvloop
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from omni.apps.database import pool_settings
 from omni.apps.health import HealthMonitor
@@ -18,7 +22,7 @@ from omni.apps.worker.pump import Pump
 from omni.apps.worker.services import Services, open_services
 from omni.foundation.tasks.celery_app import QueueSettings, TaskQueue, create_celery
 from omni.kit.errors import Unavailable
-from omni.telemetry.metrics import WorkerMetrics
+from omni.telemetry.metrics import DatabaseMetrics, HealthMetrics, PlatformMetrics, WorkerMetrics
 
 log = structlog.stdlib.get_logger("omni.worker")
 
@@ -32,8 +36,10 @@ def main() -> None:
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     registry = begin("worker", settings)
     metrics = WorkerMetrics(registry)
-    async with open_services(settings, "worker", pool_settings(settings)) as services:
-        tasks = await _start_task_worker()
+    async with open_services(settings, "worker", pool_settings(settings), DatabaseMetrics(registry)) as services:
+        figures = _metrics_folder(settings.home)
+        tasks = await _start_task_worker(figures)
+        MultiProcessCollector(registry, path=str(figures))  # type: ignore[no-untyped-call]
         monitor = HealthMonitor(
             {
                 "database": services.database.ping,
@@ -41,11 +47,12 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
                 "tasks": lambda: _alive(tasks),
             }
         )
+        HealthMetrics(monitor.dependencies, registry)
         await monitor.check_now()
         server = serve_metrics(settings.metrics_host, settings.metrics_port, registry, monitor.health)
         checking = asyncio.create_task(monitor.run())
         queue = TaskQueue(create_celery(QueueSettings(settings.redis_address())))
-        pumping = asyncio.create_task(Pump(services, queue, metrics).run(stop))
+        pumping = asyncio.create_task(Pump(services, queue, metrics, PlatformMetrics(registry)).run(stop))
         ended = asyncio.create_task(tasks.wait())
         await asyncio.wait({pumping, ended}, return_when=asyncio.FIRST_COMPLETED)
         monitor.stopping()
@@ -58,13 +65,23 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         checking.cancel()
         queue.close()
         server.shutdown()
+        shutil.rmtree(figures, ignore_errors=True)
     if failed:
         log.error("task_worker_ended", code=tasks.returncode)
         sys.exit(1)
 
 
-async def _start_task_worker() -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(sys.executable, "-m", "omni.apps.worker.task_worker")
+def _metrics_folder(home: Path) -> Path:
+    """An empty folder into which the task worker's children write their metrics."""
+    folder = home / "metrics" / f"tasks-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+async def _start_task_worker(figures: Path) -> asyncio.subprocess.Process:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(figures)}
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "omni.apps.worker.task_worker", env=environment)
 
 
 async def _ping(services: Services) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 import asyncpg
 import structlog
 
+from omni.apps.worker.inspecting import Inspector
 from omni.apps.worker.loops import Loop
 from omni.apps.worker.services import SCHEDULES, Services
 from omni.contracts.redis_names import SNAPSHOTS_READY
@@ -25,8 +26,8 @@ from omni.foundation.db.locks import try_lock
 from omni.foundation.outbox.relay import WAKE_CHANNEL, oldest_age_seconds, relay_batch
 from omni.foundation.outbox.schedule import enqueue_due
 from omni.foundation.tasks.celery_app import TaskQueue
-from omni.kit.clock import SystemClock
-from omni.telemetry.metrics import WorkerMetrics
+from omni.kit.clock import SystemClock, unix_micros
+from omni.telemetry.metrics import PlatformMetrics, WorkerMetrics
 
 DRAIN_LANES = 2
 """While PostgreSQL stores one lane's batch, the other reads its own."""
@@ -34,6 +35,8 @@ DRAIN_BATCH = 1_000
 DRAIN_BLOCK_MS = 200
 CLAIM_EVERY_ROUNDS = 50
 REPUBLISH_SECONDS = 60.0
+INSPECT_SECONDS = 10.0
+COMPARE_SECONDS = 3600.0
 
 log = structlog.stdlib.get_logger("omni.worker")
 
@@ -41,7 +44,7 @@ log = structlog.stdlib.get_logger("omni.worker")
 class Pump:
     """All loops of one worker process. Any number of workers may run; they share the work."""
 
-    def __init__(self, services: Services, queue: TaskQueue, metrics: WorkerMetrics) -> None:
+    def __init__(self, services: Services, queue: TaskQueue, metrics: WorkerMetrics, platform: PlatformMetrics) -> None:
         self._services = services
         self._queue = queue
         self._metrics = metrics
@@ -52,7 +55,9 @@ class Pump:
         ]
         self._counters = metering.Counters(services.redis)
         self._drain_rounds = 0
+        self._drain_delay = metrics.drain_delay.one()
         self._published_at = 0.0
+        self._inspector = Inspector(services, platform, metrics, self._clock)
         self._relay = Loop("relay", self._relay_round, 1.0, metrics)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -63,6 +68,8 @@ class Pump:
             Loop("reap", self._reap_round, 1.0, self._metrics),
             Loop("reconcile", self._reconcile_round, 1.0, self._metrics),
             Loop("schedule", self._schedule_round, 5.0, self._metrics),
+            Loop("inspect", self._inspector.read_round, INSPECT_SECONDS, self._metrics),
+            Loop("compare", self._inspector.compare_round, COMPARE_SECONDS, self._metrics),
             Loop("budget-alerts", self._alerts_round, 5.0, self._metrics),
         ]
         waking = asyncio.create_task(self._listen(stop))
@@ -105,6 +112,9 @@ class Pump:
         drained = await drain.store(entries)
         for outcome in ("new", "duplicate", "rejected"):
             self._metrics.drained_events.labels(outcome).inc(getattr(drained, outcome))
+        now, observe = unix_micros(), self._drain_delay
+        for micros in drained.occurred_at_micros:
+            observe((now - micros) / 1e6)
         if drained.last_used:
             async with self._services.system.session() as session:
                 await keys.record_last_used(session, drained.last_used)

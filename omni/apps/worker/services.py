@@ -35,6 +35,7 @@ from omni.foundation.tasks.runtime import Bury
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import TaskDeps, control_plane_tasks
+from omni.telemetry.metrics import DatabaseMetrics
 
 log = structlog.stdlib.get_logger("omni.worker")
 
@@ -72,12 +73,14 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, process: str, pool: PoolSettings) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, process: str, pool: PoolSettings, metrics: DatabaseMetrics | None = None
+) -> AsyncIterator[Services]:
     """Opens them lazily: nothing is connected before it is used."""
     address = database_address(settings)
     services = Services(
-        Database(create_engine(address.url(Role.APP), f"omni-{process}", pool)),
-        open_system_database(address, process, pool),
+        Database(create_engine(address.url(Role.APP), f"omni-{process}", pool, metrics)),
+        open_system_database(address, process, pool, metrics),
         create_redis(settings.redis_address()),
         create_mailer(settings),
         address.master_key,

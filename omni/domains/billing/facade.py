@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omni.domains.billing.repository.figures import invoice_counts, overdue_invoices, revenue
 from omni.domains.billing.repository.invoices import list_newest
 from omni.domains.billing.service.checks import verify_numbers, verify_tenant
 from omni.domains.billing.service.document import load_document
@@ -22,9 +23,12 @@ __all__ = [
     "finalise",
     "find",
     "find_due",
+    "invoice_counts",
     "list_newest",
     "load_document",
+    "overdue_invoices",
     "record_payment",
+    "revenue",
     "save_entity",
     "save_profile",
     "seller_of",

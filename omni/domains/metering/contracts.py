@@ -122,6 +122,8 @@ class Drained:
     rejected: int
     last_used: dict[tuple[UUID, UUID], datetime]
     """(tenant id, key id) → the newest request of that key."""
+    occurred_at_micros: tuple[int, ...]
+    """When the requests of the new events were admitted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omni.domains.metering.repository.activity import active_tenants, used_this_month
 from omni.domains.metering.rules.quantities import to_json
 from omni.domains.metering.service import (
     Counters,
@@ -32,6 +33,7 @@ __all__ = [
     "Drain",
     "Reporter",
     "UsageQuery",
+    "active_tenants",
     "add_meter",
     "billable_usage",
     "billable_usage_from_events",
@@ -52,6 +54,7 @@ __all__ = [
     "transactions",
     "usage_problems",
     "usage_series",
+    "used_this_month",
     "verify",
     "void",
 ]

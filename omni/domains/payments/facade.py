@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omni.domains.payments.repository import payment_counts, webhook_counts
 from omni.domains.payments.rules import PaymentState, apply, reduce
 from omni.domains.payments.service.charges import (
     MONEY_MOVED,
@@ -28,9 +29,11 @@ __all__ = [
     "get_payment",
     "list_methods",
     "list_payments",
+    "payment_counts",
     "reconcile",
     "reduce",
     "request_payment",
     "request_refund",
     "watch_deposits",
+    "webhook_counts",
 ]

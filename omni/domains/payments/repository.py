@@ -342,3 +342,22 @@ def _payment(row: RowMapping) -> Payment:
         refunded_minor=row["refunded_minor"],
         withdrawn_minor=row["withdrawn_minor"],
     )
+
+
+# --- figures of the platform ---
+
+
+async def payment_counts(session: SystemSession, since: datetime) -> dict[tuple[str, ...], int]:
+    """Payments begun since an instant, by provider and status."""
+    statement = select(payments.c.provider, payments.c.payment_status, func.count().label("count")).where(
+        payments.c.created_at >= since
+    )
+    rows = await session.all(statement.group_by(payments.c.provider, payments.c.payment_status))
+    return {(row["provider"], row["payment_status"]): row["count"] for row in rows}
+
+
+async def webhook_counts(session: SystemSession, since: datetime) -> dict[tuple[str, ...], int]:
+    """Webhooks taken since an instant, by provider."""
+    counted = select(webhook_events.c.provider, func.count().label("count"))
+    rows = await session.all(counted.where(webhook_events.c.created_at >= since).group_by(webhook_events.c.provider))
+    return {(row["provider"],): row["count"] for row in rows}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from omni.telemetry.metrics import DatabaseMetrics
+
+OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +32,11 @@ class PoolSettings:
     connect_timeout_seconds: float = 5.0
 
 
-def create_engine(url: URL, name: str, pool: PoolSettings) -> AsyncEngine:
+def create_engine(url: URL, name: str, pool: PoolSettings, metrics: DatabaseMetrics | None = None) -> AsyncEngine:
     """An engine whose connections are checked before use and give up rather than hang; errors do not repeat values.
 
-    `name` shows up in pg_stat_activity. Statement caching stays off behind a transaction-mode pooler when the address
-    says `?prepared_statement_cache_size=0`.
+    `name` shows up in pg_stat_activity, and in `metrics` when they are given. Statement caching stays off behind a
+    transaction-mode pooler when the address says `?prepared_statement_cache_size=0`.
     """
     engine = create_async_engine(
         url,
@@ -52,7 +58,37 @@ def create_engine(url: URL, name: str, pool: PoolSettings) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "connect", _read_plain_uuids)
+    if metrics is not None:
+        _watch(engine, name, pool, metrics)
     return engine
+
+
+def _watch(engine: AsyncEngine, name: str, settings: PoolSettings, metrics: DatabaseMetrics) -> None:
+    begun: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+    pool = cast("AsyncAdaptedQueuePool", engine.sync_engine.pool)
+
+    def before(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+        begun[context] = time.perf_counter()
+
+    def after(_connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+        started = begun.pop(context, None)
+        if started is not None:
+            metrics.duration.labels(_first_word(statement)).observe(time.perf_counter() - started)
+
+    def failed(_context: Any) -> None:
+        metrics.errors.inc()
+
+    event.listen(engine.sync_engine, "before_cursor_execute", before)
+    event.listen(engine.sync_engine, "after_cursor_execute", after)
+    event.listen(engine.sync_engine, "handle_error", failed)
+    metrics.connections.labels(name, "used").set_function(pool.checkedout)
+    metrics.connections.labels(name, "idle").set_function(pool.checkedin)
+    metrics.most_connections.labels(name).set(settings.size + settings.overflow)
+
+
+def _first_word(statement: str) -> str:
+    word = statement.lstrip()[:7].partition(" ")[0].partition("\n")[0].upper()
+    return word if word in OPERATIONS else "OTHER"
 
 
 def _read_plain_uuids(connection: Any, _record: object) -> None:

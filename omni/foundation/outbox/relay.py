@@ -46,6 +46,13 @@ async def oldest_age_seconds(session: SystemSession) -> float:
     return float(age or 0)
 
 
+async def waiting_messages(session: SystemSession) -> tuple[int, int]:
+    """How many messages wait in the outbox, and how many failed for good."""
+    waiting = await session.scalar(select(func.count()).select_from(outbox))
+    dead = await session.scalar(select(func.count()).select_from(dead_messages))
+    return int(waiting), int(dead)
+
+
 async def bury(session: SystemSession, message: Message, error: str, attempts: int) -> None:
     """Keeps a message that failed for good, for a person to look at."""
     await session.execute(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from omni.gateway.edge.public import LIVE_BODY, Checks, readiness
 
@@ -33,7 +34,7 @@ class OpsServer:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, content_type, body = self._answer(head.split(b"\r\n", 1)[0].split(b" "))
+                status, content_type, body = self._answer(head)
                 writer.write(
                     b"HTTP/1.1 %d \r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
                     % (status, content_type, len(body), body)
@@ -44,10 +45,14 @@ class OpsServer:
         finally:
             writer.close()
 
-    def _answer(self, request_line: list[bytes]) -> tuple[int, bytes, bytes]:
+    def _answer(self, head: bytes) -> tuple[int, bytes, bytes]:
+        first, *headers = head.split(b"\r\n")
+        request_line = first.split(b" ")
         path = request_line[1].partition(b"?")[0] if len(request_line) == 3 and request_line[0] == b"GET" else b""
         if path == b"/metrics":
-            return 200, b"text/plain; version=0.0.4; charset=utf-8", generate_latest(self._registry)
+            accept = next((line[7:] for line in headers if line[:7].lower() == b"accept:"), b"")
+            encode, content_type = choose_encoder(accept.decode("latin-1").strip())
+            return 200, content_type.encode(), encode(self._registry)
         if path == b"/livez":
             return 200, b"application/json", LIVE_BODY
         if path == b"/readyz":

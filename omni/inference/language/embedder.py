@@ -34,20 +34,20 @@ class Embedder:
 
     async def tokenize(self, call: Call, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text with [CLS] and [SEP], not cut. Raises what EnginePool.run raises."""
-        return await self._pool.run(call, lambda: self._engine.get().tokenize(texts))
+        return await self._pool.run(call, "embedder", lambda: self._engine.get().tokenize(texts))
 
     async def embed(self, call: Call, inputs: Sequence[TokenIds]) -> list[np.ndarray]:
         """One vector of length 1 (float32 [dimensions]) per input, each of at most `model.max_tokens` ids."""
         batches = list(batches_by_length([len(ids) for ids in inputs], BATCH_TOKENS))
         works = [partial(self._embed_batch, [inputs[index] for index in batch]) for batch in batches]
         vectors: dict[int, np.ndarray] = {}
-        for batch, rows in zip(batches, await self._pool.map(call, works), strict=True):
+        for batch, rows in zip(batches, await self._pool.map(call, "embedder", works), strict=True):
             vectors.update(zip(batch, rows, strict=True))
         return [vectors[index] for index in range(len(inputs))]
 
     async def token_spans(self, call: Call, text: str) -> list[tuple[int, int]]:
         """Start and end character of each token of a text of any length."""
-        return await self._pool.run(call, lambda: self._engine.get().token_spans(text))
+        return await self._pool.run(call, "embedder", lambda: self._engine.get().token_spans(text))
 
     async def embed_text(self, call: Call, text: str) -> tuple[np.ndarray, int]:
         """The vector and the number of tokens of one text, in one job. Raises InvalidInput `input_too_long`."""
@@ -58,7 +58,7 @@ class Embedder:
             require_fit(self.model, len(ids))
             return engine.embed([ids])[0], len(ids)
 
-        return await self._pool.run(call, work)
+        return await self._pool.run(call, "embedder", work)
 
     def _embed_batch(self, batch: list[TokenIds]) -> np.ndarray:
         return self._engine.get().embed(batch)

@@ -87,7 +87,7 @@ class LanguageService:
                 results.append(engine.score(text))
             return SentimentResponse(results=results, model=engine.name)
 
-        response = await self._pool.run(call, work)
+        response = await self._pool.run(call, "sentiment", work)
         call.usage.model = response.model
         return response
 

@@ -55,7 +55,7 @@ class PdfReader:
             "memory_bytes": self._settings.pdf_memory_bytes,
             "cpu_seconds": self._settings.pdf_cpu_seconds,
         }
-        output = await self._pool.run(call, lambda: _run_worker(json.dumps(request), data, call.seconds_left()))
+        output = await self._pool.run(call, "pdf", lambda: _run_worker(json.dumps(request), data, call.seconds_left()))
         line, _, images = output.partition(b"\n")
         answer: dict[str, Any] = json.loads(line) if line else {"refused": "too_complex", "cpu_nanos": 0}
         call.usage.compute_nanos += answer["cpu_nanos"]

@@ -52,7 +52,7 @@ class Extractor:
         if content_type == PDF:
             extracted = _joined(await self._pdfs.text(call, data))
         else:
-            extracted = await self._pool.run(call, lambda: self._from_text(content_type, data))
+            extracted = await self._pool.run(call, "text", lambda: self._from_text(content_type, data))
         if not extracted.text.strip():
             raise InvalidInput(
                 "document_has_no_text", "The document holds no text. For scanned pages use POST /v1/vision/ocr first."

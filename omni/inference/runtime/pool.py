@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from omni.inference.runtime.call import Call, deadline_exceeded
 from omni.kit.errors import Unavailable
+from omni.telemetry.metrics import EngineMetrics
 
 Answer = TypeVar("Answer")
 BUSY_RETRY_SECONDS = 1
@@ -29,6 +30,8 @@ class _Outcome(Generic[Answer]):
     error: BaseException | None
     cpu_nanos: int
     wait_nanos: int
+    seconds: float
+    """How long it was at work."""
 
     def answer(self) -> Answer:
         if self.error is not None:
@@ -39,22 +42,26 @@ class _Outcome(Generic[Answer]):
 class EnginePool:
     """Runs blocking engine work on `threads` threads, with at most `queue_limit` jobs waiting for one."""
 
-    def __init__(self, threads: int, queue_limit: int) -> None:
+    def __init__(self, threads: int, queue_limit: int, metrics: EngineMetrics) -> None:
         self.threads = threads
+        self._metrics = metrics
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._limit = threads + queue_limit
         self._lock = threading.Lock()
         self._unfinished = 0
+        metrics.limit.set(self._limit)
+        metrics.jobs.set_function(lambda: self._unfinished)
 
-    async def run(self, call: Call, work: Callable[[], Answer]) -> Answer:
-        """The answer of `work`; its CPU time is added to the call's usage, also when it raises.
+    async def run(self, call: Call, engine: str, work: Callable[[], Answer]) -> Answer:
+        """The answer of `work`, a job of `engine` in metrics; its CPU time is added to the call's usage, also when it
+        raises.
 
         Raises Unavailable `engine_busy` when the queue is full (unless the call was already worked for: nothing is
         refused half-way) and DeadlineExceeded when the deadline passes first. A job that runs by then goes on to its
         next `call.seconds_left()` and keeps its place until it ends.
         """
         seconds_left = call.seconds_left()
-        job = self._submit(call, work)
+        job = self._submit(call, engine, work)
         try:
             async with asyncio.timeout(seconds_left):
                 outcome = await asyncio.wrap_future(job)
@@ -64,12 +71,13 @@ class EnginePool:
         call.usage.wait_nanos = max(call.usage.wait_nanos, outcome.wait_nanos)
         return outcome.answer()
 
-    async def map(self, call: Call, works: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    async def map(self, call: Call, engine: str, works: Sequence[Callable[[], Answer]]) -> list[Answer]:
         """The answers of all `works`, in order, as many at a time as there are threads. Raises what `run` raises."""
         answers: dict[int, Answer] = {}
         waiting = iter(enumerate(works))
         lanes = [
-            asyncio.ensure_future(self._lane(call, waiting, answers)) for _ in range(min(self.threads, len(works)))
+            asyncio.ensure_future(self._lane(call, engine, waiting, answers))
+            for _ in range(min(self.threads, len(works)))
         ]
         try:
             await asyncio.gather(*lanes)
@@ -83,14 +91,15 @@ class EnginePool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     async def _lane(
-        self, call: Call, waiting: Iterator[tuple[int, Callable[[], Answer]]], answers: dict[int, Answer]
+        self, call: Call, engine: str, waiting: Iterator[tuple[int, Callable[[], Answer]]], answers: dict[int, Answer]
     ) -> None:
         for index, work in waiting:
-            answers[index] = await self.run(call, work)
+            answers[index] = await self.run(call, engine, work)
 
-    def _submit(self, call: Call, work: Callable[[], Answer]) -> Future[_Outcome[Answer]]:
+    def _submit(self, call: Call, engine: str, work: Callable[[], Answer]) -> Future[_Outcome[Answer]]:
         with self._lock:
             if self._unfinished >= self._limit and not call.usage.compute_nanos:
+                self._metrics.refused.inc()
                 raise Unavailable(
                     "engine_busy",
                     "All engines are busy and their queue is full. Repeat the request later.",
@@ -98,22 +107,29 @@ class EnginePool:
                 )
             self._unfinished += 1
         job = self._executor.submit(_measured, call, work, time.monotonic_ns())
-        job.add_done_callback(lambda _: self._finished())
+        job.add_done_callback(lambda done: self._finished(engine, done))
         return job
 
-    def _finished(self) -> None:
+    def _finished(self, engine: str, done: Future[_Outcome[Answer]]) -> None:
         with self._lock:
             self._unfinished -= 1
+        if not done.cancelled() and done.exception() is None:
+            outcome = done.result()
+            self._metrics.duration.labels(engine).observe(outcome.seconds)
+            self._metrics.wait.observe(outcome.wait_nanos / 1e9)
 
 
 def _measured(call: Call, work: Callable[[], Answer], submitted_nanos: int) -> _Outcome[Answer]:
     waited = time.monotonic_ns() - submitted_nanos
-    started = time.thread_time_ns()
+    began, started = time.monotonic(), time.thread_time_ns()
+    answers: tuple[Answer, ...] = ()
+    error: BaseException | None = None
     try:
         call.seconds_left()
-        return _Outcome((work(),), None, _since(started), waited)
+        answers = (work(),)
     except BaseException as raised:  # noqa: BLE001 the edge of the thread: raised again on the event loop
-        return _Outcome((), raised, _since(started), waited)
+        error = raised
+    return _Outcome(answers, error, _since(started), waited, time.monotonic() - began)
 
 
 def _since(started: int) -> int:

@@ -66,7 +66,7 @@ class TabularService:
                 series.values, season, request.horizon, levels, request.model, call.seconds_left
             )
 
-        engine_name, found = await self._pool.run(call, work)
+        engine_name, found = await self._pool.run(call, "tabular", work)
         if found is None:
             raise Unprocessable(
                 "series_not_forecastable", "No model can be fitted to this series. Send more or other values."
@@ -123,7 +123,7 @@ class TabularService:
                 anomalies=anomalies,
             )
 
-        return await self._pool.run(call, work)
+        return await self._pool.run(call, "tabular", work)
 
     async def _detect_in_rows(
         self, call: Call, rows: list[list[float]], method: str, contamination: float
@@ -154,7 +154,7 @@ class TabularService:
                 }
             )
 
-        return await self._pool.run(call, work)
+        return await self._pool.run(call, "tabular", work)
 
 
 def _points(found: Forecast, series: Series) -> list[ForecastPoint]:

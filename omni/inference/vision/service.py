@@ -52,15 +52,15 @@ class VisionService:
         """
         file_format = image_format(data)
         if file_format is not None:
-            pages = await self._pool.run(call, lambda: self._read_image(call, data, file_format))
+            pages = await self._pool.run(call, "ocr", lambda: self._read_image(call, data, file_format))
         elif is_pdf(data):
             images = await self._pdfs.render(call, data)
             works = [partial(self._read_image, call, image, "PNG") for image in images]
-            found = await self._pool.map(call, works)
+            found = await self._pool.map(call, "ocr", works)
             pages = [page.model_copy(update={"page": number}) for number, (page,) in enumerate(found, 1)]
         else:
             raise UnsupportedType("unsupported_media_type", f"The file is not {ACCEPTED}. Send one.", accepted=ACCEPTED)
-        model = await self._pool.run(call, lambda: self._recogniser.get().name)
+        model = await self._pool.run(call, "ocr", lambda: self._recogniser.get().name)
         call.usage.pages += len(pages)
         call.usage.model = model
         return OcrResponse(pages=pages, text="\n\n".join(page.text for page in pages), model=model)

@@ -199,6 +199,8 @@ async def test_groups_come_back_after_a_flush(
     drain: service.Drain, redis_client: redis.asyncio.Redis, tenant_id: UUID
 ) -> None:
     await redis_client.flushall()
+    assert await drain.claim_abandoned(10) == []
+    await redis_client.flushall()
     assert await drain.read(10, 10) == []
     await put(redis_client, usage_event(tenant_id))
     assert len(await drain.read(10, 10)) == 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from omni.contracts.principal import Principal
 from omni.inference.runtime.call import Call, Usage
@@ -16,6 +17,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, NotConfigured, Unavailable
 from omni.kit.ids import uuid7
+from omni.telemetry.metrics import EngineMetrics
 
 
 def a_call(seconds: float = 30) -> Call:
@@ -25,7 +27,7 @@ def a_call(seconds: float = 30) -> Call:
 
 @pytest.fixture
 def pool() -> Iterator[EnginePool]:
-    pool = EnginePool(threads=1, queue_limit=1)
+    pool = EnginePool(threads=1, queue_limit=1, metrics=EngineMetrics(CollectorRegistry()))
     yield pool
     pool.close()
 
@@ -37,29 +39,29 @@ async def test_work_runs_off_the_event_loop_and_is_metered(pool: EnginePool) -> 
         sum(range(300_000))
         return threading.current_thread().name
 
-    assert (await pool.run(call, work)).startswith("engine")
+    assert (await pool.run(call, "test", work)).startswith("engine")
     assert call.usage.quantities()["compute_ms"] >= 1
 
 
 async def test_a_full_queue_refuses_with_a_time_to_come_back(pool: EnginePool) -> None:
     gate = threading.Event()
-    busy = [asyncio.ensure_future(pool.run(a_call(), gate.wait)) for _ in range(2)]
+    busy = [asyncio.ensure_future(pool.run(a_call(), "test", gate.wait)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable) as refused:
-        await pool.run(a_call(), gate.wait)
+        await pool.run(a_call(), "test", gate.wait)
     assert (refused.value.code, refused.value.retry_after_seconds) == ("engine_busy", 1)
     gate.set()
     await asyncio.gather(*busy)
-    assert await pool.run(a_call(), lambda: "free again") == "free again"
+    assert await pool.run(a_call(), "test", lambda: "free again") == "free again"
 
 
 async def test_a_call_that_was_begun_is_not_refused_half_way(pool: EnginePool) -> None:
     begun = a_call()
-    await pool.run(begun, lambda: None)
+    await pool.run(begun, "test", lambda: None)
     gate = threading.Event()
-    busy = [asyncio.ensure_future(pool.run(a_call(), gate.wait)) for _ in range(2)]
+    busy = [asyncio.ensure_future(pool.run(a_call(), "test", gate.wait)) for _ in range(2)]
     await asyncio.sleep(0)
-    goes_on = asyncio.ensure_future(pool.run(begun, lambda: "done"))
+    goes_on = asyncio.ensure_future(pool.run(begun, "test", lambda: "done"))
     await asyncio.sleep(0)
     gate.set()
     assert await goes_on == "done"
@@ -69,24 +71,24 @@ async def test_a_call_that_was_begun_is_not_refused_half_way(pool: EnginePool) -
 async def test_the_deadline_ends_the_wait_but_the_place_is_kept(pool: EnginePool) -> None:
     gate = threading.Event()
     with pytest.raises(DeadlineExceeded):
-        await pool.run(a_call(0.05), gate.wait)
-    waits = asyncio.ensure_future(pool.run(a_call(), lambda: "after"))
+        await pool.run(a_call(0.05), "test", gate.wait)
+    waits = asyncio.ensure_future(pool.run(a_call(), "test", lambda: "after"))
     await asyncio.sleep(0)
     with pytest.raises(Unavailable):
-        await pool.run(a_call(), lambda: None)
+        await pool.run(a_call(), "test", lambda: None)
     gate.set()
     assert await waits == "after"
 
 
 async def test_a_job_whose_time_is_over_is_never_started(pool: EnginePool) -> None:
     gate, started = threading.Event(), threading.Event()
-    busy = asyncio.ensure_future(pool.run(a_call(), gate.wait))
+    busy = asyncio.ensure_future(pool.run(a_call(), "test", gate.wait))
     await asyncio.sleep(0)
     with pytest.raises(DeadlineExceeded):
-        await pool.run(a_call(0.05), started.set)
+        await pool.run(a_call(0.05), "test", started.set)
     gate.set()
     await busy
-    await pool.run(a_call(), lambda: None)
+    await pool.run(a_call(), "test", lambda: None)
     assert not started.is_set()
 
 
@@ -95,11 +97,11 @@ async def test_an_error_of_the_work_comes_out_as_it_is(pool: EnginePool) -> None
         raise ValueError("told you")
 
     with pytest.raises(ValueError, match="told you"):
-        await pool.run(a_call(), work)
+        await pool.run(a_call(), "test", work)
 
 
 async def test_map_keeps_the_order(pool: EnginePool) -> None:
-    assert await pool.map(a_call(), [partial(abs, number) for number in range(7)]) == list(range(7))
+    assert await pool.map(a_call(), "test", [partial(abs, number) for number in range(7)]) == list(range(7))
 
 
 def test_usage_names_only_what_was_used() -> None:

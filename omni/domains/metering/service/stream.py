@@ -71,12 +71,18 @@ class Drain:
         return [entry for stream, batch in batches for entry in _entries(stream, batch)]
 
     async def claim_abandoned(self, limit: int) -> list[Entry]:
-        """Entries that another consumer read and never acknowledged."""
+        """Entries that another consumer read and never acknowledged. Prepares again when a flush took the groups."""
         claimed: list[Entry] = []
         for stream in self._streams:
-            answer = await self._redis.xautoclaim(
-                stream, redis_names.DRAIN_GROUP, self._consumer, min_idle_time=CLAIM_AFTER_MS, count=limit
-            )
+            try:
+                answer = await self._redis.xautoclaim(
+                    stream, redis_names.DRAIN_GROUP, self._consumer, min_idle_time=CLAIM_AFTER_MS, count=limit
+                )
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                await self.prepare()
+                return claimed
             claimed += _entries(stream, answer[1])
         return claimed
 
@@ -98,7 +104,13 @@ class Drain:
             if rejects:
                 await repository.insert_rejects(session, rejects)
         await self._acknowledge(entries)
-        return Drained(len(new), len(entries) - len(rejects) - len(new), len(rejects), _last_used(new))
+        return Drained(
+            len(new),
+            len(entries) - len(rejects) - len(new),
+            len(rejects),
+            _last_used(new),
+            tuple([event.occurred_at_micros for event in new]),
+        )
 
     async def backlog(self) -> int:
         """Entries that are in the streams: not yet read, or read and not yet stored."""

@@ -1,0 +1,133 @@
+"""What the worker reads of PostgreSQL, Redis and the business for its metrics, and the comparing of the books."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from omni.apps.worker.services import Services
+from omni.contracts import redis_names
+from omni.domains.billing import facade as billing
+from omni.domains.budgets import facade as budgets
+from omni.domains.metering import facade as metering
+from omni.domains.payments import facade as payments
+from omni.domains.tenants import facade as tenants
+from omni.foundation.db.figures import database_figures
+from omni.foundation.outbox.relay import waiting_messages
+from omni.foundation.tasks.celery_app import QUEUE
+from omni.kit.clock import Clock, month_start
+from omni.telemetry.metrics import Figures, PlatformMetrics, WorkerMetrics
+
+PAYMENTS_SINCE = timedelta(days=30)
+PAUSE_BETWEEN_TENANTS_SECONDS = 0.02
+"""So that comparing never crowds out what tenants wait for."""
+
+log = structlog.stdlib.get_logger("omni.worker")
+
+
+class Inspector:
+    """Keeps the platform's figures fresh."""
+
+    def __init__(self, services: Services, platform: PlatformMetrics, worker: WorkerMetrics, clock: Clock) -> None:
+        self._services = services
+        self._platform = platform
+        self._worker = worker
+        self._clock = clock
+
+    async def read_round(self) -> bool:
+        """One reading of everything. Raises what the database or Redis do."""
+        now = self._clock.now()
+        await self._read_redis()
+        async with self._services.system.session() as session:
+            database = await database_figures(session)
+            waiting, dead = await waiting_messages(session)
+            active = await metering.active_tenants(session, now)
+            used = await metering.used_this_month(session, now)
+            invoices = await billing.invoice_counts(session)
+            overdue = await billing.overdue_invoices(session, now)
+            revenue = await billing.revenue(session, month_start(now))
+            paid = await payments.payment_counts(session, now - PAYMENTS_SINCE)
+            webhooks = await payments.webhook_counts(session, now - PAYMENTS_SINCE)
+        self._worker.outbox_messages.set(waiting)
+        self._worker.dead_messages.set(dead)
+        self._platform.put({f"omni_postgres_{name}": _one(value) for name, value in database.items()})
+        self._platform.put(
+            {
+                "omni_platform_read_timestamp_seconds": _one(now.timestamp()),
+                "omni_active_tenants": _one(active),
+                "omni_usage_quantity": _by_meter(used),
+                "omni_spend_nanos": _one(used.get("spend_nanos", 0)),
+                "omni_provider_cost_nanos": _one(used.get("cost_nanos", 0)),
+                "omni_invoices": invoices,
+                "omni_invoices_overdue": _one(overdue),
+                "omni_revenue_minor": revenue,
+                "omni_payments": paid,
+                "omni_payment_webhooks": webhooks,
+            }
+        )
+        return False
+
+    async def compare_round(self) -> bool:
+        """Compares every tenant's invoices, payments, wallet and books."""
+        differences = 0
+        async for tenant_id in self._tenants():
+            found = await self._compare(tenant_id, self._clock.now())
+            differences += found
+            self._platform.verified.labels("different" if found else "ok").inc()
+            await asyncio.sleep(PAUSE_BETWEEN_TENANTS_SECONDS)
+        self._platform.differences.set(differences)
+        self._platform.verified_at.set(self._clock.now().timestamp())
+        return False
+
+    async def _compare(self, tenant_id: UUID, now: datetime) -> int:
+        async with self._services.database.read(tenant_id) as session:
+            found = [*await billing.verify_tenant(session), *await budgets.verify_wallet(session)]
+        for difference in found:
+            log.error("books_differ", tenant_id=str(tenant_id), difference=str(difference), at=now.isoformat())
+        return len(found)
+
+    async def _tenants(self) -> AsyncIterator[UUID]:
+        last: UUID | None = None
+        while page := await tenants.list_tenants(self._services.system, last):
+            for tenant in page:
+                yield tenant.tenant_id
+            last = page[-1].tenant_id
+
+    async def _read_redis(self) -> None:
+        client = self._services.redis
+        async with client.pipeline(transaction=False) as pipeline:
+            pipeline.info()
+            pipeline.llen(QUEUE)
+            for number in range(redis_names.PARTITIONS):
+                pipeline.zcard(redis_names.holds_index(number))
+            info, queued, *holds = await pipeline.execute()
+        self._worker.queued_tasks.set(queued)
+        self._worker.open_holds.set(sum(holds))
+        self._platform.put(_redis_figures(info))
+
+
+def _redis_figures(info: dict[str, Any]) -> dict[str, Figures]:
+    good = info.get("rdb_last_bgsave_status") == "ok" and info.get("aof_last_write_status", "ok") == "ok"
+    return {
+        "omni_redis_memory_bytes": _one(info["used_memory"]),
+        "omni_redis_memory_limit_bytes": _one(info.get("maxmemory", 0)),
+        "omni_redis_clients": _one(info["connected_clients"]),
+        "omni_redis_persistence_ok": _one(good),
+        "omni_redis_commands": _one(info["total_commands_processed"]),
+        "omni_redis_evicted_keys": _one(info["evicted_keys"]),
+        "omni_redis_keyspace_hits": _one(info["keyspace_hits"]),
+        "omni_redis_keyspace_misses": _one(info["keyspace_misses"]),
+    }
+
+
+def _one(value: Any) -> Figures:
+    return {(): float(value)}
+
+
+def _by_meter(used: dict[str, int]) -> Figures:
+    return {(meter,): quantity for meter, quantity in used.items() if not meter.endswith("_nanos")}
