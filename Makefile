@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+TEST_PACKAGES := chromium:chromium prometheus:promtool prometheus-alertmanager:amtool
 BENCH_PACKAGES := wrk:wrk nginx:nginx gcc:cc libc6-dev: libnginx-mod-http-lua: lua-cjson:
 
 help: ## List the targets.
@@ -17,6 +18,7 @@ up: setup ## Start the platform and keep it running until Ctrl-C.
 	@$(BIN)/omni up
 
 test: .venv/.dev tests/clients/node/node_modules/.ready ## Run every test.
+	@tools/debian_packages.sh $(TEST_PACKAGES)
 	$(BIN)/pytest -q
 
 check: .venv/.dev ## Format, lint, types, import contracts, house rules.
@@ -25,6 +27,7 @@ check: .venv/.dev ## Format, lint, types, import contracts, house rules.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python -m tools.house_lints
+	$(BIN)/python -m tools.observability --check
 
 format: .venv/.dev ## Put the code into its format.
 	$(BIN)/ruff format .

@@ -16,6 +16,14 @@ def errors_page() -> bytes:
     return _render((FOLDER / "errors.md").read_text("utf-8"))
 
 
+def runbook_pages() -> dict[str, bytes]:
+    """What to do about each alert, as HTML by the alert's name; under the empty name a list of them all."""
+    files = sorted((FOLDER / "runbooks").glob("*.md"))
+    links = "\n".join(f"- [{file.stem}](/docs/runbooks/{file.stem})" for file in files)
+    listed = f"# Runbooks\n\nWhat each alert means, and what to do about it.\n\n{links}\n"
+    return {"": _render(listed)} | {file.stem: _render(file.read_text("utf-8")) for file in files}
+
+
 def _render(markdown: str) -> bytes:
     """A whole page. The first heading is its title; the others can be linked to by their text."""
     parser = MarkdownIt("commonmark", {"html": False})

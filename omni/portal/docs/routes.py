@@ -6,11 +6,12 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from omni.contracts.docs import ERRORS_PATH, page_headers
-from omni.portal.docs.pages import errors_page
+from omni.kit.errors import NotFound
+from omni.portal.docs.pages import errors_page, runbook_pages
 
 
 def router() -> APIRouter:
-    """`/docs/errors`, rendered once."""
+    """`/docs/errors` and `/docs/runbooks/{alert}`, rendered once."""
     made = APIRouter(include_in_schema=False)
     html = errors_page()
     headers = page_headers(html)
@@ -18,5 +19,15 @@ def router() -> APIRouter:
     @made.get(ERRORS_PATH)
     async def errors() -> Response:
         return Response(html, headers=headers)
+
+    runbooks = {name: (page, page_headers(page)) for name, page in runbook_pages().items()}
+
+    @made.get("/docs/runbooks")
+    @made.get("/docs/runbooks/{alert}")
+    async def runbook(alert: str = "") -> Response:
+        if alert not in runbooks:
+            raise NotFound("not_found", "There is no such runbook; see /docs/runbooks.")
+        page, its_headers = runbooks[alert]
+        return Response(page, headers=its_headers)
 
     return made
