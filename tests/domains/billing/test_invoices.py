@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,10 +18,7 @@ from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.service import issuing, subscribing
 from omni.domains.ledger.contracts import Account
 from omni.domains.pricing import facade as pricing
-from omni.domains.pricing.contracts import (
-    Flat,
-    RateCard,
-)
+from omni.domains.pricing.contracts import Flat, PerUnit, RateCard, UnitPrice
 from omni.testing.control_plane import ControlPlane
 from tests.domains.billing.sales import (
     CALLS,
@@ -184,6 +182,33 @@ async def test_late_usage_makes_a_debit_note_and_a_wrong_price_a_credit_note(
     notes = (await owner.get("/api/tenants/{t}/invoices")).json()["data"]
     assert [(each["kind"], each["net_minor"]) for each in notes[:2]] == [("credit_note", -1500), ("invoice", 500)]
     await verified(plane, owner)
+
+
+async def test_a_month_that_came_to_nothing_keeps_its_lines_and_its_late_usage_is_billed(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    cheap = replace(CALLS, price=PerUnit(UnitPrice(10_000_000, per_quantity=1000)))
+    await publish(plane, "pro", cheap)
+    owner, operator = await sandbox_tenant(plane, people), await people.operator()
+    await subscribe(plane, owner, "pro")
+    await use(plane, owner.tenant_id, NOW + timedelta(days=1), requests=300)
+    january = (await advance(plane, owner, datetime(2026, 2, 2, tzinfo=UTC)))[-1]
+    assert (january.status, january.number, lines(january)) == ("void", None, [("usage", "calls", 0)])
+    path = f"/api/operator/tenants/{owner.tenant_id}/invoices/{january.invoice_id}/rerate"
+    assert (await operator.post(path)).status_code == 204
+    await use(plane, owner.tenant_id, NOW + timedelta(days=2), requests=100)
+    record = (await operator.post(path)).json()
+    assert (record["status"], record["number"], record["lines"][0]["events"]) == ("void", None, 1)
+    await verified(plane, owner)
+    await use(plane, owner.tenant_id, NOW + timedelta(days=3), requests=3000)
+    async with plane.database.read(owner.tenant_id) as session:
+        assert [each.check for each in await billing.verify_tenant(session)] == ["invoice usage × prices = line calls"]
+    debit = (await operator.post(path)).json()
+    assert (debit["status"], debit["net_minor"], debit["lines"][0]["quantity"]) == ("final", 3, "3000.000000000000")
+    await verified(plane, owner)
+    assert (await operator.post(path)).status_code == 204
+    correction = path.replace(str(january.invoice_id), record["id"])
+    assert problem(await operator.post(correction)) == (409, "invoice_state")
 
 
 async def test_a_payment_counts_once_and_what_is_too_much_pays_the_next(

@@ -175,7 +175,8 @@ def _operating(routes: APIRouter, deps: BillingDeps) -> None:
 
     @routes.post(f"{prefix}/rerate", response_model=InvoiceOut, dependencies=operator)
     async def rerate(request: Request, tenant_id: UUID, invoice_id: UUID) -> Response:
-        """Rates a final invoice again and issues the difference; 204 when nothing differs."""
+        """Rates an invoice that is final, or came to nothing, again and issues the difference, 204 when there is none.
+        Where only quantities differ, it is void: a record without a document."""
         return await change(request, tenant_id, invoice_id, issuing.rerate)
 
     @routes.post(f"{prefix}/payments", response_model=InvoiceOut, dependencies=operator)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from omni.domains.billing.contracts import Invoice
+from omni.domains.billing.contracts import Invoice, Subscription
 from omni.domains.billing.repository import invoices as repository
+from omni.domains.billing.repository import subscriptions
 from omni.domains.billing.service import issuing, topping_up
 from omni.domains.billing.service.rating import lines_of
 from omni.domains.ledger import facade as ledger
@@ -17,7 +19,8 @@ from omni.foundation.db.sessions import ReadSession, SystemSession
 from omni.kit.money import minor_to_nanos
 
 _PAGE = 200
-
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 Span = tuple[datetime, datetime]
 """From a moment on and before another."""
@@ -25,17 +28,18 @@ Span = tuple[datetime, datetime]
 
 async def verify_tenant(session: ReadSession, period: Span | None = None) -> list[Difference]:
     """Every invoice of the tenant against the usage that it counts, its own sums, and the books; payments against the
-    books. With a `period`, usage is counted again only for invoices whose own period ends in it."""
+    books; subscriptions against what they were invoiced for. With a `period`, usage is counted again only for invoices
+    whose own period ends in it."""
     differences = await _verify_payments(session)
     owed: Counter[str] = Counter()
-    before = None
-    while page := await repository.list_newest(session, before, _PAGE):
-        for invoice in page:
-            counted = period is None or period[0] < invoice.period_end <= period[1]
-            differences += await _verify_invoice(session, invoice, counted=counted)
-            if invoice.number is not None:
-                owed[invoice.currency] += _still_owed(invoice)
-        before = page[-1].invoice_id
+    invoices = await all_invoices(session)
+    for invoice in invoices:
+        counted = period is None or period[0] < invoice.period_end <= period[1]
+        differences += await _verify_invoice(session, invoice, counted=counted)
+        if invoice.number is not None:
+            owed[invoice.currency] += _still_owed(invoice)
+    for subscription in await subscriptions.list_all(session):
+        differences += _verify_spans(session, subscription, invoices)
     receivable = {b.currency: b.amount_nanos for b in await ledger.balances(session) if b.account is Account.RECEIVABLE}
     for currency in sorted(owed.keys() | receivable.keys()):
         left, right = minor_to_nanos(owed[currency], currency), receivable.get(currency, 0)
@@ -43,6 +47,50 @@ async def verify_tenant(session: ReadSession, period: Span | None = None) -> lis
             what = f"open invoices in {currency}, nano-units"
             differences.append(Difference("invoices = ledger", session.tenant_id, what, left, right))
     return differences
+
+
+async def all_invoices(session: ReadSession) -> list[Invoice]:
+    """Every invoice and credit note of the tenant, newest first."""
+    found: list[Invoice] = []
+    while page := await repository.list_newest(session, found[-1].invoice_id if found else None, _PAGE):
+        found += page
+    return found
+
+
+async def posted_nanos(session: ReadSession, invoice: Invoice) -> tuple[int, int]:
+    """What the books have of an invoice with a number: without tax (revenue, earned and deferred), and the tax."""
+    assert invoice.number is not None
+    posted = await ledger.find(session, invoice.kind, invoice.number)
+    net = tax = 0
+    for entry in posted.transaction.entries if posted is not None else ():
+        if entry.account in (Account.REVENUE, Account.DEFERRED):
+            net -= entry.amount_nanos
+        elif entry.account is Account.TAX:
+            tax -= entry.amount_nanos
+    return net, tax
+
+
+def _verify_spans(session: ReadSession, subscription: Subscription, invoices: Sequence[Invoice]) -> list[Difference]:
+    """That the spans of its invoices follow each other from its beginning to where it is billed, so that no usage is
+    left out, or in two of them: where one should begin stands on the left, where the next one begins on the right."""
+    spans = sorted(
+        (invoice.period_start, invoice.period_end)
+        for invoice in invoices
+        if invoice.subscription_id == subscription.subscription_id and not issuing.is_correction(invoice)
+    )
+    breaks, until = [], subscription.started_at
+    for start, end in spans:
+        if start != until:
+            breaks.append((until, start))
+        until = max(until, end)
+    if until < subscription.billed_until:
+        breaks.append((until, subscription.billed_until))
+    what = f"subscription {subscription.subscription_id}, Unix microseconds"
+    check = "invoiced spans follow each other"
+    return [
+        Difference(check, session.tenant_id, what, *((moment - _EPOCH) // _MICROSECOND for moment in each))
+        for each in breaks
+    ]
 
 
 def _still_owed(invoice: Invoice) -> int:
@@ -66,21 +114,21 @@ async def _verify_payments(session: ReadSession) -> list[Difference]:
 
 
 async def _verify_invoice(session: ReadSession, invoice: Invoice, *, counted: bool) -> list[Difference]:
-    name = invoice.number or f"draft {invoice.invoice_id}"
     found = [
         ("lines = net", sum(line.net_minor for line in invoice.lines), invoice.net_minor),
         ("taxes = tax", sum(tax.tax_minor for tax in invoice.taxes), invoice.tax_minor),
         ("lines = taxed", sum(tax.base_minor for tax in invoice.taxes), invoice.net_minor),
     ]
     if invoice.number is not None:
-        posted = await ledger.find(session, invoice.kind, invoice.number)
-        entries = posted.transaction.entries if posted is not None else ()
-        tax = -sum(entry.amount_nanos for entry in entries if entry.account is Account.TAX)
+        net, tax = await posted_nanos(session, invoice)
+        found.append(("net = ledger", minor_to_nanos(invoice.net_minor, invoice.currency), net))
         found.append(("tax = ledger", minor_to_nanos(invoice.tax_minor, invoice.currency), tax))
-        if counted and not issuing.is_correction(invoice):
-            found += await _rated_again(session, invoice)
+    issued = invoice.number is not None or issuing.came_to_nothing(invoice)
+    if counted and issued and not issuing.is_correction(invoice):
+        found += await _rated_again(session, invoice)
+    what = f"{issuing.name_of(invoice)}, in {invoice.currency}"
     return [
-        Difference(f"invoice {check}", session.tenant_id, f"{name}, in {invoice.currency}", left, right)
+        Difference(f"invoice {check}", session.tenant_id, what, left, right)
         for check, left, right in found
         if left != right
     ]

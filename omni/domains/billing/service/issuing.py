@@ -15,6 +15,7 @@ from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.repository import parties
 from omni.domains.billing.rules.lifecycle import check_invoice_step
 from omni.domains.billing.rules.postings import credit_note_entries, earned_entries, invoice_entries
+from omni.domains.billing.rules.records import to_decimal
 from omni.domains.billing.rules.taxing import summed, with_taxes
 from omni.domains.billing.service import coupons
 from omni.domains.billing.service.profiles import profile_of, seller_of
@@ -96,8 +97,8 @@ async def _treatments(session: ReadSession, invoice: Invoice, at: datetime) -> C
 async def finalise(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoice:
     """Makes a draft final: rated anew, numbered, posted; once, however many ask.
 
-    A draft that comes to nothing becomes void without a number; one that comes to less becomes a credit note. Raises
-    NotFound `invoice_not_found`, NotConfigured `seller_missing`.
+    A draft that comes to nothing becomes void without a number; its lines stay, as the record of what was used. One
+    that comes to less becomes a credit note. Raises NotFound `invoice_not_found`, NotConfigured `seller_missing`.
     """
     invoice = await find(session, invoice_id, lock=True)
     if invoice.status != "draft":
@@ -106,8 +107,8 @@ async def finalise(session: WriteSession, invoice_id: UUID, now: datetime) -> In
     if not is_correction(invoice):
         await coupons.lock(session)
         invoice = await rated(session, invoice, profile, now)
-    if not invoice.lines or (invoice.gross_minor == 0 and not any(line.net_minor for line in invoice.lines)):
-        invoice = replace(invoice, status="void", lines=())
+    if invoice.gross_minor == 0 and not any(line.net_minor for line in invoice.lines):
+        invoice = replace(invoice, status="void")
         await repository.replace_lines(session, invoice)
         await repository.save(session, invoice)
         await _earn(session, invoice, now)
@@ -267,12 +268,14 @@ async def void(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoic
 
 
 async def rerate(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoice | None:
-    """Rates a final invoice again and issues the difference: a credit note, or an invoice of what was too little.
+    """Rates an invoice that is final, or came to nothing, again and issues the difference: a credit note, or an invoice
+    of what was too little. A difference that comes to nothing is void, and the record of the quantities.
 
     None when nothing differs. Raises NotFound `invoice_not_found`, Conflict `invoice_state`.
     """
     invoice = await find(session, invoice_id, lock=True)
-    if invoice.status in ("draft", "void") or is_correction(invoice):
+    issued_once = invoice.status not in ("draft", "void") or came_to_nothing(invoice)
+    if not issued_once or is_correction(invoice):
         raise Conflict("invoice_state", "Only a final invoice that corrects no other is rated again.")
     issued = [invoice, *filter(is_correction, await repository.corrections_of(session, invoice_id))]
     parts = await lines_of(session, invoice.basis, invoice.currency, invoice.mode)
@@ -281,23 +284,26 @@ async def rerate(session: WriteSession, invoice_id: UUID, now: datetime) -> Invo
     lines = corrections(issued, should_be.lines)
     if not lines:
         return None
+    invoice = replace(invoice, taxes=(*invoice.taxes, *should_be.taxes))  # the reasons for what was not sold before
     return await _correct(session, invoice, lines, f"{RERATE}{invoice_id}:{len(issued)}", now)
 
 
 def corrections(issued: Sequence[Invoice], should_be: Sequence[Line]) -> list[Line]:
-    """A line for each that came to something else than what was issued in all, of the difference, without tax."""
+    """A line, without tax, of what each differs by, in amount or quantity, from what was issued in all."""
     billed, wanted = _by_key(line for invoice in issued for line in invoice.lines), _by_key(should_be)
     found = []
     for key in dict.fromkeys((*billed, *wanted)):
         before, now = billed.get(key, []), wanted.get(key, [])
         net = sum(line.net_minor for line in now) - sum(line.net_minor for line in before)
-        if net:
+        events = sum(line.events for line in now) - sum(line.events for line in before)
+        quantity = _sum(line.quantity for line in now) - _sum(line.quantity for line in before)
+        if net or events or to_decimal(quantity):
             found.append(
                 replace(
                     (now or before)[0],
                     kind="correction",
-                    quantity=_sum(line.quantity for line in now) - _sum(line.quantity for line in before),
-                    events=sum(line.events for line in now) - sum(line.events for line in before),
+                    quantity=quantity,
+                    events=events,
                     amount=_sum(line.amount for line in now) - _sum(line.amount for line in before),
                     net_minor=net,
                     steps=[],
@@ -337,6 +343,16 @@ async def _correct(
     await repository.insert_draft(session, correction)
     await repository.replace_lines(session, correction)
     return await finalise(session, correction.invoice_id, now)
+
+
+def came_to_nothing(invoice: Invoice) -> bool:
+    """Whether it was due and there was nothing to charge, so that it is void without a number."""
+    return invoice.status == "void" and invoice.number is None and not any(line.net_minor for line in invoice.lines)
+
+
+def name_of(invoice: Invoice) -> str:
+    """What tells it from the tenant's other invoices."""
+    return invoice.number or f"{invoice.status} {invoice.invoice_id}"
 
 
 def is_correction(invoice: Invoice) -> bool:
