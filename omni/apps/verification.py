@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ import redis.asyncio
 
 from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
+from omni.domains.billing.contracts import UsageAccount
 from omni.domains.budgets import facade as budgets
 from omni.domains.ledger import facade as ledger
 from omni.domains.metering import facade as metering
@@ -43,22 +46,90 @@ class Verification:
 
 async def verify_all(address: DatabaseAddress, redis_url: str) -> Verification:
     """Events against rollups, and raw events at the book's prices against each tenant's draft invoice."""
-    database = Database(create_engine(address.url(Role.APP), "omni-verify", PoolSettings(size=1)))
-    pool = PoolSettings(size=1, statement_timeout_seconds=600)
-    system = open_system_database(address, "verify", pool)
-    client = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5)
-    try:
-        waiting = await _wait_for_drain(metering.Drain(client, system.session, "verify"))
-        async with system.session() as session:
+    async with _opened(address, redis_url) as books:
+        waiting = await _wait_for_drain(books.drain)
+        async with books.system.session() as session:
             differences = await _across_tenants(session)
         count = 0
-        for tenant_id in await _all_tenants(system):
+        for tenant_id in await _all_tenants(books.system):
             count += 1
-            async with database.read(tenant_id) as read:
+            async with books.database.read(tenant_id) as read:
                 differences += await billing.verify_draft(read, SystemClock().now())
                 differences += await billing.verify_tenant(read)
                 differences += await budgets.verify_wallet(read)
         return Verification(count, waiting, tuple(differences))
+
+
+@dataclass(frozen=True, slots=True)
+class BillingVerification:
+    """Live usage of tenants beside what bills it."""
+
+    accounts: tuple[tuple[UUID, UsageAccount], ...]
+    """By tenant id."""
+    waiting_events: int
+    """Usage events still in Redis after waiting for the drain."""
+    differences: tuple[Difference, ...]
+
+    @property
+    def unique_events(self) -> int:
+        """Raw events of what is sold; one that two meters count is an event of each."""
+        return sum(
+            meter.events.events for _, account in self.accounts for meter in account.meters if meter.state == "sold"
+        )
+
+    @property
+    def billed_events(self) -> int:
+        """Events in lines of invoices, drafts and upcoming invoices."""
+        return sum(
+            counted.events
+            for _, account in self.accounts
+            for meter in account.meters
+            for counted in (meter.invoices, meter.upcoming)
+        )
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differences and not self.waiting_events and self.billed_events == self.unique_events
+
+
+async def verify_billing(
+    address: DatabaseAddress, redis_url: str, tenant_id: UUID | None = None
+) -> BillingVerification:
+    """Raw events = rollups = invoice lines = books, of every tenant or of one."""
+    async with _opened(address, redis_url) as books:
+        waiting = await _wait_for_drain(books.drain)
+        async with books.system.session() as session:
+            differences = await _across_tenants(session)
+        if tenant_id is not None:
+            differences = [each for each in differences if each.tenant_id == tenant_id]
+        accounts = []
+        for each in [tenant_id] if tenant_id is not None else await _all_tenants(books.system):
+            async with books.database.read(each) as read:
+                account = await billing.usage_account(read, SystemClock().now())
+                differences += [*account.differences, *await billing.verify_tenant(read)]
+            accounts.append((each, account))
+        return BillingVerification(tuple(accounts), waiting, tuple(differences))
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What a verification reads."""
+
+    database: Database
+    """Its transactions see the state of one instant."""
+    system: SystemDatabase
+    drain: metering.Drain
+
+
+@asynccontextmanager
+async def _opened(address: DatabaseAddress, redis_url: str) -> AsyncIterator[_Books]:
+    pool = PoolSettings(size=1, statement_timeout_seconds=600)
+    engine = create_engine(address.url(Role.APP), "omni-verify", pool)
+    database = Database(engine.execution_options(isolation_level="REPEATABLE READ"))
+    system = open_system_database(address, "verify", pool)
+    client = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5)
+    try:
+        yield _Books(database, system, metering.Drain(client, system.session, "verify"))
     finally:
         await client.aclose()
         await database.close()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from omni.contracts.snapshots import Mode
+from omni.domains.metering.contracts import Difference
 from omni.domains.pricing.contracts import DatedCard, TaxBehaviour
 
 SubscriptionStatus = Literal["trialing", "active", "past_due", "suspended", "paused", "cancelled"]
@@ -267,3 +268,53 @@ class Invoice:
     def due_minor(self) -> int:
         """What is still to be paid."""
         return max(0, self.gross_minor - self.paid_minor - self.credited_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Events, and what a meter makes of them in its unit, added up over spans and groups."""
+
+    events: int = 0
+    quantity: Fraction | None = Fraction(0)
+    """None where adding up means nothing: usage outside of what is sold, of meters that do not sum."""
+
+
+NOTHING = Counted()
+SaleState = Literal["sold", "not sold", "not due", "taken back"]
+"""Of usage: a price sells it; none does, or nothing is billed while it was used; a later invoice will be for it; its
+invoice was taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterAccount:
+    """The live usage of one meter, in one state, as each record has it. What two prices sell is counted for each."""
+
+    meter: str
+    state: SaleState
+    events: Counted
+    """The raw events, each once."""
+    rollups: Counted
+    invoices: Counted = NOTHING
+    """Lines of final invoices and of their corrections, and of invoices that came to nothing."""
+    upcoming: Counted = NOTHING
+    """Lines of drafts and of the upcoming invoice, as they come to now."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookedInvoices:
+    """What the invoices and credit notes with a number come to in a currency without tax, and the books have of it."""
+
+    currency: str
+    invoices: int
+    net_minor: int
+    booked_nanos: int
+    """Revenue, earned and deferred."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageAccount:
+    """A tenant's live usage beside what bills it."""
+
+    meters: tuple[MeterAccount, ...]
+    books: tuple[BookedInvoices, ...]
+    differences: tuple[Difference, ...]

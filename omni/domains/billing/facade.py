@@ -13,6 +13,7 @@ from omni.domains.billing.service.previewing import upcoming_invoice
 from omni.domains.billing.service.profiles import save_entity, save_profile, seller_of, start_clock
 from omni.domains.billing.service.running import bill_tenant, bill_until_now, find_due
 from omni.domains.billing.service.sandbox import advance
+from omni.domains.billing.service.usage_account import usage_account
 
 __all__ = [
     "advance",
@@ -34,6 +35,7 @@ __all__ = [
     "seller_of",
     "start_clock",
     "upcoming_invoice",
+    "usage_account",
     "verify_draft",
     "verify_numbers",
     "verify_tenant",

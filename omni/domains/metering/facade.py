@@ -22,7 +22,7 @@ from omni.domains.metering.service import (
     verify,
 )
 from omni.domains.metering.service.ingesting import Reporter, ingest, void
-from omni.domains.metering.service.measuring import counted_events
+from omni.domains.metering.service.measuring import counted_events, recount
 from omni.domains.metering.service.meters import COUNT_METER, add_meter, forget_keys
 from omni.domains.metering.service.totals import request_totals
 from omni.domains.metering.service.usage import UsageQuery, usage_problems, usage_series
@@ -47,6 +47,7 @@ __all__ = [
     "measure",
     "measure_windows",
     "record",
+    "recount",
     "request_totals",
     "seed_meters",
     "spent",

@@ -88,7 +88,8 @@ async def drained(plane: ControlPlane) -> list[Message]:
         messages.extend(batch)
 
     async with plane.system_database.session() as system:
-        await relay_batch(system, keep)
+        while await relay_batch(system, keep):
+            pass
     return messages
 
 

@@ -40,15 +40,19 @@ async def lines_of(session: ReadSession, basis: Basis, currency: str, mode: Mode
     return [*lines, *discount_lines(lines, coupons, currency, span_of(basis))]
 
 
-async def used_lines(session: ReadSession, part: UsagePart, terms: Terms, mode: Mode) -> list[RatedPart]:
-    """What was used in a span comes to on any terms."""
+async def used_lines(
+    session: ReadSession, part: UsagePart, terms: Terms, mode: Mode, *, from_events: bool = False
+) -> list[RatedPart]:
+    """What was used in a span comes to on any terms; `from_events`: counted anew, without the rollups."""
     usage: dict[str, CardUsage] = {}
     plain: dict[Span, list[RateCard]] = {}
     for dated in terms.cards:
         held = while_valid(part.span, dated)
         if dated.card.meter is None or held is None:
             continue
-        if _is_plain(dated.card):
+        if from_events:
+            usage[dated.card.code] = await _measured(session, dated.card, held, mode, from_events=True)
+        elif _is_plain(dated.card):
             plain.setdefault(held, []).append(dated.card)
         else:
             usage[dated.card.code] = await _measured(session, dated.card, held, mode)
@@ -71,7 +75,9 @@ async def _totals(session: ReadSession, cards: Sequence[RateCard], span: Span, m
     return {card.code: CardUsage([totals[card.meter]] if card.meter in totals else []) for card in cards}
 
 
-async def _measured(session: ReadSession, card: RateCard, span: Span, mode: Mode) -> CardUsage:
+async def _measured(
+    session: ReadSession, card: RateCard, span: Span, mode: Mode, *, from_events: bool = False
+) -> CardUsage:
     assert card.meter is not None
     filters = {each.dimension: each.values for each in card.filters}
     names = pricing.line_dimensions(card)
@@ -80,10 +86,9 @@ async def _measured(session: ReadSession, card: RateCard, span: Span, mode: Mode
             session, card.meter, span.start, span.end, filters=filters, group_by=names, mode=mode
         )
         return CardUsage(transactions=[each async for each in found])
-    measured = await metering.measure(
-        session, card.meter, span.start, span.end, filters=filters, group_by=names, mode=mode
-    )
-    return CardUsage(quantities=measured)
+    measured = metering.recount if from_events else metering.measure_windows
+    bounds = (span.start, span.end)
+    return CardUsage(quantities=await measured(session, card.meter, bounds, filters=filters, group_by=names, mode=mode))
 
 
 def _paid_on(charged: Invoice | None) -> PaidShare:

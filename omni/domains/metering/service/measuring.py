@@ -57,16 +57,32 @@ async def measure_windows(
     mode: Mode = "live",
 ) -> list[WindowMeasured]:
     """As `measure`, for the windows between ascending bounds: by window, then group."""
-    asked = await meter_of(session, meter)
-    check_question(asked, filters, group_by)
-    _check_bounds(bounds)
-    question = Question(asked, mode, filters, tuple(group_by))
-    found = await repository.parts(session, question, cut(bounds, rolled_up=asked.rolled_up))
+    question = await _question(session, meter, bounds, filters, group_by, mode)
+    return await _measured(session, question, bounds, rolled_up=question.meter.rolled_up)
+
+
+async def recount(
+    session: ReadSession,
+    meter: str,
+    bounds: Sequence[datetime],
+    *,
+    filters: Filters = EVERYTHING,
+    group_by: Sequence[str] = (),
+    mode: Mode = "live",
+) -> list[WindowMeasured]:
+    """As `measure_windows`, from the raw events alone: what rollups are checked against."""
+    question = await _question(session, meter, bounds, filters, group_by, mode)
+    return await _measured(session, question, bounds, rolled_up=False)
+
+
+async def _measured(
+    session: ReadSession, question: Question, bounds: Sequence[datetime], *, rolled_up: bool
+) -> list[WindowMeasured]:
+    found = await repository.parts(session, question, cut(bounds, rolled_up=rolled_up))
     carried = []
-    if asked.aggregation in CARRIED and bounds[0] > EPOCH:
-        before = cut((EPOCH, bounds[0]), rolled_up=asked.rolled_up)
-        carried = await repository.parts(session, question, before)
-    return assemble(asked.aggregation, bounds, group_by, found, carried)
+    if question.meter.aggregation in CARRIED and bounds[0] > EPOCH:
+        carried = await repository.parts(session, question, cut((EPOCH, bounds[0]), rolled_up=rolled_up))
+    return assemble(question.meter.aggregation, bounds, question.group_by, found, carried)
 
 
 async def events_of(
@@ -142,14 +158,14 @@ async def meter_of(session: Session, code: str) -> Meter:
 async def _question(
     session: ReadSession,
     meter: str,
-    period: tuple[datetime, datetime],
+    bounds: Sequence[datetime],
     filters: Filters,
     group_by: Sequence[str],
     mode: Mode,
 ) -> Question:
     asked = await meter_of(session, meter)
     check_question(asked, filters, group_by)
-    _check_bounds(period)
+    _check_bounds(bounds)
     return Question(asked, mode, filters, tuple(group_by))
 
 
