@@ -44,6 +44,10 @@ bench-%: .venv/.dev
 soak: .venv/.dev ## The long tests.
 	$(BIN)/pytest -q -m soak
 
+drill: .venv/.dev ## Break one thing after the other, and see how soon it is noticed (real Prometheus and Alertmanager).
+	@tools/debian_packages.sh $(TEST_PACKAGES)
+	$(BIN)/python -m tests.drill.drill
+
 lock: .venv/.dev ## Resolve requirements/*.in into hashed locks.
 	cd requirements && for name in server dev; do \
 	  ins=server.in; [ $$name = dev ] && ins="server.in dev.in"; \
@@ -76,4 +80,4 @@ tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	@cd tests/clients/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help setup demo up test check format bench soak lock clean
+.PHONY: help setup demo up test check format bench soak drill lock clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+
+    def write_targets(self, metrics: Mapping[str, str]) -> None:
+        """Where Prometheus finds each process's metrics (`host:port`), in the form of its file_sd_configs."""
+        folder = self.folder / "prometheus"
+        folder.mkdir(exist_ok=True)
+        targets = [
+            {"targets": [address], "labels": {"process": name.partition("-")[0]}} for name, address in metrics.items()
+        ]
+        temporary = folder / "targets.part"
+        temporary.write_bytes(orjson.dumps(targets, option=orjson.OPT_INDENT_2))
+        temporary.replace(folder / "targets.json")
 
     def close(self) -> None:
         """Removes run.json and lets the home go."""

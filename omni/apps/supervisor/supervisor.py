@@ -65,6 +65,7 @@ class Supervisor:
         environment = child_environment(self._settings, ports, database_url, redis_url)
         specs = python_processes(self._settings, ports, environment)
         self._processes = [self._supervised(spec) for spec in specs]
+        self._home.write_targets({name: f"127.0.0.1:{port}" for name, port in ports.metrics.items()})
         await self._start_together(self._processes)
         content: dict[str, Any] = {
             "gateway": f"http://{self._settings.gateway_host}:{ports.gateway}",
