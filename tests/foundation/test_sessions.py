@@ -32,6 +32,18 @@ async def test_a_write_session_cannot_write_for_another_tenant(database: Databas
             await session.execute(INSERT, {"t": uuid4(), "i": uuid4()})
 
 
+async def test_a_snapshot_sees_one_moment_and_cannot_write(database: Database) -> None:
+    tenant_id, count = uuid4(), text("select count(*) from collections")
+    with pytest.raises(DBAPIError, match="read-only transaction"):
+        async with database.snapshot(tenant_id) as session:
+            await session.execute(INSERT, {"t": tenant_id, "i": uuid4()})
+    async with database.snapshot(tenant_id) as whole, database.read(tenant_id) as each:
+        assert (await whole.scalar(count), await each.scalar(count)) == (0, 0)
+        async with database.write(tenant_id) as writing:
+            await writing.execute(INSERT, {"t": tenant_id, "i": uuid4()})
+        assert (await whole.scalar(count), await each.scalar(count)) == (0, 1)
+
+
 async def test_a_savepoint_fails_alone(database: Database) -> None:
     async with database.write(uuid4()) as session:
         with pytest.raises(DBAPIError):

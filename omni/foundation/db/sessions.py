@@ -96,6 +96,13 @@ class Database:
             yield ReadSession(connection, tenant_id)
 
     @asynccontextmanager
+    async def snapshot(self, tenant_id: UUID) -> AsyncIterator[ReadSession]:
+        """As `read`, but every statement sees the same moment: for what compares tables that change together."""
+        async with transaction(self._engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
+            await connection.execute(_ENTER_TENANT_READ_ONLY, {"tenant_id": str(tenant_id)})
+            yield ReadSession(connection, tenant_id)
+
+    @asynccontextmanager
     async def write(self, tenant_id: UUID) -> AsyncIterator[WriteSession]:
         """A transaction as `tenant_id`. Raises Unavailable when the database cannot be reached."""
         async with transaction(self._engine) as connection:

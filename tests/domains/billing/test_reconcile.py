@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -28,10 +29,12 @@ from tests.domains.people import People, Person
 CENT = 10**7
 
 
-async def found(plane: ControlPlane, owner: Person, period: tuple[datetime, datetime]) -> Reconciled:
+async def found(
+    plane: ControlPlane, owner: Person, period: tuple[datetime, datetime], booking_seconds: float = 0
+) -> Reconciled:
     """What is wrong with this tenant, and at the provider."""
     services = cast(Any, SimpleNamespace(system=plane.system_database, database=plane.database))
-    told = await reconcile(services, Providers({"stripe": plane.payments}), period)
+    told = await reconcile(services, Providers({"stripe": plane.payments}), period, booking_seconds)
     return Reconciled(1, tuple(each for each in told.differences if each.tenant_id == owner.tenant_id), told.mismatches)
 
 
@@ -82,3 +85,22 @@ async def test_a_planted_cent_is_found(plane: ControlPlane, people: People, sell
     await plant(plane, owner, invoice)
     planted = await found(plane, owner, period)
     assert planted.differences or planted.mismatches
+
+
+async def test_what_is_booked_meanwhile_is_no_difference(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    await publish(plane, "pro", FEE, anchor="anniversary")
+    owner = await people.owner()
+    begun = plane.clock.now() - timedelta(hours=2)
+    await save_method(plane, owner)
+    async with plane.database.write(owner.tenant_id) as session:
+        await subscribing.start(session, "pro", begun)
+        await billing.bill_tenant(session, plane.clock.now())
+    while "payments.charge" not in [message.task for message in await plane.run_tasks()]:
+        pass
+    period = (begun, plane.clock.now())
+    at_once = await found(plane, owner, period)
+    assert [each.check for each in at_once.differences] == ["payments = ledger"]
+    told, _ = await asyncio.gather(found(plane, owner, period, booking_seconds=20), settle(plane))
+    assert told.differences == ()
