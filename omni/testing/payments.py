@@ -84,6 +84,12 @@ class InMemoryPayments:
             if payment.charge.invoice_id == invoice_id:
                 payment.charge = replace(payment.charge, amount_minor=payment.charge.amount_minor + more_minor)
 
+    def charge_again(self, payment_id: UUID) -> None:
+        """A second payment for one of ours, as if its idempotency key had been forgotten."""
+        first = self._payments[payment_id]
+        result = replace(first.result, provider_payment_id=f"payment_{uuid4()}")
+        self._payments[uuid4()] = replace(first, result=result)
+
     def be_away(self, calls: int = 1) -> None:
         """The next calls fail without any effect."""
         self._failures = calls

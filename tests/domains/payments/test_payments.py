@@ -414,3 +414,14 @@ async def test_what_differs_is_named(plane: ControlPlane, people: People) -> Non
         (stray.payment_id, "a payment that nobody here asked for", 0, 4900),
     }
     assert await facade.reconcile(intake_of(plane), "stripe", plane.clock.now() + timedelta(hours=1)) == []
+
+
+async def test_a_payment_that_was_charged_twice_is_named(plane: ControlPlane, people: People) -> None:
+    payment_id = await paid(plane, await people.owner())
+    since = plane.clock.now() - timedelta(hours=1)
+    assert await facade.reconcile(intake_of(plane), "stripe", since) == []
+    plane.payments.charge_again(payment_id)
+    found = await facade.reconcile(intake_of(plane), "stripe", since)
+    assert [(each.payment_id, each.what, each.at_provider) for each in found] == [
+        (payment_id, "charged a second time", 6377)
+    ]

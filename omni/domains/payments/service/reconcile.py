@@ -27,11 +27,17 @@ class Mismatch:
 async def reconcile(intake: Intake, provider: str, since: datetime) -> list[Mismatch]:
     """Books payments that succeeded at the provider without our hearing of it, and returns what still differs.
 
-    Payments that were not made through Omni do not count. Raises NotConfigured, Unavailable, UpstreamFailed.
+    Payments that were not made through Omni do not count; one that succeeded twice does. Raises NotConfigured,
+    Unavailable, UpstreamFailed.
     """
-    found = []
+    found: list[Mismatch] = []
+    charged: dict[UUID, str] = {}
     async for theirs in intake.providers.get(provider).list_payments(since):
-        if theirs.status == PaymentStatus.SUCCEEDED and theirs.payment_id is not None:
+        if theirs.status != PaymentStatus.SUCCEEDED or theirs.payment_id is None:
+            continue
+        if charged.setdefault(theirs.payment_id, theirs.provider_payment_id) != theirs.provider_payment_id:
+            found.append(_mismatch(provider, theirs, "charged a second time", 0, theirs.amount_minor))
+        else:
             found += await _compare(intake, provider, theirs)
     return found
 
