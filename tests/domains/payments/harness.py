@@ -15,12 +15,11 @@ from omni.domains.payments.providers.paypal.adapter import PayPal
 from omni.domains.payments.providers.stripe.adapter import Stripe
 from omni.testing.payments import Behaviour, InMemoryPayments
 from tests.domains.payments.fake_paypal import FakePayPal
+from tests.domains.payments.localstripe import AUTHORIZATION, save_card
 from tests.domains.payments.stripe_edge import SECRET, StripeEdge
 
 CARDS: dict[Behaviour, str] = {"pays": "4242424242424242", "declines": "4000000000000341", "asks": "4000002500003155"}
 """Numbers of docs.stripe.com/testing."""
-
-AUTHORIZATION = {"authorization": "Bearer sk_test_12345"}
 
 STRIPE_TYPES = {
     EventKind.PAYMENT_PENDING: "payment_intent.processing",
@@ -93,16 +92,7 @@ class StripeHarness:
         self.edge = edge
 
     async def save_method(self, customer: str, behaviour: Behaviour = "pays") -> str:
-        async with httpx2.AsyncClient(base_url=self.edge.url, headers=AUTHORIZATION) as http:
-            card = {
-                "card[number]": CARDS[behaviour],
-                "card[exp_month]": "12",
-                "card[exp_year]": "2030",
-                "card[cvc]": "123",
-            }
-            method = (await http.post("/v1/payment_methods", data={"type": "card"} | card)).json()["id"]
-            (await http.post(f"/v1/payment_methods/{method}/attach", data={"customer": customer})).raise_for_status()
-        return str(method)
+        return str((await save_card(self.edge.url, customer, CARDS[behaviour]))["id"])
 
     async def finish(self, session: SetupSession, method: str) -> None:
         async with httpx2.AsyncClient(base_url=self.edge.url, headers=AUTHORIZATION) as http:
