@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from redis.asyncio import Redis
 
+from omni.domains.billing import facade as billing_facade
 from omni.domains.billing import routes as billing
 from omni.domains.billing import tasks as billing_tasks
 from omni.domains.budgets import routes as budgets
@@ -72,6 +73,7 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         master_key=deps.master_key,
         current_user=users.current_user,
         operator=users.operator,
+        choose_plan=billing_facade.choose_plan,
         clock=clock,
     )
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omni.domains.billing.repository.figures import invoice_counts, overdue_invoices, revenue
 from omni.domains.billing.repository.invoices import list_newest
 from omni.domains.billing.service.checks import verify_numbers, verify_tenant
+from omni.domains.billing.service.choosing import choose_plan
 from omni.domains.billing.service.document import load_document
 from omni.domains.billing.service.draft import draft_invoice, verify_draft
 from omni.domains.billing.service.dunning import after_payment
@@ -20,6 +21,7 @@ __all__ = [
     "after_payment",
     "bill_tenant",
     "bill_until_now",
+    "choose_plan",
     "draft_invoice",
     "finalise",
     "find",

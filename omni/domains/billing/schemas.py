@@ -134,7 +134,9 @@ class SubscribeIn(RequestModel):
 
     plan_code: Annotated[str, Field(max_length=50)]
     seats: int = Field(1, ge=0, le=1_000_000)
-    trial_days: int | None = Field(None, ge=0, le=366, description="The plan's own when left out.")
+    trial_days: int | None = Field(
+        None, ge=0, le=730, description="The plan's own when left out, and at most; 0 once the tenant has tried."
+    )
 
 
 class ChangePlanIn(RequestModel):

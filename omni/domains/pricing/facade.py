@@ -16,7 +16,12 @@ from omni.domains.pricing.rules.taxes import treatment as tax_treatment
 from omni.domains.pricing.rules.vat_ids import check_vat_id
 from omni.domains.pricing.rules.wallets import burn_down
 from omni.domains.pricing.service.coupons import coupon_of, list_coupons, redeem_coupon
-from omni.domains.pricing.service.plan_versions import list_plan_versions, plan_version, publish_plan_version
+from omni.domains.pricing.service.plan_versions import (
+    has_price,
+    list_plan_versions,
+    plan_version,
+    publish_plan_version,
+)
 from omni.domains.pricing.service.prices import DEFAULT_CURRENCY, list_prices, publish_prices, seed_prices, set_price
 from omni.domains.pricing.service.products import list_products, tax_rates
 
@@ -37,6 +42,7 @@ __all__ = [
     "coupon_of",
     "default_cards",
     "discounts",
+    "has_price",
     "holds_in_period",
     "line_dimensions",
     "list_coupons",

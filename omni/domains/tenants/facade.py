@@ -58,6 +58,11 @@ async def get_tenant(session: ReadSession) -> Tenant:
     return await tenants.get_tenant(session)
 
 
+async def lock_tenant(session: WriteSession) -> Tenant:
+    """The tenant as it stays until this transaction ends. Raises NotFound `tenant_not_found`."""
+    return await tenants.lock_tenant(session)
+
+
 async def owner_emails(session: ReadSession) -> list[str]:
     """The addresses of the tenant's owners, oldest member first."""
     return [email for member, email in await members.list_members(session) if member.role is Role.OWNER]
@@ -69,8 +74,8 @@ async def list_projects(session: ReadSession) -> list[Project]:
 
 
 async def change_plan(session: WriteSession, plan_code: str) -> Tenant:
-    """As an operator: any plan. Raises Unprocessable `unknown_plan`, NotFound `tenant_not_found`."""
-    return await tenants.change_plan(session, plan_code, public_only=False)
+    """The limits of any plan from now on. Raises Unprocessable `unknown_plan`, NotFound `tenant_not_found`."""
+    return await tenants.change_plan(session, plan_code)
 
 
 async def set_status(session: WriteSession, status: TenantStatus) -> Tenant:

@@ -65,12 +65,14 @@ async def test_me_shows_all_tenants_of_the_user_and_no_other(people: People) -> 
 
 
 async def test_renaming_and_changing_the_plan(plane: ControlPlane, people: People) -> None:
-    owner = await people.owner()
+    owner, operator = await people.owner(), await people.operator()
     assert await snapshot_of(plane, owner) == TenantSnapshot(owner.tenant_id, "free", active=True)
     assert (await owner.call("PATCH", "/api/tenants/{t}", {"name": "New"})).json()["name"] == "New"
-    changed = await owner.call("PUT", "/api/tenants/{t}/plan", {"plan_code": "pro"})
+    changed = await operator.call("PUT", f"/api/operator/tenants/{owner.tenant_id}/plan", {"plan_code": "pro"})
     assert changed.json()["plan_code"] == "pro"
     assert await snapshot_of(plane, owner) == TenantSnapshot(owner.tenant_id, "pro", active=True)
+    assert (await owner.call("PUT", "/api/tenants/{t}/plan", {"plan_code": "free"})).json()["plan_code"] == "free"
+    assert await snapshot_of(plane, owner) == TenantSnapshot(owner.tenant_id, "free", active=True)
     unknown = await owner.call("PUT", "/api/tenants/{t}/plan", {"plan_code": "gold"})
     assert problem(unknown) == (422, "unknown_plan")
 

@@ -13,7 +13,7 @@ from omni.domains.billing.repository import subscriptions as repository
 from omni.domains.billing.routes.deps import BillingDeps, now_of
 from omni.domains.billing.routes.shown import to_api_subscription
 from omni.domains.billing.schemas import CancelIn, ChangePlanIn, SubscribeIn, SubscriptionOut, SubscriptionsOut
-from omni.domains.billing.service import subscribing
+from omni.domains.billing.service import choosing, subscribing
 from omni.domains.plans import facade as plans
 from omni.domains.tenants.contracts import TenantAccess
 from omni.foundation.authz import Permission
@@ -54,8 +54,7 @@ def _plan_routes(routes: APIRouter, deps: BillingDeps) -> None:
         """Puts the tenant on a plan."""
 
         async def action(session: WriteSession, now: datetime) -> Subscription:
-            await plans.require_plan(session, body.plan_code, public_only=True)
-            return await subscribing.start(session, body.plan_code, now, body.seats, body.trial_days)
+            return await choosing.subscribe(session, body.plan_code, now, body.seats, body.trial_days)
 
         return await _change(deps, request, access, action, status=201)
 

@@ -58,7 +58,7 @@ async def bill_tenant(session: WriteSession, now: datetime) -> None:
     if (await profile_of(session)).test_clock is not None:
         return
     if not await subscriptions.list_all(session):
-        tenant = await tenants.get_tenant(session)
+        tenant = await tenants.lock_tenant(session)
         await subscribing.start(session, tenant.plan_code, tenant.created_at, trial_days=0)
     await subscribing.close_due(session, now)
     for invoice_id in await invoices.drafts_ending_before(session, now - GRACE):

@@ -37,6 +37,15 @@ async def list_plan_versions(session: Session, plan_code: str) -> list[PlanVersi
     return await repository.plan_versions_of(session, plan_code)
 
 
+async def has_price(session: Session, plan_code: str) -> bool:
+    """Whether the newest version of a plan, in any currency, charges for something.
+
+    A plan without a version has no price of its own: what is used on it costs what the list prices say.
+    """
+    newest = {each.terms.currency: each.terms for each in await repository.plan_versions_of(session, plan_code)}
+    return any(terms.rate_cards or terms.minimum_commitment_minor for terms in newest.values())
+
+
 async def publish_plan_version(session: SharedSession, plan_code: str, terms: PlanTerms, now: datetime) -> PlanVersion:
     """Publishes the next version of a plan. Subscriptions stay on theirs until they change.
 

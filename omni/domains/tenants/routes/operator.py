@@ -40,6 +40,6 @@ def add_routes(routes: APIRouter, deps: TenantsDeps) -> None:
         """Puts the tenant on any plan, also one that tenants cannot choose."""
 
         async def action(session: WriteSession) -> TenantOut:
-            return to_api_tenant(await tenants.change_plan(session, body.plan_code, public_only=False))
+            return to_api_tenant(await tenants.change_plan(session, body.plan_code))
 
         return await deps.unit_of_work.run(request, deps.database.write(tenant_id), action)

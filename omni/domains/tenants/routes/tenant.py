@@ -37,9 +37,10 @@ def add_routes(routes: APIRouter, deps: TenantsDeps) -> None:
 
     @routes.put("/tenants/{tenant_id}/plan", response_model=TenantOut)
     async def change_plan(request: Request, body: PlanChoiceIn, access: TenantAccess = Depends(pays)) -> Response:
-        """Changes the plan; the new limits hold within a second."""
+        """Chooses a plan that costs nothing; the new limits hold within a second. One that has a price is chosen
+        with a subscription: `POST …/subscriptions`, `POST …/subscription/change`."""
 
         async def action(session: WriteSession) -> TenantOut:
-            return to_api_tenant(await tenants.change_plan(session, body.plan_code, public_only=True))
+            return to_api_tenant(await deps.choose_plan(session, body.plan_code, deps.clock.now()))
 
         return await deps.unit_of_work.run(request, deps.database.write(access.tenant_id), action)

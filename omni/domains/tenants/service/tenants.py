@@ -31,14 +31,20 @@ async def get_tenant(session: ReadSession) -> Tenant:
     return _found(await repository.tenant(session))
 
 
+async def lock_tenant(session: WriteSession) -> Tenant:
+    """The tenant as it stays until this transaction ends. Raises NotFound `tenant_not_found`."""
+    await repository.lock_tenant(session)
+    return await get_tenant(session)
+
+
 async def rename(session: WriteSession, name: str) -> Tenant:
     """Raises NotFound `tenant_not_found`."""
     return _found(await repository.update_tenant(session, name=name))
 
 
-async def change_plan(session: WriteSession, plan_code: str, *, public_only: bool) -> Tenant:
-    """Puts the tenant on another plan. Raises Unprocessable `unknown_plan`, NotFound `tenant_not_found`."""
-    await plans.require_plan(session, plan_code, public_only=public_only)
+async def change_plan(session: WriteSession, plan_code: str) -> Tenant:
+    """Puts the tenant on any plan. Raises Unprocessable `unknown_plan`, NotFound `tenant_not_found`."""
+    await plans.require_plan(session, plan_code, public_only=False)
     tenant = _found(await repository.update_tenant(session, plan_code=plan_code))
     await enqueue_publish(session)
     return tenant
