@@ -36,12 +36,6 @@ def divide_half_even(numerator: int, denominator: int) -> int:
     return quotient
 
 
-def line_amount_minor(quantity: int, price_nanos: int, per_quantity: int, currency: str) -> int:
-    """What `quantity` costs at `price_nanos` for each `per_quantity`, in minor units, rounded once, half-even."""
-    scale = 10 ** (NANO_DIGITS - currency_exponent(currency))
-    return divide_half_even(quantity * price_nanos, per_quantity * scale)
-
-
 def line_minor(amount: Fraction, currency: str) -> int:
     """An exact amount in units of the currency as minor units, rounded once, half-even."""
     return divide_half_even(amount.numerator * 10 ** currency_exponent(currency), amount.denominator)

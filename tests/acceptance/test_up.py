@@ -145,7 +145,7 @@ def test_the_command_line_tells_what_runs(platform: Platform) -> None:
     for command in (
         ["plans", "list"],
         ["usage", "--tenant", tenant],
-        ["invoices", "draft", "--tenant", tenant],
+        ["invoices", "upcoming", "--tenant", tenant],
         ["doctor"],
     ):
         done = platform.command(*command, "--json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,6 +15,8 @@ from omni.apps.cli.output import JsonFlag, print_json, print_rows, run_command
 from omni.domains.billing import facade as billing
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.documents.pdf import render_pdf
+from omni.domains.billing.routes.shown import to_api_upcoming
+from omni.domains.billing.schemas import LineOut
 from omni.kit.clock import SystemClock
 from omni.kit.money import format_minor
 
@@ -41,23 +42,35 @@ def rows_of(invoices: Sequence[Invoice]) -> list[dict[str, Any]]:
     ]
 
 
+def _line_row(line: LineOut, currency: str) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "meter": line.meter,
+        "for": ", ".join(line.dimensions.values()),
+        "quantity": f"{line.quantity.normalize():f}",
+        "events": line.events,
+        "net": format_minor(line.net_minor, currency),
+    }
+
+
 @app.callback()
 def group() -> None:
     """What tenants owe."""
 
 
 @app.command()
-def draft(tenant: TenantId, json: JsonFlag = False) -> None:
-    """This month's invoice as far as it is known now."""
+def upcoming(tenant: TenantId, json: JsonFlag = False) -> None:
+    """The running period's invoice if it ended now."""
 
     async def work() -> None:
         async with open_control() as control, control.database.read(tenant) as session:
-            invoice = await billing.draft_invoice(session, SystemClock().now())
+            found = await billing.upcoming_invoice(session, SystemClock().now())
+        shown = to_api_upcoming(found)
         if json:
-            print_json({**asdict(invoice), "total_minor": invoice.total_minor})
+            print_json(shown.model_dump(mode="json"))
             return
-        print_rows([asdict(line) for line in invoice.lines], False)
-        sys.stdout.write(f"Total {format_minor(invoice.total_minor, invoice.currency)}\n")
+        print_rows([_line_row(line, shown.currency) for line in shown.lines], False)
+        sys.stdout.write(f"Total {shown.total}\n")
 
     run_command(work)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -46,7 +48,7 @@ class Tour:
             ("The second tenant cannot see the first one's collection", self._isolation),
             ("A burst over the plan's limits is refused", self._limit),
             ("Usage is counted by meter", self._usage),
-            ("The draft invoice equals the usage", self._invoice),
+            ("The upcoming invoice equals the usage", self._upcoming_invoice),
             ("What was used so far becomes a final invoice", self._final_invoice),
             ("omni verify compares every record", self._verify),
         ]
@@ -161,18 +163,20 @@ class Tour:
         self.figures["Usage"] = ", ".join(f"{quantity:,} {meter}" for meter, quantity in sorted(totals.items()))
         return self.figures["Usage"]
 
-    async def _invoice(self) -> str:
+    async def _upcoming_invoice(self) -> str:
         assert self.first is not None
-        path = f"/api/tenants/{self.first.tenant_id}/invoices/draft"
-        draft = await self.doors.control("GET", path, self.first.session_token)
+        path = f"/api/tenants/{self.first.tenant_id}/invoices/upcoming"
+        upcoming = await self.doors.control("GET", path, self.first.session_token)
         usage = await self._usage_of(self.first)
-        lines = {line["meter"]: line["quantity"] for line in draft["lines"]}
-        if lines != usage:
-            raise TourFailed(f"the invoice has {lines} and the usage {usage}")
-        if draft["total_minor"] != sum(line["amount_minor"] for line in draft["lines"]):
-            raise TourFailed("the invoice's total is not the sum of its lines")
-        total = format_minor(draft["total_minor"], draft["currency"])
-        self.figures["Money"] = f"{self.first.name} owes {total} so far, in {len(lines)} lines"
+        lines: Counter[str] = Counter()
+        for line in upcoming["lines"]:
+            lines[line["meter"]] += int(Decimal(line["quantity"]))
+        if lines != usage or upcoming["unpriced"]:
+            raise TourFailed(f"the invoice has {dict(lines)}, without {upcoming['unpriced']}, and the usage {usage}")
+        if upcoming["net_minor"] != sum(line["net_minor"] for line in upcoming["lines"]):
+            raise TourFailed("the invoice's net amount is not the sum of its lines")
+        net = format_minor(upcoming["net_minor"], upcoming["currency"])
+        self.figures["Money"] = f"{self.first.name} owes {net} without tax so far, in {len(upcoming['lines'])} lines"
         return self.figures["Money"]
 
     async def _final_invoice(self) -> str:

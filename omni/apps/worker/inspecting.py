@@ -15,6 +15,7 @@ from omni.contracts import redis_names
 from omni.domains.billing import facade as billing
 from omni.domains.budgets import facade as budgets
 from omni.domains.metering import facade as metering
+from omni.domains.metering.contracts import Difference
 from omni.domains.payments import facade as payments
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.figures import database_figures
@@ -24,6 +25,7 @@ from omni.kit.clock import Clock, month_start
 from omni.telemetry.metrics import Figures, PlatformMetrics, WorkerMetrics
 
 PAYMENTS_SINCE = timedelta(days=30)
+BOOKING_SECONDS = 10.0
 PAUSE_BETWEEN_TENANTS_SECONDS = 0.02
 """So that comparing never crowds out what tenants wait for."""
 
@@ -85,11 +87,17 @@ class Inspector:
         return False
 
     async def _compare(self, tenant_id: UUID, now: datetime) -> int:
-        async with self._services.database.read(tenant_id) as session:
-            found = [*await billing.verify_tenant(session), *await budgets.verify_wallet(session)]
+        found = await self._differences(tenant_id)
+        if found:
+            await asyncio.sleep(BOOKING_SECONDS)  # what was just being booked has its time
+            found = await self._differences(tenant_id)
         for difference in found:
             log.error("books_differ", tenant_id=str(tenant_id), difference=str(difference), at=now.isoformat())
         return len(found)
+
+    async def _differences(self, tenant_id: UUID) -> list[Difference]:
+        async with self._services.database.snapshot(tenant_id) as session:
+            return [*await billing.verify_tenant(session), *await budgets.verify_wallet(session)]
 
     async def _tenants(self) -> AsyncIterator[UUID]:
         last: UUID | None = None

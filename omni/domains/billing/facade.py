@@ -7,22 +7,21 @@ from omni.domains.billing.repository.invoices import list_newest
 from omni.domains.billing.service.checks import verify_numbers, verify_tenant
 from omni.domains.billing.service.choosing import choose_plan
 from omni.domains.billing.service.document import load_document
-from omni.domains.billing.service.draft import draft_invoice, verify_draft
 from omni.domains.billing.service.dunning import after_payment
 from omni.domains.billing.service.issuing import finalise, find, record_payment
-from omni.domains.billing.service.previewing import upcoming_invoice
+from omni.domains.billing.service.previewing import Upcoming, upcoming_invoice
 from omni.domains.billing.service.profiles import save_entity, save_profile, seller_of, start_clock
 from omni.domains.billing.service.running import bill_tenant, bill_until_now, find_due
 from omni.domains.billing.service.sandbox import advance
 from omni.domains.billing.service.usage_account import usage_account
 
 __all__ = [
+    "Upcoming",
     "advance",
     "after_payment",
     "bill_tenant",
     "bill_until_now",
     "choose_plan",
-    "draft_invoice",
     "finalise",
     "find",
     "find_due",
@@ -38,7 +37,6 @@ __all__ = [
     "start_clock",
     "upcoming_invoice",
     "usage_account",
-    "verify_draft",
     "verify_numbers",
     "verify_tenant",
 ]

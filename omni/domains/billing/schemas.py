@@ -16,32 +16,6 @@ Country = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alp
 Text = Annotated[str, Field(max_length=200)]
 
 
-class InvoiceLineOut(BaseModel):
-    """One meter at one price."""
-
-    meter: str
-    quantity: int = Field(description="In the meter's unit.")
-    events: int = Field(description="Usage events that this line counts.")
-    price_nanos: int
-    per_quantity: int
-    amount_minor: int = Field(description="In minor units of the currency (cents), rounded once, half-even.")
-    model: str = Field("", description="The model whose own price this is; empty for prices of every model.")
-
-
-class DraftInvoiceOut(BaseModel):
-    """What the tenant owes for a month as far as it is known now."""
-
-    tenant_id: UUID
-    status: str = Field("draft", examples=["draft"])
-    period_start: datetime
-    period_end: datetime
-    currency: str
-    lines: list[InvoiceLineOut]
-    unpriced: list[str] = Field(description="Meters that were used and have no price.")
-    total_minor: int
-    total: str = Field(description="The total for people.", examples=["12.34 EUR"])
-
-
 class AddressFields(RequestModel):
     """Who someone is, as it stands on invoices."""
 
@@ -213,12 +187,13 @@ class UpcomingInvoiceOut(BaseModel):
     """The running period as far as it is known now; nothing of it is stored."""
 
     currency: str
-    subscription_id: UUID
+    subscription_id: UUID | None = Field(description="null before the tenant's first subscription.")
     period_start: datetime
     period_end: datetime = Field(description="Up to when usage is counted.")
+    unpriced: list[str] = Field(description="Meters that were used and that no price is for.")
     coupons: list[str] = Field(description="Those that hold.")
     net_minor: int
-    tax_minor: int
+    tax_minor: int = Field(description="0, without taxes below, until an operator has set who sells.")
     gross_minor: int
     total: str = Field(description="The total for people.", examples=["12.34 EUR"])
     taxes: list[TaxLineOut]

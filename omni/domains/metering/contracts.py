@@ -127,18 +127,6 @@ class Drained:
 
 
 @dataclass(frozen=True, slots=True)
-class HourlyUsage:
-    """Billable usage of one meter in one hour."""
-
-    meter: str
-    hour: datetime
-    quantity: int
-    events: int
-    model: str = ""
-    """Empty when no model was involved."""
-
-
-@dataclass(frozen=True, slots=True)
 class UsagePoint:
     """Usage of one group of a meter in one window."""
 

@@ -7,8 +7,6 @@ from omni.domains.metering.rules.quantities import to_json
 from omni.domains.metering.service import (
     Counters,
     Drain,
-    billable_usage,
-    billable_usage_from_events,
     count_meter,
     ensure_partitions,
     events_of,
@@ -35,8 +33,6 @@ __all__ = [
     "UsageQuery",
     "active_tenants",
     "add_meter",
-    "billable_usage",
-    "billable_usage_from_events",
     "count_meter",
     "counted_events",
     "ensure_partitions",

@@ -7,7 +7,6 @@ from omni.domains.pricing.rules.card_json import to_json as card_to_json
 from omni.domains.pricing.rules.checks import check_card, check_cards
 from omni.domains.pricing.rules.coupons import allocate, check_redemption, discounts, holds_in_period
 from omni.domains.pricing.rules.list_cards import LIST_PRODUCT, default_cards
-from omni.domains.pricing.rules.list_prices import price_at
 from omni.domains.pricing.rules.plan_rating import rate_plan
 from omni.domains.pricing.rules.proration import prorate
 from omni.domains.pricing.rules.rating import COMMITMENT, commitment_line, line_dimensions, rate
@@ -50,7 +49,6 @@ __all__ = [
     "list_prices",
     "list_products",
     "plan_version",
-    "price_at",
     "prorate",
     "publish_plan_version",
     "publish_prices",

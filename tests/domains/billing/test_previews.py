@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 
+from omni.domains.billing import facade as billing
 from omni.domains.billing.contracts import LegalEntity
+from omni.domains.metering import facade as metering
 from omni.domains.pricing import facade as pricing
 from omni.domains.pricing.contracts import Flat, PerUnit, RateCard, UnitPrice
+from omni.domains.pricing.rules.list_prices import price_at
+from omni.domains.tenants import facade as tenants
+from omni.kit.clock import month_start, next_month
 from omni.testing.control_plane import ControlPlane
+from omni.testing.usage import usage_event
 from tests.domains.billing.sales import (
     CALLS,
     FEE,
@@ -171,3 +179,106 @@ async def test_a_simulation_refuses_what_it_cannot_price(
     assert (await owner.post(SIMULATE, dollars)).status_code == 400, "terms are the operator's to give"
     nobody = path.replace(str(owner.tenant_id), "00000000-0000-7000-8000-000000000000")
     assert problem(await operator.post(nobody, {"plan_code": "pro", **month})) == (404, "tenant_not_found")
+
+
+async def test_without_a_subscription_it_is_what_the_billing_run_makes(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    """On the plan's newest version since sign-up, or since the period began; then the same with a subscription."""
+    await publish(plane, "pro", FEE, CALLS)
+    owner = await people.owner()
+    async with plane.database.write(owner.tenant_id) as session:
+        await tenants.change_plan(session, "pro")
+        since = (await tenants.get_tenant(session)).created_at
+    await use_live(plane, owner, plane.clock.now(), requests=1234)
+    plane.clock.advance(timedelta(seconds=1))
+    before = (await owner.get(UPCOMING)).json()
+    assert before["subscription_id"] is None
+    assert datetime.fromisoformat(before["period_start"]) == since
+    assert told(before["lines"]) == [("usage", "calls", 1234), ("fee", "base", 3000)]
+    async with plane.database.write(owner.tenant_id) as session:
+        await billing.bill_tenant(session, plane.clock.now())
+    after = (await owner.get(UPCOMING)).json()
+    assert after.pop("subscription_id") == (await owner.get("/api/tenants/{t}/subscriptions")).json()["data"][0]["id"]
+    assert {**before, "subscription_id": None} == {**after, "subscription_id": None}
+    await owner.post("/api/tenants/{t}/subscription/cancel", {"when": "now"})
+    assert problem(await owner.get(UPCOMING)) == (404, "subscription_not_found"), "nothing comes after the end"
+
+
+async def test_a_later_period_begins_with_the_calendars(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    owner = await people.owner()
+    async with plane.database.read(owner.tenant_id) as session:
+        later = next_month(plane.clock.now()) + timedelta(days=3)
+        found = (await billing.upcoming_invoice(session, later)).invoice
+    assert (found.period_start, found.period_end) == (month_start(later), later)
+
+
+async def test_by_the_price_list_the_lines_equal_the_events(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    """The lines equal the events at list prices, meter by meter, to the cent."""
+    owner = await people.owner()
+    async with plane.database.shared() as session:
+        await pricing.seed_prices(session)
+        prices = await pricing.list_prices(session, "EUR")
+    moment = plane.clock.now()
+    used = [{"pages": 3, "requests": 1}, {"input_tokens": 70_001, "requests": 1}, {"pages": 997, "requests": 1}]
+    for quantities in used:
+        await use_live(plane, owner, moment, **quantities)
+    async with plane.system_database.session() as session:
+        await metering.record(session, [usage_event(owner.tenant_id, moment, "test", pages=500_000)])
+    plane.clock.advance(timedelta(seconds=1))
+    upcoming = (await owner.get(UPCOMING)).json()
+    expected = {}
+    for meter in ("pages", "requests", "input_tokens"):
+        price = price_at(prices, meter, moment)
+        assert price is not None
+        quantity = sum(each.get(meter, 0) for each in used)
+        cents = Fraction(quantity * price.price_nanos, price.per_quantity * 10**7)
+        expected[meter] = (quantity, sum(meter in each for each in used), round(cents))
+    found = {
+        each["meter"]: (int(Decimal(each["quantity"])), each["events"], each["net_minor"]) for each in upcoming["lines"]
+    }
+    assert found == expected, "usage of test keys is free"
+    assert upcoming["net_minor"] == sum(cents for _, _, cents in expected.values()) > 0
+    assert (upcoming["unpriced"], upcoming["coupons"]) == ([], [])
+
+
+async def test_what_is_used_without_a_price_is_named(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
+    await publish(plane, "pro", CALLS)
+    owner = await sandbox_tenant(plane, people)
+    await subscribe(plane, owner, "pro")
+    await use(plane, owner.tenant_id, NOW + timedelta(days=3), requests=7, pages=5)
+    await advance(plane, owner, NOW + timedelta(days=10))
+    upcoming = (await owner.get(UPCOMING)).json()
+    assert (told(upcoming["lines"]), upcoming["unpriced"]) == ([("usage", "calls", 7)], ["pages"])
+
+
+async def test_while_nobody_sells_it_is_without_tax(plane: ControlPlane, people: People, seller: LegalEntity) -> None:
+    async with plane.database.shared() as session:
+        await pricing.seed_prices(session)
+    owner = await people.owner()
+    await use_live(plane, owner, plane.clock.now(), pages=1000)
+    plane.clock.advance(timedelta(seconds=1))
+    taxed = (await owner.get(UPCOMING)).json()
+    default = text("update legal_entities set is_default = :yes where code = :code")
+    async with plane.database.shared() as session:
+        await session.execute(default, {"yes": False, "code": seller.code})
+    try:
+        untaxed = (await owner.get(UPCOMING)).json()
+        begun = await owner.post("/api/tenants/{t}/subscriptions", {"plan_code": "free"})
+    finally:
+        async with plane.database.shared() as session:
+            await session.execute(default, {"yes": True, "code": seller.code})
+    assert problem(begun) == (501, "seller_missing")
+    assert (taxed["net_minor"], taxed["tax_minor"]) == (untaxed["net_minor"], taxed["net_minor"] * 22 // 100)
+    assert (untaxed["tax_minor"], untaxed["taxes"]) == (0, [])
+    assert untaxed["gross_minor"] == untaxed["net_minor"] > 0
+
+
+async def use_live(plane: ControlPlane, owner: Person, moment: datetime, **quantities: int) -> None:
+    async with plane.system_database.session() as session:
+        await metering.ensure_partitions(session, datetime.now(UTC))
+        await metering.record(session, [usage_event(owner.tenant_id, moment, "live", **quantities)])

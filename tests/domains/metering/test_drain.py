@@ -16,6 +16,7 @@ from omni.contracts import redis_names
 from omni.contracts.usage import UsageEvent
 from omni.domains.metering import service
 from omni.domains.metering.service import stream
+from omni.domains.metering.service.totals import request_totals
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.kit.ids import uuid7
@@ -42,13 +43,10 @@ async def put(client: redis.asyncio.Redis, *events: UsageEvent) -> None:
 
 
 async def totals(database: Database, tenant_id: UUID) -> dict[str, tuple[int, int]]:
+    now = datetime.now(UTC)
     async with database.read(tenant_id) as session:
-        usage = await service.billable_usage(session, datetime.now(UTC))
-    found: dict[str, tuple[int, int]] = {}
-    for hour in usage:
-        quantity, events = found.get(hour.meter, (0, 0))
-        found[hour.meter] = (quantity + hour.quantity, events + hour.events)
-    return found
+        found = await request_totals(session, now - timedelta(days=1), now + timedelta(hours=1))
+    return {meter: (int(each.quantity), each.events) for meter, each in found.items()}
 
 
 async def differences(system_database: SystemDatabase, tenant_id: UUID) -> list[object]:

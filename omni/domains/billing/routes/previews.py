@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -10,14 +9,13 @@ from fastapi import APIRouter, Depends
 
 from omni.domains.billing.contracts import Invoice
 from omni.domains.billing.routes.deps import BillingDeps, now_of
-from omni.domains.billing.routes.shown import to_api_lines
+from omni.domains.billing.routes.shown import to_api_lines, to_api_upcoming
 from omni.domains.billing.rules.calendar import add_months, midnight
 from omni.domains.billing.schemas import (
     OperatorSimulateIn,
     PricedOut,
     SimulateIn,
     SimulationOut,
-    TaxLineOut,
     UpcomingInvoiceOut,
 )
 from omni.domains.billing.service.previewing import upcoming_invoice
@@ -28,7 +26,6 @@ from omni.domains.tenants.contracts import TenantAccess
 from omni.foundation.authz import Permission
 from omni.foundation.db.sessions import ReadSession
 from omni.kit.errors import InvalidInput
-from omni.kit.money import format_minor
 
 _LONGEST = timedelta(days=400)
 
@@ -42,7 +39,7 @@ def router(deps: BillingDeps) -> APIRouter:
     async def get_upcoming_invoice(access: TenantAccess = Depends(reads)) -> UpcomingInvoiceOut:
         """The invoice of the running period if it ended now: usage so far and the next period's fees."""
         async with deps.database.read(access.tenant_id) as session:
-            return _to_api_upcoming(await upcoming_invoice(session, await now_of(session, deps.clock)))
+            return to_api_upcoming(await upcoming_invoice(session, deps.clock.now()))
 
     @routes.post("/tenants/{tenant_id}/simulate", response_model=SimulationOut)
     async def simulate_plan(body: SimulateIn, access: TenantAccess = Depends(reads)) -> SimulationOut:
@@ -91,23 +88,6 @@ async def _span(session: ReadSession, body: SimulateIn) -> tuple[datetime, datet
     if body.end - body.start > _LONGEST:
         raise InvalidInput("period_too_long", f"The time is longer than {_LONGEST.days} days; ask for less.")
     return body.start, body.end
-
-
-def _to_api_upcoming(invoice: Invoice) -> UpcomingInvoiceOut:
-    assert invoice.subscription_id is not None
-    return UpcomingInvoiceOut(
-        currency=invoice.currency,
-        subscription_id=invoice.subscription_id,
-        period_start=invoice.period_start,
-        period_end=invoice.period_end,
-        coupons=list(invoice.basis.coupons),
-        net_minor=invoice.net_minor,
-        tax_minor=invoice.tax_minor,
-        gross_minor=invoice.gross_minor,
-        total=format_minor(invoice.gross_minor, invoice.currency),
-        taxes=[TaxLineOut(**asdict(tax)) for tax in invoice.taxes],
-        lines=to_api_lines(invoice),
-    )
 
 
 def _to_api_priced(invoice: Invoice) -> PricedOut:

@@ -1,4 +1,4 @@
-"""Invoices and subscriptions as the API shows them."""
+"""Invoices and subscriptions as the API shows them, and the command line as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 from omni.domains.billing.contracts import Invoice, Subscription
 from omni.domains.billing.rules.records import to_decimal
-from omni.domains.billing.schemas import InvoiceOut, LineOut, SubscriptionOut, TaxLineOut
+from omni.domains.billing.schemas import InvoiceOut, LineOut, SubscriptionOut, TaxLineOut, UpcomingInvoiceOut
+from omni.domains.billing.service.previewing import Upcoming
 from omni.kit.money import format_minor
 
 
@@ -30,6 +31,24 @@ def to_api_invoice(invoice: Invoice) -> InvoiceOut:
         paid_minor=invoice.paid_minor,
         credited_minor=invoice.credited_minor,
         due_minor=invoice.due_minor,
+        total=format_minor(invoice.gross_minor, invoice.currency),
+        taxes=[TaxLineOut(**asdict(tax)) for tax in invoice.taxes],
+        lines=to_api_lines(invoice),
+    )
+
+
+def to_api_upcoming(upcoming: Upcoming) -> UpcomingInvoiceOut:
+    invoice = upcoming.invoice
+    return UpcomingInvoiceOut(
+        currency=invoice.currency,
+        subscription_id=invoice.subscription_id,
+        period_start=invoice.period_start,
+        period_end=invoice.period_end,
+        unpriced=list(upcoming.unpriced),
+        coupons=list(invoice.basis.coupons),
+        net_minor=invoice.net_minor,
+        tax_minor=invoice.tax_minor,
+        gross_minor=invoice.gross_minor,
         total=format_minor(invoice.gross_minor, invoice.currency),
         taxes=[TaxLineOut(**asdict(tax)) for tax in invoice.taxes],
         lines=to_api_lines(invoice),

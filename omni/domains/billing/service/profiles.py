@@ -17,24 +17,36 @@ from omni.kit.zones import known_zone
 
 async def profile_of(session: ReadSession) -> BillingProfile:
     """The tenant's profile; until it has one, its name and the default seller. Raises NotConfigured."""
+    profile = await buyer_of(session)
+    if not profile.entity_code:
+        raise _seller_missing()
+    return profile
+
+
+async def buyer_of(session: ReadSession) -> BillingProfile:
+    """The same, also while nobody sells: its `entity_code` is empty then."""
     found = await parties.find_profile(session)
     if found is not None:
         return found
     tenant = await tenants.get_tenant(session)
-    seller = await seller_of(session, None)
-    return BillingProfile(seller.code, tenant.name, currency=pricing.DEFAULT_CURRENCY)
+    seller = await parties.find_entity(session, None)
+    return BillingProfile(seller.code if seller else "", tenant.name, currency=pricing.DEFAULT_CURRENCY)
 
 
 async def seller_of(session: Session, code: str | None) -> LegalEntity:
     """The legal entity of this code, or the default one. Raises NotConfigured `seller_missing`."""
     found = await parties.find_entity(session, code)
     if found is None:
-        raise NotConfigured(
-            "seller_missing",
-            "Nobody is set who sells, so nothing can be invoiced: an operator adds a default legal entity with "
-            "PUT /api/operator/legal-entities/{code}.",
-        )
+        raise _seller_missing()
     return found
+
+
+def _seller_missing() -> NotConfigured:
+    return NotConfigured(
+        "seller_missing",
+        "Nobody is set who sells, so nothing can be invoiced: an operator adds a default legal entity with "
+        "PUT /api/operator/legal-entities/{code}.",
+    )
 
 
 async def save_profile(session: WriteSession, profile: BillingProfile) -> BillingProfile:

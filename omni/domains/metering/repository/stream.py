@@ -101,21 +101,6 @@ _SPENT = text("""
       and (cast(:key_id as uuid) is null or key_id = :key_id)
 """)
 
-_BILLABLE = text("""
-    select meter, model, date_trunc('hour', starts_at, 'UTC') as hour, sum(quantity)::bigint as quantity,
-           sum(events)::bigint as events
-    from usage_rollups where starts_at >= :start and starts_at < :end and mode = 'live' and meter not like '%\\_nanos'
-    group by 1, 2, 3 order by 1, 2, 3
-""")
-
-_BILLABLE_FROM_EVENTS = text("""
-    select q.key as meter, e.model, date_trunc('hour', e.occurred_at, 'UTC') as hour,
-           sum(q.value::bigint)::bigint as quantity, count(*) as events
-    from usage_events e cross join lateral jsonb_each_text(e.quantities) q
-    where e.occurred_at >= :start and e.occurred_at < :end and e.mode = 'live' and q.key not like '%\\_nanos'
-    group by 1, 2, 3 order by 1, 2, 3
-""")
-
 _EVENTS_AGAINST_ROLLUPS = text("""
     with counted as (
         select e.tenant_id, date_bin('15 minutes', e.occurred_at, timestamptz 'epoch') as starts_at, e.mode,
@@ -222,16 +207,6 @@ async def spend_totals(
 async def spent(session: ReadSession, parameters: dict[str, object]) -> int:
     """Nano-units spent by the session's tenant, or one project or key of it."""
     return int(await session.scalar(_SPENT, parameters))
-
-
-async def billable(session: ReadSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
-    """Live usage by meter and hour, from the rollups."""
-    return await session.all(_BILLABLE, {"start": start, "end": end})
-
-
-async def billable_from_events(session: ReadSession, start: datetime, end: datetime) -> Sequence[RowMapping]:
-    """Live usage by meter and hour, counted from the raw events."""
-    return await session.all(_BILLABLE_FROM_EVENTS, {"start": start, "end": end})
 
 
 async def events_against_rollups(session: SystemSession) -> Sequence[RowMapping]:

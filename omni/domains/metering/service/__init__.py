@@ -7,8 +7,6 @@ from omni.domains.metering.service.meters import count_meter, list_meters, seed_
 from omni.domains.metering.service.stream import (
     Counters,
     Drain,
-    billable_usage,
-    billable_usage_from_events,
     ensure_partitions,
     record,
     spent,
@@ -18,8 +16,6 @@ from omni.domains.metering.service.verification import verify
 __all__ = [
     "Counters",
     "Drain",
-    "billable_usage",
-    "billable_usage_from_events",
     "count_meter",
     "ensure_partitions",
     "events_of",

@@ -15,7 +15,7 @@ from omni.contracts import redis_names
 from omni.contracts.money import Scope
 from omni.contracts.snapshots import Mode
 from omni.contracts.usage import COMPUTE_MS, REQUESTS, UsageEvent
-from omni.domains.metering.contracts import Drained, HourlyUsage
+from omni.domains.metering.contracts import Drained
 from omni.domains.metering.repository import stream as repository
 from omni.domains.metering.rules.stream import instant, parse_event, roll_up
 from omni.domains.metering.service.sessions import OpenSystemSession
@@ -256,18 +256,6 @@ async def ensure_partitions(session: SystemSession, now: datetime) -> None:
     for _ in range(4):
         await repository.ensure_partitions(session, month)
         month = next_month(month)
-
-
-async def billable_usage(session: ReadSession, month: datetime) -> list[HourlyUsage]:
-    """A tenant's live usage of a month, by meter and hour, from the rollups."""
-    rows = await repository.billable(session, month_start(month), next_month(month))
-    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"], row["model"]) for row in rows]
-
-
-async def billable_usage_from_events(session: ReadSession, month: datetime) -> list[HourlyUsage]:
-    """The same counted from the raw events: what the rollups are verified against."""
-    rows = await repository.billable_from_events(session, month_start(month), next_month(month))
-    return [HourlyUsage(row["meter"], row["hour"], row["quantity"], row["events"], row["model"]) for row in rows]
 
 
 def _entries(stream: bytes | str, batch: object) -> list[Entry]:
