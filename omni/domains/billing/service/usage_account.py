@@ -106,7 +106,7 @@ async def _open_bills(session: ReadSession, now: datetime) -> tuple[list[_Bill],
         if await subscriptions.list_all(session):
             return [], None
         return [], (await tenants.get_tenant(session)).created_at  # where the first billing run begins
-    upcoming = await upcoming_invoice(session, now)
+    upcoming = (await upcoming_invoice(session, now)).invoice
     bill = _Bill("the upcoming invoice", upcoming.currency, upcoming.basis.usage, upcoming=upcoming.lines)
     return [bill], _due_later(current, upcoming)
 
