@@ -18,9 +18,12 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
 
 from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
+
+SET_BITS = 1024
+"""How many different values one row of `event_unique_sets` tells apart."""
 
 meters = Table(
     "meters",
@@ -147,15 +150,35 @@ event_rollups = Table(
     info={"app_grants": "select, insert, update, delete", "system_grants": "select, insert, delete"},
 )
 
-event_uniques = Table(
-    "event_uniques",
+unique_values = Table(
+    "unique_values",
+    metadata,
+    tenant_id_column(),
+    Column("meter", String(64), primary_key=True),
+    Column("value_id", Uuid, primary_key=True),
+    Column("ordinal", BigInteger, nullable=False),
+    info={"app_grants": "select, insert", "system_grants": "select, insert"},
+)
+
+unique_counters = Table(
+    "unique_counters",
+    metadata,
+    tenant_id_column(),
+    Column("meter", String(64), primary_key=True),
+    Column("next", BigInteger, nullable=False),
+    info={"app_grants": "select, insert, update", "system_grants": "select, insert, update"},
+)
+
+event_unique_sets = Table(
+    "event_unique_sets",
     metadata,
     tenant_id_column(),
     Column("meter", String(64), primary_key=True),
     Column("mode", String(4), primary_key=True),
     Column("starts_at", DateTime(timezone=True), primary_key=True),
     Column("group_id", Uuid, primary_key=True),
-    Column("value_id", Uuid, primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("bits", BIT(SET_BITS), nullable=False),
     info={"app_grants": "select, insert, update, delete", "system_grants": "select, insert, delete"},
 )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby
 from uuid import UUID
 
 import orjson
 from sqlalchemy import RowMapping, text
 
 from omni.contracts.snapshots import Mode
-from omni.domains.metering.rules.counting import DECIMALS, Batch
+from omni.domains.metering.repository import unique_sets
+from omni.domains.metering.repository.unique_sets import Seen
+from omni.domains.metering.rules.counting import DECIMALS, Batch, RollupKey
 from omni.domains.metering.rules.events import REMEMBERED, Event
 from omni.foundation.db.sessions import WriteSession
 
@@ -56,16 +59,6 @@ _ADD_TO_ROLLUPS = text("""
         latest_key = case when (excluded.latest_at, excluded.latest_key) > (r.latest_at, r.latest_key)
                      then excluded.latest_key else r.latest_key end,
         latest_at = greatest(r.latest_at, excluded.latest_at)
-""")
-
-_ADD_UNIQUES = text("""
-    insert into event_uniques (tenant_id, meter, mode, starts_at, group_id, value_id)
-    select distinct cast(:tenant_id as uuid), meter, cast(:mode as text), starts_at, md5(dimensions::text)::uuid,
-           md5(value)::uuid
-    from unnest(cast(:meters as text[]), cast(:starts as timestamptz[]), cast(:dimensions as jsonb[]),
-                cast(:values as text[])) as given (meter, starts_at, dimensions, value)
-    order by 2, 4, 5, 6
-    on conflict do nothing
 """)
 
 _VOID = text("""
@@ -137,18 +130,9 @@ async def add_to_rollups(session: WriteSession, mode: Mode, batch: Batch, names:
             "latest_keys": [each.latest_key for each in rollups],
         },
     )  # fmt: skip
-    if batch.uniques:
-        uniques = sorted(batch.uniques)
-        await session.execute(
-            _ADD_UNIQUES,
-            {
-                "tenant_id": session.tenant_id, "mode": mode,
-                "meters": [meter for (meter, _, _), _ in uniques],
-                "starts": [starts_at for (_, starts_at, _), _ in uniques],
-                "dimensions": [_dimensions(names[meter], group) for (meter, _, group), _ in uniques],
-                "values": [value for _, value in uniques],
-            },
-        )  # fmt: skip
+    for meter, found in groupby(sorted(batch.uniques.items()), key=_meter):
+        seen = [Seen(at, _dimensions(names[meter], group), values) for (_, at, group), values in found]
+        await unique_sets.add(session, mode, meter, seen)
 
 
 async def void(session: WriteSession, digests: Sequence[bytes], now: datetime) -> Sequence[RowMapping]:
@@ -168,6 +152,10 @@ async def count_problems(session: WriteSession, day: date, problems: dict[tuple[
         "events": [count for count, _ in problems.values()], "samples": [sample for _, sample in problems.values()],
     }  # fmt: skip
     await session.execute(_COUNT_PROBLEMS, parameters)
+
+
+def _meter(item: tuple[RollupKey, set[str]]) -> str:
+    return item[0][0]
 
 
 def _dimensions(names: tuple[str, ...], group: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping, text
 from omni.contracts.snapshots import Mode
 from omni.domains.metering.contracts import Meter
 from omni.domains.metering.repository.sources import Source, source_of
+from omni.domains.metering.repository.unique_sets import VALUE_ID, chunk_of, ordinal_of, plan_afresh, set_of
 from omni.domains.metering.rules.aggregating import Part
 from omni.domains.metering.rules.periods import Pieces
 from omni.foundation.db.sessions import ReadSession
@@ -88,29 +89,45 @@ async def request_parts(session: ReadSession, mode: Mode, pieces: Pieces) -> lis
 
 
 async def _distinct(session: ReadSession, question: Question, pieces: Pieces) -> dict[tuple[int, tuple[str, ...]], Any]:
-    """How many different values each window and group has."""
+    """How many different values each window and group has. Before a meter is rolled up, its values have no numbers."""
     source = question.source(session.tenant_id)
-    split = bool(question.group_by or question.filters)
-    rolled = (
-        f"""select {_window(pieces, "u.starts_at")} as w, groups.g, u.value_id
-            from event_uniques u join groups using (group_id)
-            where tenant_id = :tenant_id and meter = :meter and mode = :mode {_ROLLUP_PERIOD}"""
-        if split
-        else f"""select {_window(pieces, "u.starts_at")} as w, array[]::text[] as g, u.value_id
-            from event_uniques u where tenant_id = :tenant_id and meter = :meter and mode = :mode {_ROLLUP_PERIOD}"""
-    )
-    statement = f"""
-        with groups as materialized (
-            select distinct group_id, g from ({source.rollups} {_ROLLUP_PERIOD}) as r),
-        seen as (
-            {rolled}
-            union
-            select {_window(pieces)} as w, g, md5(unique_value)::uuid from ({source.raw}) as e
-            join {_RANGES} on e.occurred_at >= f and e.occurred_at < t)
-        select w, g, count(*) as value from seen group by w, g
+    raw = f"""
+        select {_window(pieces)} as w, g, {VALUE_ID.format("unique_value")} as value_id from ({source.raw}) as e
+        join {_RANGES} on e.occurred_at >= f and e.occurred_at < t group by 1, 2, 3
     """
+    if question.meter.rolled_up:
+        await plan_afresh(session)
+        statement = _count_bits(question, source, pieces, raw)
+    else:
+        statement = f"select w, g, count(*) as value from ({raw}) as seen group by w, g"
     rows = await session.all(text(statement), source.parameters | _bounds(pieces))
     return {(row["w"] - 1, tuple(row["g"])): row["value"] for row in rows}
+
+
+def _count_bits(question: Question, source: Source, pieces: Pieces, raw: str) -> str:
+    """The union of the rolled up sets and of the values in raw events, counted by window and group. Sets of a window
+    are united before they learn the group's name, because there are many of them."""
+    if question.group_by or question.filters:
+        own_group = "group_id, "
+        groups = f"(select distinct group_id, g from ({source.rollups} {_ROLLUP_PERIOD}) as r)"
+        rolled = f"select w, g, chunk, bits from sets join {groups} as groups using (group_id)"
+    else:
+        own_group = ""
+        rolled = "select w, array[]::text[] as g, chunk, bits from sets"
+    cut_off = f"""
+        union all
+        select w, g, {chunk_of("ordinal")}, {set_of("ordinal")}
+        from (select w, g, {ordinal_of()} as ordinal from ({raw}) as given offset 0) as numbered
+    """
+    return f"""
+        with sets as (
+            select {_window(pieces, "starts_at")} as w, {own_group}chunk, bit_or(bits) as bits from event_unique_sets
+            where tenant_id = :tenant_id and meter = :meter and mode = :mode {_ROLLUP_PERIOD}
+            group by w, {own_group}chunk),
+        seen as ({rolled} {cut_off if pieces.raw else ""}),
+        united as (select w, g, bit_or(bits) as bits from seen group by w, g, chunk)
+        select w, g, sum(bit_count(bits))::bigint as value from united group by w, g
+    """
 
 
 async def events(

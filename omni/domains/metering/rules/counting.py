@@ -53,7 +53,7 @@ class Batch:
     """What the events of a batch add to the rollups."""
 
     rollups: dict[RollupKey, Rollup] = field(default_factory=dict)
-    uniques: set[tuple[RollupKey, str]] = field(default_factory=set)
+    uniques: dict[RollupKey, set[str]] = field(default_factory=dict)
 
 
 class Contribution(NamedTuple):
@@ -144,7 +144,7 @@ class Counting:
             else:
                 rollup.add(each.quantity, micros, at, key_text)
             if each.unique:
-                batch.uniques.add((key, each.unique))
+                batch.uniques.setdefault(key, set()).add(each.unique)
 
 
 def quantity_of(value: object, *, signed: bool) -> int:
