@@ -15,12 +15,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from omni.domains.metering import service
 from omni.domains.metering.contracts import Meter
 from omni.domains.metering.repository import meters as meters_repository
 from omni.domains.metering.service.ingesting import Reporter, ingest, void
-from omni.foundation.db.sessions import Database
+from omni.foundation.db.roles import DatabaseAddress
+from omni.foundation.db.sessions import Database, SystemSession
 from omni.foundation.db.system_session import SystemDatabase
 
 NOW = datetime(2026, 11, 24, 12, 7, 33, 250_001, tzinfo=UTC)
@@ -29,6 +31,8 @@ REPORTER = Reporter("live", UUID(int=1))
 PERIOD = NOW - timedelta(days=30), NOW + SLOT
 SAME_MD5 = tuple(f"TEXTCOLLBYfGiJUETHQ4h{at}cKSMd5zYpgqf1YRDhkmxHkhPWptrkoyz28wnI9V0aHeAuaKnak" for at in "AE")
 """Marc Stevens' collision in letters and digits."""
+SETS = "values of ingested events = sets of values"
+NUMBERS = "each value has a number of its own"
 
 
 @dataclass
@@ -218,3 +222,35 @@ async def test_values_that_share_a_digest_do_no_harm(tenant: Tenant) -> None:
     assert await tenant.ordinals(tenant.meters[0]) == [0, 1]
     await tenant.void("A")
     assert await tenant.count(tenant.meters[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("update event_unique_sets set bits = set_bit(bits, 1, 0)", [(SETS, 1, 0)]),
+        ("update event_unique_sets set bits = set_bit(bits, 9, 1)", [(SETS, 0, 1)]),
+        ("update event_unique_sets set bits = set_bit(set_bit(bits, 1, 0), 9, 1)", [(SETS, 1, 1)]),
+        ("update event_unique_sets set chunk = 1", [(SETS, 3, 3)]),
+        ("update event_unique_sets set mode = 'test'", [(SETS, 3, 3)]),
+        ("update event_unique_sets set group_id = md5('')::uuid", [(SETS, 3, 3)]),
+        ("delete from event_unique_sets", [(SETS, 3, 0)]),
+        ("delete from unique_values where ordinal = 1", [(SETS, 1, 1)]),
+        ("update unique_values set ordinal = 0 where ordinal = 1", [(SETS, 0, 1), (NUMBERS, 3, 2)]),
+        ("update unique_values set ordinal = 2000 where ordinal = 2", [(SETS, 1, 1), (NUMBERS, 3, 2)]),
+        ("update unique_counters set next = 2", [(NUMBERS, 3, 2)]),
+        ("delete from unique_counters", [(NUMBERS, 3, 0)]),
+    ],
+)
+async def test_a_planted_difference_is_found(
+    tenant: Tenant, database_address: DatabaseAddress, fault: str, expected: list[tuple[str, int, int]]
+) -> None:
+    await tenant.report(*(tenant.event(region="a", user=user) for user in ("ada", "bob", "eve")))
+    narrowed = fault + (" and" if "where" in fault else " where") + " tenant_id = :tenant_id"
+    engine = create_async_engine(database_address.url())
+    async with engine.connect() as connection:
+        planted = await connection.execute(text(narrowed), {"tenant_id": tenant.id})
+        found = await service.verify(SystemSession(connection))
+        await connection.rollback()
+    await engine.dispose()
+    assert planted.rowcount == 1
+    assert [(each.check, each.left, each.right) for each in found if each.tenant_id == tenant.id] == expected

@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, text
 from omni.domains.metering.contracts import Meter
 from omni.domains.metering.repository.sources import dimensions_object, raw_events
 from omni.domains.metering.repository.unique_sets import (
+    EMPTY_SET,
     VALUE_ID,
     chunk_of,
     number_values,
@@ -77,6 +78,40 @@ async def rollup_differences(session: SystemSession, meter: Meter) -> Sequence[R
     return await session.all(text(statement), parameters)
 
 
+async def set_differences(session: SystemSession, meter: Meter) -> Sequence[RowMapping]:
+    """Quarters of an hour in which the different values of a `unique` meter are not those of its events: tenant_id,
+    starts_at, how many only the events have, how many only the sets have."""
+    parameters: dict[str, Any] = {"meter": meter.code, "type": meter.event_type}
+    statement = f"""
+        with counted as ({_sets(_counted(meter, parameters), "")}),
+        rolled as (select * from event_unique_sets where meter = :meter),
+        compared as (
+            select coalesce(c.tenant_id, r.tenant_id) as tenant_id, coalesce(c.starts_at, r.starts_at) as starts_at,
+                   coalesce(bit_count(c.bits & ~coalesce(r.bits, {EMPTY_SET})), c.unknown, 0) as of_events,
+                   coalesce(bit_count(r.bits & ~coalesce(c.bits, {EMPTY_SET})), 0) as of_sets
+            from counted c full join rolled r
+              on (c.tenant_id, c.mode, c.starts_at, c.group_id, c.chunk)
+               = (r.tenant_id, r.mode, r.starts_at, r.group_id, r.chunk))
+        select tenant_id, starts_at, sum(of_events)::bigint as only_events, sum(of_sets)::bigint as only_sets
+        from compared where of_events + of_sets > 0 group by 1, 2 order by 1, 2
+    """
+    await plan_afresh(session)
+    return await session.all(text(statement), parameters)
+
+
+async def ordinal_differences(session: SystemSession, meter: str) -> Sequence[RowMapping]:
+    """Tenants of which not each value has a number of its own below the next one: tenant_id, values, ordinals."""
+    statement = text("""
+        select v.tenant_id, count(*) as values,
+               count(distinct v.ordinal) filter (where v.ordinal >= 0 and v.ordinal < c.next) as ordinals
+        from unique_values v left join unique_counters c on (c.tenant_id, c.meter) = (v.tenant_id, v.meter)
+        where v.meter = :meter group by 1
+        having count(*) <> count(distinct v.ordinal) filter (where v.ordinal >= 0 and v.ordinal < c.next)
+        order by 1
+    """)
+    return await session.all(statement, {"meter": meter})
+
+
 async def slots_with(session: SystemSession, event_type: str) -> Sequence[RowMapping]:
     """Every quarter of an hour of every tenant that has events of a type, and how many. Looks at all events, so it may
     take long."""
@@ -121,10 +156,10 @@ def _values_in_order(counted: str, where: str) -> str:
 
 
 def _sets(counted: str, where: str) -> str:
-    """The sets that events make."""
+    """The sets that events make. What has no number is in rows without chunk and bits, and `unknown` says how many."""
     return f"""
         select tenant_id, mode, starts_at, group_id, {chunk_of("ordinal")} as chunk,
-               bit_or({set_of("ordinal")}) as bits
+               bit_or({set_of("ordinal")}) as bits, count(*) filter (where ordinal is null) as unknown
         from (select *, {ordinal_of("given.tenant_id")} as ordinal
               from (select distinct tenant_id, mode, {_SLOT} as starts_at, md5(g::text)::uuid as group_id,
                            {VALUE_ID.format("unique_value")} as value_id

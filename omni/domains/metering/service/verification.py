@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omni.domains.metering.contracts import Difference
+from omni.domains.metering.contracts import Difference, Meter
 from omni.domains.metering.repository import meters, recounting
 from omni.domains.metering.repository import stream as repository
 from omni.foundation.db.sessions import SystemSession
@@ -40,4 +40,24 @@ async def _verify_ingested(session: SystemSession) -> list[Difference]:
                 )
                 for row in await recounting.rollup_differences(session, meter)
             ]
+            if meter.aggregation == "unique":
+                found += await _verify_values(session, meter)
+    return found
+
+
+async def _verify_values(session: SystemSession, meter: Meter) -> list[Difference]:
+    found = [
+        Difference(
+            "values of ingested events = sets of values",
+            row["tenant_id"],
+            f"{meter.code} in the quarter {row['starts_at']:%Y-%m-%d %H:%M}: values that only one side has",
+            row["only_events"],
+            row["only_sets"],
+        )
+        for row in await recounting.set_differences(session, meter)
+    ]
+    found += [
+        Difference("each value has a number of its own", row["tenant_id"], meter.code, row["values"], row["ordinals"])
+        for row in await recounting.ordinal_differences(session, meter.code)
+    ]
     return found
