@@ -22,7 +22,7 @@ from omni.kit.clock import month_start
 
 EVENTS_EACH = 5_000_000
 QUERIES, WARM_UP = 200, 20
-QUERY_BAR, OVERVIEW_BAR, HOURS_BAR = 0.050, 0.250, 0.150
+QUERY_BAR, OVERVIEW_BAR, HOURS_BAR = 0.050, 0.250, 0.250
 WEEK = timedelta(days=7)
 TYPE = "bench.query"
 AGGREGATIONS: tuple[Aggregation, ...] = ("count", "sum", "max", "latest", "unique", "average", "weighted_sum")
