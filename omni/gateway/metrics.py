@@ -17,6 +17,15 @@ from omni.telemetry.tallies import Spread, Tally
 # Buckets of OpenTelemetry's http.server.request.duration.
 DURATION_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
+DECISIONS = (
+    ("admitted",), ("admitted_locally",), ("limits_unavailable",), ("rate_limit_exceeded",),
+    ("concurrency_limit_exceeded",), ("quota_exceeded",), ("budget_exceeded",), ("credit_exhausted",),
+)  # fmt: skip
+POLICY_DECISIONS = (
+    ("personal_data", "redacted"), ("personal_data", "blocked"), ("prompt_injection", "blocked"),
+    ("moderation", "blocked"), ("moderation", "failed"),
+)  # fmt: skip
+
 
 class Calls:
     """The calls of one operation at one provider."""
@@ -43,7 +52,9 @@ class Calls:
 class CallMetrics(Collector):
     """Calls to providers of models, by the names of OpenTelemetry's GenAI conventions."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *by_provider: Tally) -> None:
+        """`by_provider` begin at 0 with the first call to a provider."""
+        self._by_provider = by_provider
         first_byte = Spread(
             gen_ai.TIME_TO_FIRST_CHUNK,
             "Time until a provider began to answer.",
@@ -68,6 +79,8 @@ class CallMetrics(Collector):
         calls = self._calls.get(known)
         if calls is None:
             calls = self._calls[known] = Calls(operation, provider, self._durations)
+            for tally in self._by_provider:
+                tally.expect(provider.code)
         return calls
 
     def collect(self) -> Iterator[Metric]:
@@ -83,6 +96,8 @@ class CallMetrics(Collector):
         inputs: Counts[tuple[str, str]] = Counts()
         outputs: Counts[tuple[str, str]] = Counts()
         for calls in self._calls.values():
+            inputs[calls.names] += 0
+            outputs[calls.names] += 0
             for meter, count in calls.tokens.items():
                 if meter in TOKEN_METERS:
                     totals[meter] += count
@@ -109,7 +124,7 @@ class GatewayMetrics:
         )
         self._statuses: dict[int, str] = {}
         self._routes: dict[str, tuple[str, str]] = {}
-        self.decisions = Tally("omni_admit_decisions", "Decisions of admission.", ("decision",), registry)
+        self.decisions = Tally("omni_admit_decisions", "Decisions of admission.", ("decision",), registry, DECISIONS)
         self.spool_events = Gauge(
             "omni_gateway_spool_events", "Usage events on disk that Redis has not acknowledged.", registry=registry
         )
@@ -117,7 +132,13 @@ class GatewayMetrics:
         self.engine_limit = Gauge(
             "omni_gateway_engine_limit", "Requests that may be with the platform's own engines.", registry=registry
         )
-        self.shed = Tally("omni_gateway_shed", "Requests refused because of overload.", ("priority",), registry)
+        self.shed = Tally(
+            "omni_gateway_shed",
+            "Requests refused because of overload.",
+            ("priority",),
+            registry,
+            (("interactive",), ("batch",)),
+        )
         self.redis_round_trips = Counter(
             "omni_redis_round_trips", "Batches of commands written to Redis.", registry=registry
         )
@@ -131,20 +152,28 @@ class GatewayMetrics:
         self.provider_failures = Tally(
             "omni_provider_failures", "Calls that a provider did not serve.", ("provider",), registry
         )
-        self.shadows = Tally("omni_shadow_calls", "Shadow copies: answered or failed.", ("outcome",), registry)
+        self.shadows = Tally(
+            "omni_shadow_calls",
+            "Shadow copies: answered or failed.",
+            ("outcome",),
+            registry,
+            (("answered",), ("failed",)),
+        )
         self.cache = Tally(
             "omni_response_cache",
             "Look-ups in the response cache: exact, semantic, miss or bypass.",
             ("outcome",),
             registry,
+            (("exact",), ("semantic",), ("miss",), ("bypass",)),
         )
         self.policies = Tally(
             "omni_policy_decisions",
             "What policies did to requests and answers: redacted, blocked or failed.",
             ("policy", "decision"),
             registry,
+            POLICY_DECISIONS,
         )
-        self.calls = CallMetrics(registry)
+        self.calls = CallMetrics(registry, self.provider_calls, self.provider_failures)
         self.open_streams = Gauge(
             "omni_gateway_open_streams", "Model streams and realtime sessions being relayed.", registry=registry
         )

@@ -184,6 +184,8 @@ class PlatformMetrics(Collector):
             ("outcome",),
             registry=registry,
         )
+        for outcome in ("ok", "different"):
+            self.verified.labels(outcome)
         self.differences = Gauge(
             "omni_verification_differences", "Differences that the last comparison found.", registry=registry
         )

@@ -20,18 +20,24 @@ Labels = tuple[str, ...]
 class Tally(Collector):
     """A counter by label values."""
 
-    def __init__(self, name: str, documentation: str, labels: Labels, registry: CollectorRegistry) -> None:
-        """`name` without `_total`."""
+    def __init__(
+        self, name: str, documentation: str, labels: Labels, registry: CollectorRegistry, known: Sequence[Labels] = ()
+    ) -> None:
+        """`name` without `_total`; `known` label values are there from the start, at 0."""
         self._name = name
         self._documentation = documentation
         self._labels = labels
-        self._counts: dict[Labels, int] = {} if labels else {(): 0}
+        self._counts: dict[Labels, int] = dict.fromkeys(known, 0) if labels else {(): 0}
         registry.register(self)
 
     def add(self, *values: str, count: int = 1) -> None:
         """Counts under these label values."""
         counts = self._counts
         counts[values] = counts.get(values, 0) + count
+
+    def expect(self, *values: str) -> None:
+        """Exports 0 under these label values from now on."""
+        self._counts.setdefault(values, 0)
 
     def of(self, *values: str) -> int:
         """What was counted under these label values."""

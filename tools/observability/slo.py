@@ -13,6 +13,10 @@ from tools.observability.files import DEPLOY, read, runbook_url, to_yaml
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
+EVERYWHERE = {"job": "omni", "instance": "all"}
+"""Labels of what is recorded, which is of every process: dashboards choose by job and instance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Burn:
     """An alert on how fast the error budget goes: in a long window, and still in a short one."""
@@ -53,7 +57,7 @@ def rules() -> str:
     """The file of rules."""
     groups = []
     for slo in objectives():
-        labels = {"slo": slo["name"]}
+        labels = {"slo": slo["name"], **EVERYWHERE}
         records: list[dict[str, Any]] = [
             {
                 "record": f"slo:error_ratio:rate{window}",
@@ -72,7 +76,7 @@ def rules() -> str:
 
 def _alert(slo: dict[str, Any], budget: float, burn: Burn) -> dict[str, Any]:
     def over(window: str) -> str:
-        return f'slo:error_ratio:rate{window}{{slo="{slo["name"]}"}} > {budget * burn.factor:g}'
+        return f'max by (slo) (slo:error_ratio:rate{window}{{slo="{slo["name"]}"}}) > {budget * burn.factor:g}'
 
     name = alert_name(slo)
     return {

@@ -25,7 +25,7 @@ class Loop:
         self._name = name
         self._work = work
         self._pause_seconds = pause_seconds
-        self._metrics = metrics
+        self._failures = metrics.loop_failures.labels(name)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -42,7 +42,7 @@ class Loop:
                 failures = 0
             except Exception as error:  # noqa: BLE001 - the edge of a loop: the next round tries again
                 failures += 1
-                self._metrics.loop_failures.labels(self._name).inc()
+                self._failures.inc()
                 pause = min(self._pause_seconds * 2**failures, LONGEST_PAUSE_SECONDS)
                 log.warning("round_failed", loop=self._name, reason=repr(error), again_in_seconds=pause)
             if pause:
