@@ -21,6 +21,9 @@ DECISIONS = (
     ("admitted",), ("admitted_locally",), ("limits_unavailable",), ("rate_limit_exceeded",),
     ("concurrency_limit_exceeded",), ("quota_exceeded",), ("budget_exceeded",), ("credit_exhausted",),
 )  # fmt: skip
+PRIORITIES = (("interactive",), ("batch",))
+SHADOW_OUTCOMES = (("answered",), ("failed",))
+CACHE_OUTCOMES = (("exact",), ("semantic",), ("miss",), ("bypass",))
 POLICY_DECISIONS = (
     ("personal_data", "redacted"), ("personal_data", "blocked"), ("prompt_injection", "blocked"),
     ("moderation", "blocked"), ("moderation", "failed"),
@@ -133,11 +136,7 @@ class GatewayMetrics:
             "omni_gateway_engine_limit", "Requests that may be with the platform's own engines.", registry=registry
         )
         self.shed = Tally(
-            "omni_gateway_shed",
-            "Requests refused because of overload.",
-            ("priority",),
-            registry,
-            (("interactive",), ("batch",)),
+            "omni_gateway_shed", "Requests refused because of overload.", ("priority",), registry, PRIORITIES
         )
         self.redis_round_trips = Counter(
             "omni_redis_round_trips", "Batches of commands written to Redis.", registry=registry
@@ -153,18 +152,14 @@ class GatewayMetrics:
             "omni_provider_failures", "Calls that a provider did not serve.", ("provider",), registry
         )
         self.shadows = Tally(
-            "omni_shadow_calls",
-            "Shadow copies: answered or failed.",
-            ("outcome",),
-            registry,
-            (("answered",), ("failed",)),
+            "omni_shadow_calls", "Shadow copies: answered or failed.", ("outcome",), registry, SHADOW_OUTCOMES
         )
         self.cache = Tally(
             "omni_response_cache",
             "Look-ups in the response cache: exact, semantic, miss or bypass.",
             ("outcome",),
             registry,
-            (("exact",), ("semantic",), ("miss",), ("bypass",)),
+            CACHE_OUTCOMES,
         )
         self.policies = Tally(
             "omni_policy_decisions",

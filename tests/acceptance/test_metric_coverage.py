@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.platform import Platform, until
 from tools.observability import coverage
+from tools.observability.promql import selectors
 
 
 def scrape(platform: Platform) -> dict[str, set[str]]:
@@ -45,5 +46,5 @@ def test_everything_exported_is_on_a_panel(exported: dict[str, set[str]]) -> Non
 
 
 def test_what_may_be_missing_is_known_to_the_platform() -> None:
-    asked = {selector.name for _, query in coverage.panel_queries() for selector in coverage.selectors(query)}
+    asked = {selector.name for _, query in coverage.panel_queries() for selector in selectors(query)}
     assert coverage.ONLY_SOMETIMES.keys() <= asked

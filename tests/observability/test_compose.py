@@ -75,8 +75,8 @@ def test_configurations_are_where_the_commands_say() -> None:
 def test_all_agree_on_ports() -> None:
     command = {name: " ".join(service.get("command", [])) for name, service in services().items()}
     prometheus, alertmanager = read("prometheus/prometheus.yml"), LOOPBACK.findall(command["alertmanager"])
-    assert [target for each in prometheus["alerting"]["alertmanagers"][0]["static_configs"] for target in each["targets"]
-            ] == [f"127.0.0.1:{alertmanager[0]}"]  # fmt: skip
+    (targets,) = prometheus["alerting"]["alertmanagers"][0]["static_configs"]
+    assert targets["targets"] == [f"127.0.0.1:{alertmanager[0]}"]
     sources = {each["uid"]: each for each in read("grafana/provisioning/datasources/omni.yaml")["datasources"]}
     tempo, collector = read("tempo/tempo.yaml"), read("collector/config.yaml")
     assert LOOPBACK.findall(sources["prometheus"]["url"]) == LOOPBACK.findall(command["prometheus"])
