@@ -11,12 +11,7 @@ import httpx2
 import pytest
 
 from tests.acceptance.platform import Platform
-
-LABELS = {
-    "http_request_method", "http_route", "http_response_status_code", "le", "decision", "outcome", "loop", "task",
-    "provider", "meter", "generation", "implementation", "major", "minor", "patchlevel", "version",
-    "gen_ai_operation_name", "gen_ai_provider_name", "error_type",
-}  # fmt: skip
+from tools.metric_lint import LABELS
 
 
 def files_with(folder: Path, needle: bytes) -> Iterator[Path]:
