@@ -37,6 +37,17 @@ class Settings(BaseSettings):
     backend_port: int = Field(8082, description="Port of the backend.")
     status_host: str = Field("127.0.0.1", description="Address of the status page.")
     status_port: int = Field(8083, description="Port of the status page.")
+    status_url: str | None = Field(
+        None, description="How people reach the status page; used in feeds and mail. Unset: its address and port."
+    )
+    status_token: SecretStr | None = Field(
+        None,
+        description="What writes incidents to the status page and takes alerts; `omni status token` prints it. "
+        "`omni up` derives it from the master key. Unset for the status process: writing is off.",
+    )
+    status_webhooks_to_loopback: bool = Field(
+        False, description="Let subscribed webhooks be plain http and on this machine; for trying them out."
+    )
     metrics_host: str = Field("127.0.0.1", description="Address for /metrics, /livez and /readyz of a process.")
     metrics_port: int = Field(9100, description="Port for /metrics, /livez and /readyz of this process.")
     backend_url: str = Field("http://127.0.0.1:8082", description="Where the gateway finds the backend.")
@@ -131,6 +142,12 @@ class Settings(BaseSettings):
         if self.master_key is not None:
             return MasterKey.from_base64(self.master_key.get_secret_value())
         return MasterKey.load_or_create(self.secrets_folder / "master.key")
+
+    def load_status_token(self) -> str:
+        """The token as set, else derived from the master key. Raises InvalidMasterKey, OSError."""
+        if self.status_token is not None:
+            return self.status_token.get_secret_value()
+        return "omni_status_" + self.load_master_key().derive("status-token").hex()
 
     def redis_address(self) -> str:
         """Raises SettingMissing when no Redis is configured."""

@@ -16,7 +16,8 @@ from omni.apps.settings import SettingMissing, Settings
 from omni.apps.status import probe_urls
 from omni.apps.supervisor.home import Home
 from omni.apps.supervisor.logs import ProcessLog
-from omni.apps.supervisor.plan import Ports
+from omni.apps.supervisor.plan import Ports, child_environment, python_processes
+from omni.domains.status.contracts import Component
 
 
 def test_logs_are_json_lines_and_rotate(tmp_path: Path) -> None:
@@ -120,4 +121,22 @@ def test_probe_urls_that_are_none(text: str) -> None:
 
 
 def test_probe_urls() -> None:
-    assert probe_urls(" A=http://a/x , B=https://b ,") == {"A": "http://a/x", "B": "https://b"}
+    assert probe_urls(" A=http://a/x , B=https://b ,") == [
+        Component("a", "A", "http://a/x"),
+        Component("b", "B", "https://b"),
+    ]
+    with pytest.raises(ValueError, match="twice"):
+        probe_urls("Jobs=http://a,jobs=http://b")
+
+
+def test_only_the_status_process_has_its_token_and_it_has_no_other_secret(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url="postgresql://a:b@h/d", redis_url="redis://:p@h/0")
+    ports = Ports(1, 2, 3, 4, dict.fromkeys(("gateway", "backend", "console", "worker", "status"), 5))
+    environment = child_environment(settings, ports, "postgresql://a:b@h/d", "redis://:p@h/0")
+    told = {spec.name: spec.command().environment for spec in python_processes(settings, ports, environment)}
+    token = settings.load_status_token()
+    assert {name for name, own in told.items() if own.get("OMNI_STATUS_TOKEN") == token} == {"status"}
+    for name in ("OMNI_MASTER_KEY", "OMNI_DATABASE_URL", "OMNI_REDIS_URL"):
+        assert told["status"][name] == "", "set, so that what the operator's shell has does not reach it"
+    assert token == Settings(home=tmp_path).load_status_token()
+    assert settings.load_master_key().material.hex() not in token

@@ -56,6 +56,8 @@ def python_processes(settings: Settings, ports: Ports, environment: dict[str, st
 
     def spec(name: str, role: str) -> ProcessSpec:
         own = {**environment, "OMNI_METRICS_PORT": str(ports.metrics[name])}
+        if role == "status":
+            own |= status_environment(settings)
         arguments = (sys.executable, "-m", "omni.apps.cli.main", "serve", role)
         return ProcessSpec(
             name=name,
@@ -87,12 +89,18 @@ def child_environment(settings: Settings, ports: Ports, database_url: str, redis
         "OMNI_BACKEND_URL": f"http://127.0.0.1:{ports.backend}",
         "OMNI_CONSOLE_URL": settings.console_url if "console_url" in given else console,
         "OMNI_PUBLIC_URL": settings.public_url if "public_url" in given else gateway,
-        "OMNI_PROBE_URLS": f"Gateway={gateway}/readyz,Console={console}/readyz,"
+        "OMNI_PROBE_URLS": f"API={gateway}/readyz,Console={console}/readyz,"
         f"Inference=http://127.0.0.1:{ports.backend}/readyz,"
         f"Jobs=http://127.0.0.1:{ports.metrics['worker']}/readyz",
         "OMNI_STOP_WITH_PARENT": "true",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def status_environment(settings: Settings) -> dict[str, str]:
+    """What only the status process is told: its token, and no other secret."""
+    hidden = dict.fromkeys(("OMNI_MASTER_KEY", "OMNI_DATABASE_URL", "OMNI_REDIS_URL"), "")
+    return {**hidden, "OMNI_STATUS_TOKEN": settings.load_status_token()}
 
 
 def _ready_check(url: str) -> Callable[[float], Awaitable[None]]:

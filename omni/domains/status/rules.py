@@ -1,40 +1,100 @@
-"""From probes to states, without I/O. Names as in Statuspage's public API."""
+"""From probes and incidents to states, without I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import StrEnum
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from types import MappingProxyType
+
+from omni.domains.status.contracts import ComponentState, Day, Impact, Incident, Kind, Status
 
 FAILURES_FOR_OUTAGE = 3
+UPTIME_DAYS = 90
+
+_UP, _DEGRADED, _PARTIAL = ComponentState.OPERATIONAL, ComponentState.DEGRADED, ComponentState.PARTIAL
+_OUTAGE, _MAINTENANCE, _UNKNOWN = ComponentState.OUTAGE, ComponentState.MAINTENANCE, ComponentState.UNKNOWN
+_BADNESS: Mapping[ComponentState, int] = MappingProxyType(
+    {state: place for place, state in enumerate((_UNKNOWN, _UP, _MAINTENANCE, _DEGRADED, _PARTIAL, _OUTAGE))}
+)
+_OF_IMPACT: Mapping[Impact, ComponentState] = MappingProxyType(
+    {Impact.MINOR: _DEGRADED, Impact.MAJOR: _PARTIAL, Impact.CRITICAL: _OUTAGE}
+)
+_OPEN = frozenset({Status.INVESTIGATING, Status.IDENTIFIED, Status.MONITORING})
+NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        **dict.fromkeys(_OPEN, _OPEN | {Status.RESOLVED}),
+        Status.RESOLVED: frozenset(),
+        Status.SCHEDULED: frozenset({Status.SCHEDULED, Status.IN_PROGRESS, Status.COMPLETED}),
+        Status.IN_PROGRESS: frozenset({Status.IN_PROGRESS, Status.VERIFYING, Status.COMPLETED}),
+        Status.VERIFYING: frozenset({Status.VERIFYING, Status.IN_PROGRESS, Status.COMPLETED}),
+        Status.COMPLETED: frozenset(),
+    }
+)
+"""Which status may follow which; the same one is an update without a change."""
+FINAL = frozenset({Status.RESOLVED, Status.COMPLETED})
+RUNNING = frozenset({Status.IN_PROGRESS, Status.VERIFYING})
 
 
-class ComponentState(StrEnum):
-    UNKNOWN = "unknown"
-    OPERATIONAL = "operational"
-    DEGRADED = "degraded_performance"
-    OUTAGE = "major_outage"
-
-
-def component_state(newest_first: Sequence[bool]) -> ComponentState:
-    """The state after these probe results."""
+def probed_state(newest_first: Sequence[bool]) -> ComponentState:
+    """The state after these probe results: one failure degrades, three in a row are an outage."""
     if not newest_first:
-        return ComponentState.UNKNOWN
+        return _UNKNOWN
     if newest_first[0]:
-        return ComponentState.OPERATIONAL
+        return _UP
     recent = newest_first[:FAILURES_FOR_OUTAGE]
-    failed_throughout = len(recent) == FAILURES_FOR_OUTAGE and not any(recent)
-    return ComponentState.OUTAGE if failed_throughout else ComponentState.DEGRADED
+    return _OUTAGE if len(recent) == FAILURES_FOR_OUTAGE and not any(recent) else _DEGRADED
 
 
-def overall_indicator(states: Sequence[ComponentState]) -> tuple[str, str]:
-    """The page's indicator (none, minor, major, critical) and its description."""
-    outages = sum(state is ComponentState.OUTAGE for state in states)
+def component_state(probed: ComponentState, incidents: Iterable[Incident]) -> ComponentState:
+    """What the page says of a component: its probes, or what unresolved incidents and maintenances on it say.
+
+    A running maintenance hides failures. An incident makes it no better than its impact until it is being monitored.
+    """
+    found = list(incidents)
+    if any(incident.kind is Kind.MAINTENANCE and incident.status in RUNNING for incident in found):
+        return _MAINTENANCE
+    claimed = [
+        _OF_IMPACT.get(incident.impact, _UP)
+        for incident in found
+        if incident.kind is Kind.INCIDENT and incident.status in (Status.INVESTIGATING, Status.IDENTIFIED)
+    ]
+    worst = max(claimed, key=_BADNESS.__getitem__, default=_UP)
+    return worst if worst is not _UP and _BADNESS[worst] > _BADNESS[probed] else probed
+
+
+def overall(states: Sequence[ComponentState]) -> tuple[str, str]:
+    """The page's indicator and the key of its description in the catalogue."""
+    outages = states.count(_OUTAGE)
     if outages and outages == len(states):
-        return "critical", "Major outage of all systems"
-    if outages:
-        return "major", "Partial outage"
-    if any(state is ComponentState.DEGRADED for state in states):
-        return "minor", "Degraded performance"
-    if not states or any(state is ComponentState.UNKNOWN for state in states):
-        return "none", "Waiting for the first probes"
-    return "none", "All systems operational"
+        return "critical", "page_critical"
+    if outages or _PARTIAL in states:
+        return "major", "page_major"
+    if _DEGRADED in states:
+        return "minor", "page_minor"
+    if _MAINTENANCE in states:
+        return "maintenance", "page_maintenance"
+    if not states or _UNKNOWN in states:
+        return "none", "page_unknown"
+    return "none", "page_none"
+
+
+def uptime_basis_points(days: Iterable[Day]) -> int | None:
+    """Share of good probes in hundredths of a percent, rounded down; None without any."""
+    found = list(days)
+    total = sum(day.total for day in found)
+    return sum(day.good for day in found) * 10_000 // total if total else None
+
+
+def last_days(days: Iterable[Day], today: date) -> list[Day]:
+    """90 days up to today, oldest first; those without probes have zeros."""
+    by_day = {day.day: day for day in days}
+    wanted = (today - timedelta(days=age) for age in range(UPTIME_DAYS - 1, -1, -1))
+    return [by_day.get(day, Day(day, 0, 0)) for day in wanted]
+
+
+def slug(name: str) -> str:
+    """The id of a component: its name in small letters a-z, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")

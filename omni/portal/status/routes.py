@@ -1,68 +1,42 @@
-"""The page, and the same as JSON in the shape of Statuspage's public API."""
+"""Every route of the status process."""
 
 from __future__ import annotations
 
-import secrets
-from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from omni.domains.status.rules import ComponentState
-from omni.domains.status.service import ComponentStatus, StatusService, StatusSummary
-
-LABELS = {
-    ComponentState.UNKNOWN: "Not probed yet",
-    ComponentState.OPERATIONAL: "Operational",
-    ComponentState.DEGRADED: "Degraded",
-    ComponentState.OUTAGE: "Outage",
-}
+from omni.portal.status.api import api_routes
+from omni.portal.status.deps import StatusPortal
+from omni.portal.status.pages import Pages
+from omni.portal.status.public import public_routes
+from omni.portal.status.subscribing import subscribing_routes
+from omni.portal.status.writing import writing_routes
 
 
-def routes(service: StatusService, page_url: str) -> list[Route]:
-    """`/`, `/api/v2/summary.json`, `/livez`, `/readyz`."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape(["html"])
-    )
-
-    async def page(_request: Request) -> Response:
-        nonce = secrets.token_urlsafe(16)
-        html = templates.get_template("page.html").render(summary=service.summary(), labels=LABELS, nonce=nonce)
-        policy = f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
-        return HTMLResponse(html, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
-
-    async def summary(_request: Request) -> Response:
-        return JSONResponse(_to_api(service.summary(), page_url), headers={"Access-Control-Allow-Origin": "*"})
+def status_app(portal: StatusPortal) -> Starlette:
+    """The application; what does not exist answers with a page, below `/api` with JSON."""
+    pages = Pages(portal)
 
     async def alive(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    return [
-        Route("/", page),
-        Route("/api/v2/summary.json", summary),
+    async def missing(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        if request.url.path.startswith("/api/") or status != 404:
+            detail = error.detail if isinstance(error, HTTPException) else ""
+            headers = error.headers if isinstance(error, HTTPException) else None
+            return JSONResponse({"title": detail, "status": status}, status, headers)
+        return pages.html(request, "message.html", 404, head="not_found", note="not_found_note", values={})
+
+    routes = [
+        *public_routes(portal, pages),
+        *api_routes(portal),
+        *writing_routes(portal),
+        *subscribing_routes(portal, pages),
         Route("/livez", alive),
         Route("/readyz", alive),
     ]
-
-
-def _to_api(summary: StatusSummary, page_url: str) -> dict[str, Any]:
-    updated_at = summary.updated_at.isoformat()
-    return {
-        "page": {"id": "omni", "name": "Omni", "url": page_url, "time_zone": "Etc/UTC", "updated_at": updated_at},
-        "status": {"indicator": summary.indicator, "description": summary.description},
-        "components": [_to_api_component(component) for component in summary.components],
-        "incidents": [],
-        "scheduled_maintenances": [],
-    }
-
-
-def _to_api_component(component: ComponentStatus) -> dict[str, Any]:
-    return {
-        "id": component.name.lower(),
-        "name": component.name,
-        "status": component.state,
-        "updated_at": component.probed_at.isoformat() if component.probed_at else None,
-    }
+    return Starlette(routes=routes, exception_handlers={HTTPException: missing})

@@ -1,0 +1,1 @@
+"""Use cases of the status page, a file each."""
