@@ -166,7 +166,7 @@ async def test_an_alert_opens_one_incident_and_closes_it(site: Site, writer: htt
         answer = await writer.post("/api/alerts", json=body)
         assert answer.status_code == 200, answer.text
         incident = answer.json()["incident"]
-        return incident and incident["status"]
+        return str(incident["status"]) if incident else None
 
     site.all_up()
     fires = notification("firing", ("firing", "a", FIRST))
