@@ -55,6 +55,7 @@ def stopped(platform: Platform, *names: str) -> Iterator[None]:
             os.kill(member.pid, signal.SIGCONT)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_it_answers_and_flips_while_gateway_database_and_redis_are_gone(own_platform: Platform) -> None:
     platform = own_platform

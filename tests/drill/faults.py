@@ -147,7 +147,7 @@ def _kept_dead(name: str) -> Callable[[Platform, Provider], Any]:
 
 
 FAULTS = (
-    Fault("gateway", "GatewayDown", "Gateway", _kept_dead("gateway")),
+    Fault("gateway", "GatewayDown", "API", _kept_dead("gateway")),
     Fault("backend", "BackendDown", "Inference", _kept_dead("backend")),
     Fault("worker", "WorkerDown", "Jobs", _kept_dead("worker")),
     Fault("console", "ConsoleDown", "Console", _kept_dead("console")),

@@ -26,7 +26,7 @@ def router() -> APIRouter:
     @made.get("/docs/runbooks/{alert}")
     async def runbook(alert: str = "") -> Response:
         if alert not in runbooks:
-            raise NotFound("not_found", "There is no such runbook; see /docs/runbooks.")
+            raise NotFound("runbook_not_found", "There is no such runbook; see /docs/runbooks.")
         page, its_headers = runbooks[alert]
         return Response(page, headers=its_headers)
 
