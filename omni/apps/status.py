@@ -121,7 +121,7 @@ async def _probe_forever(services: StatusServices) -> None:
     """By a fixed pace, however long the probes take: three failures in a row are seen within 50 s."""
     forget_in = 0.0
     await asyncio.sleep(FIRST_PROBE_SECONDS)
-    async with httpx2.AsyncClient(trust_env=False, follow_redirects=False) as client:
+    async with httpx2.AsyncClient(timeout=PROBE_SECONDS, trust_env=False, follow_redirects=False) as client:
         due = time.monotonic()
         while True:
             services.portal.incidents.advance_maintenances()
