@@ -10,6 +10,7 @@ from datetime import timedelta
 import httpx2
 import uvloop
 
+from omni.apps.mail import create_mailer
 from omni.apps.serving import begin, serve_metrics, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.web import WebServer
@@ -25,7 +26,6 @@ from omni.domains.status.service.incidents import IncidentService
 from omni.domains.status.service.overview import OverviewService
 from omni.domains.status.service.probing import PROBE_SECONDS, Prober
 from omni.domains.status.service.subscriptions import SubscriptionService
-from omni.foundation.mail import FileMailer, Mailer, SmtpMailer
 from omni.foundation.outbound import OutboundPost
 from omni.kit.clock import Clock, SystemClock
 from omni.portal.status.deps import StatusPortal
@@ -71,7 +71,9 @@ def build(settings: Settings, clock: Clock) -> StatusServices:
         page_url,
         settings.status_token.get_secret_value() if settings.status_token else None,
     )
-    deliveries = DeliveryService((subscribers, queue, store), overview, (_mailer(settings), outbound), page_url, clock)
+    deliveries = DeliveryService(
+        (subscribers, queue, store), overview, (create_mailer(settings), outbound), page_url, clock
+    )
     return StatusServices(file, Prober(components, history, store, clock), portal, deliveries)
 
 
@@ -109,12 +111,6 @@ def probe_urls(text: str) -> list[Component]:
             raise ValueError(f"OMNI_PROBE_URLS: {name.strip()!r} is there twice")
         found[component_id] = Component(component_id, name.strip(), url.strip())
     return list(found.values())
-
-
-def _mailer(settings: Settings) -> Mailer:
-    if settings.smtp_url is not None:
-        return SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
-    return FileMailer(settings.mail_folder, settings.mail_from)
 
 
 async def _probe_forever(services: StatusServices) -> None:

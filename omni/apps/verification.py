@@ -54,12 +54,8 @@ async def verify_all(address: DatabaseAddress, redis_url: str) -> Verification:
         waiting = await _wait_for_drain(books.drain)
         async with books.system.session() as session:
             differences = await _across_tenants(session)
-        tenants_seen = await _all_tenants(books.system)
-
-        async def check(read: ReadSession) -> list[Difference]:
-            return [*await billing.verify_tenant(read), *await budgets.verify_wallet(read)]
-
-        differences += await _in_tenants(books.database, tenants_seen, check, BOOKING_SECONDS)
+        tenants_seen = await all_tenants(books.system)
+        differences += await in_tenants(books.database, tenants_seen, check_books, BOOKING_SECONDS)
         return Verification(len(tenants_seen), waiting, tuple(differences))
 
 
@@ -111,8 +107,8 @@ async def verify_billing(
             account = accounts[read.tenant_id] = await billing.usage_account(read, SystemClock().now())
             return [*account.differences, *await billing.verify_tenant(read)]
 
-        looked_at = [tenant_id] if tenant_id is not None else await _all_tenants(books.system)
-        differences += await _in_tenants(books.database, looked_at, check, BOOKING_SECONDS)
+        looked_at = [tenant_id] if tenant_id is not None else await all_tenants(books.system)
+        differences += await in_tenants(books.database, looked_at, check, BOOKING_SECONDS)
         return BillingVerification(tuple(accounts.items()), waiting, tuple(differences))
 
 
@@ -158,12 +154,12 @@ async def reconcile(
     made since it began. Raises what the providers do."""
     async with services.system.session() as session:
         differences = await _across_tenants(session)
-    tenants_seen = await _all_tenants(services.system)
+    tenants_seen = await all_tenants(services.system)
 
     async def check(read: ReadSession) -> list[Difference]:
         return [*await billing.verify_tenant(read, period), *await budgets.verify_wallet(read)]
 
-    differences += await _in_tenants(services.database, tenants_seen, check, booking_seconds)
+    differences += await in_tenants(services.database, tenants_seen, check, booking_seconds)
     intake = payments.Intake(services.database, services.system.session, providers, SystemClock())
     mismatches = [
         mismatch for name in providers.names() for mismatch in await payments.reconcile(intake, name, period[0])
@@ -176,7 +172,12 @@ async def _across_tenants(session: SystemSession) -> list[Difference]:
     return [*await metering.verify(session), *await ledger.verify(session), *await billing.verify_numbers(session)]
 
 
-async def _in_tenants(
+async def check_books(read: ReadSession) -> list[Difference]:
+    """A tenant's invoices against usage and books, its payments against the books, and its wallet."""
+    return [*await billing.verify_tenant(read), *await budgets.verify_wallet(read)]
+
+
+async def in_tenants(
     database: Database,
     tenant_ids: Sequence[UUID],
     check: Callable[[ReadSession], Awaitable[list[Difference]]],
@@ -208,7 +209,8 @@ async def _wait_for_drain(drain: metering.Drain) -> int:
     return waiting
 
 
-async def _all_tenants(system: SystemDatabase) -> list[UUID]:
+async def all_tenants(system: SystemDatabase) -> list[UUID]:
+    """Their ids."""
     found: list[UUID] = []
     while page := await tenants.list_tenants(system, found[-1] if found else None):
         found += [tenant.tenant_id for tenant in page]

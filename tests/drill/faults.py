@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -10,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
 
 from tests.acceptance.platform import Platform, until
+from tests.drill.server import JsonServer
 
 LOOK_SECONDS = 0.05
 CALL_SECONDS = 0.2
@@ -38,41 +37,23 @@ class Provider:
 
     def __init__(self) -> None:
         self.fails = False
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                good = {
-                    "id": "drill", "object": "chat.completion", "created": 1, "model": MODEL,
-                    "choices": [
-                        {"index": 0, "message": {"role": "assistant", "content": "Here."}, "finish_reason": "stop"}
-                    ],
-                    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
-                }  # fmt: skip
-                answer = json.dumps({"error": {"message": "drill"}} if provider.fails else good).encode()
-                self.send_response(500 if provider.fails else 200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = JsonServer(self._answer)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self._server.url}/v1"
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
+
+    def _answer(self, _path: str, _body: bytes) -> tuple[int, Any]:
+        if self.fails:
+            return 500, {"error": {"message": "drill"}}
+        return 200, {
+            "id": "drill", "object": "chat.completion", "created": 1, "model": MODEL,
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Here."}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+        }  # fmt: skip
 
     @contextmanager
     def failing(self) -> Iterator[None]:

@@ -6,12 +6,10 @@ import json
 import secrets
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import httpx2
 
 from omni.apps.embedded.launch import free_ports
 from tests.acceptance.platform import Platform, until
+from tests.drill.server import JsonServer
 from tools.observability.files import OBSERVABILITY
 
 START_SECONDS = 30
@@ -31,39 +30,23 @@ class PagerDuty:
     routing_key: str = field(default_factory=lambda: secrets.token_hex(16))
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    _server: ThreadingHTTPServer | None = None
+
+    def __post_init__(self) -> None:
+        self._server = JsonServer(self._answer)
 
     def __enter__(self) -> PagerDuty:
-        pager = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                reason = pager.take(self.path, body)
-                answer = json.dumps({"status": "invalid event" if reason else "success", "message": reason}).encode()
-                self.send_response(400 if reason else 202)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v2/enqueue"
+        return f"{self._server.url}/v2/enqueue"
+
+    def _answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        reason = self.take(path, body)
+        return (400, {"status": "invalid event", "message": reason}) if reason else (202, {"status": "success"})
 
     def take(self, path: str, body: bytes) -> str:
         """Keeps an event; says why it is none (developer.pagerduty.com, Events API v2)."""

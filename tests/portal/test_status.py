@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.resources import files
-from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -19,26 +17,10 @@ from lxml import etree
 from omni.domains.status.contracts import Impact, Status
 from omni.domains.status.service.incidents import NewIncident, NewMaintenance
 from omni.domains.status.wording import Wording, best_language
-from omni.kit.clock import ManualClock
-from omni.portal.status.routes import status_app
 from tests.domains.status.conftest import COMPONENTS, Site
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 PATHS = ("/", "/history", "/subscribe", "/incidents/none", "/nothing", "/subscriptions/x/confirm")
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path, ManualClock(datetime(2026, 11, 24, 12, tzinfo=UTC)))
-    yield made
-    made.services.file.close()
-
-
-@pytest.fixture
-async def client(site: Site) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(app=status_app(site.services.portal))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://status.test") as made:
-        yield made
 
 
 def parse(text: str) -> etree._Element:

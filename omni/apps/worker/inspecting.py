@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from omni.apps.verification import BOOKING_SECONDS, all_tenants, check_books, in_tenants
 from omni.apps.worker.services import Services
 from omni.contracts import redis_names
 from omni.domains.billing import facade as billing
-from omni.domains.budgets import facade as budgets
 from omni.domains.metering import facade as metering
-from omni.domains.metering.contracts import Difference
 from omni.domains.payments import facade as payments
-from omni.domains.tenants import facade as tenants
 from omni.foundation.db.figures import database_figures
 from omni.foundation.outbox.relay import waiting_messages
 from omni.foundation.tasks.celery_app import QUEUE
@@ -25,7 +22,6 @@ from omni.kit.clock import Clock, month_start
 from omni.telemetry.metrics import Figures, PlatformMetrics, WorkerMetrics
 
 PAYMENTS_SINCE = timedelta(days=30)
-BOOKING_SECONDS = 10.0
 PAUSE_BETWEEN_TENANTS_SECONDS = 0.02
 """So that comparing never crowds out what tenants wait for."""
 
@@ -77,8 +73,8 @@ class Inspector:
     async def compare_round(self) -> bool:
         """Compares every tenant's invoices, payments, wallet and books."""
         differences = 0
-        async for tenant_id in self._tenants():
-            found = await self._compare(tenant_id, self._clock.now())
+        for tenant_id in await all_tenants(self._services.system):
+            found = await self._compare(tenant_id)
             differences += found
             self._platform.verified.labels("different" if found else "ok").inc()
             await asyncio.sleep(PAUSE_BETWEEN_TENANTS_SECONDS)
@@ -86,25 +82,11 @@ class Inspector:
         self._platform.verified_at.set(self._clock.now().timestamp())
         return False
 
-    async def _compare(self, tenant_id: UUID, now: datetime) -> int:
-        found = await self._differences(tenant_id)
-        if found:
-            await asyncio.sleep(BOOKING_SECONDS)  # what was just being booked has its time
-            found = await self._differences(tenant_id)
+    async def _compare(self, tenant_id: UUID) -> int:
+        found = await in_tenants(self._services.database, [tenant_id], check_books, BOOKING_SECONDS)
         for difference in found:
-            log.error("books_differ", tenant_id=str(tenant_id), difference=str(difference), at=now.isoformat())
+            log.error("books_differ", tenant_id=str(tenant_id), difference=str(difference))
         return len(found)
-
-    async def _differences(self, tenant_id: UUID) -> list[Difference]:
-        async with self._services.database.snapshot(tenant_id) as session:
-            return [*await billing.verify_tenant(session), *await budgets.verify_wallet(session)]
-
-    async def _tenants(self) -> AsyncIterator[UUID]:
-        last: UUID | None = None
-        while page := await tenants.list_tenants(self._services.system, last):
-            for tenant in page:
-                yield tenant.tenant_id
-            last = page[-1].tenant_id
 
     async def _read_redis(self) -> None:
         client = self._services.redis

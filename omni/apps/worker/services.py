@@ -12,6 +12,7 @@ import redis.asyncio
 import structlog
 
 from omni.apps.database import database_address
+from omni.apps.mail import create_mailer
 from omni.apps.payments import crypto_provider, payment_providers
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
@@ -27,7 +28,7 @@ from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.http.unit_of_work import forget_old_answers
-from omni.foundation.mail import FileMailer, Mailer, SmtpMailer
+from omni.foundation.mail import Mailer
 from omni.foundation.outbox.messages import forget_processed
 from omni.foundation.outbox.relay import Message, bury
 from omni.foundation.outbox.schedule import Schedule
@@ -104,13 +105,6 @@ def create_redis(url: str) -> redis.asyncio.Redis:
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         health_check_interval=10,
     )
-
-
-def create_mailer(settings: Settings) -> Mailer:
-    """SMTP when it is configured, else files."""
-    if settings.smtp_url is not None:
-        return SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
-    return FileMailer(settings.mail_folder, settings.mail_from)
 
 
 def all_tasks(settings: Settings, services: Services) -> list[Task]:
