@@ -33,13 +33,15 @@ _INSERT_EVENTS = text("""
         select tenant_id, event_id, project_id, key_id, mode, occurred_at, endpoint, model, status, duration,
                quantities, attributes
         from given join heads using (head)
+        order by tenant_id, event_id
         on conflict do nothing
         returning tenant_id, event_id)
     select number from given join heads using (head)
     where not exists (select 1 from added where (added.tenant_id, added.event_id) = (heads.tenant_id, given.event_id))
 """)
 """What many events of a batch share is sent once: who asked for what, and how it ended. Answers with the places, from
-1, of the events that were there already."""
+1, of the events that were there already. Rows go in by key, so that two that bring the same events wait for one
+another in turn and never in a circle."""
 
 _ROLLUP_ARRAYS = """
         cast(:tenant_ids as uuid[]), cast(:meters as text[]), cast(:modes as text[]), cast(:starts as timestamptz[]),
