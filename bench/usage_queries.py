@@ -55,6 +55,7 @@ _ROLL_UP = text("""
     select e.tenant_id, q.key, e.mode, date_bin('15 minutes', e.occurred_at, timestamptz 'epoch'), e.project_id,
            e.key_id, e.endpoint, e.model, e.status, sum(q.value::bigint)::bigint, count(*)
     from usage_events e cross join lateral jsonb_each_text(e.quantities) q
+    where e.tenant_id = :tenant_id
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9
 """)
 
@@ -123,7 +124,7 @@ async def _fill(address: DatabaseAddress, tenant_id: UUID, now: datetime, each: 
     async with engine.connect() as connection:
         await connection.execute(_REQUESTS, parameters)
         await connection.execute(_REPORTED, parameters | {"type": TYPE})
-        await connection.execute(_ROLL_UP)
+        await connection.execute(_ROLL_UP, {"tenant_id": tenant_id})
         await connection.commit()
     async with system.session() as session:
         for meter in meters:
