@@ -12,6 +12,7 @@ from omni.apps.database import database_address, pool_settings
 from omni.apps.health import Check
 from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
+from omni.apps.tracing import create_tracing
 from omni.apps.web import serve_app
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.principal import Principal
@@ -26,7 +27,6 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import Clock, SystemClock
 from omni.telemetry.metrics import DatabaseMetrics, EngineMetrics, HttpMetrics
-from omni.telemetry.traces import Tracing
 
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
 
@@ -44,7 +44,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         create_engine(address.url(Role.APP), "omni-backend", pool_settings(settings), DatabaseMetrics(registry))
     )
     checks: dict[str, Check] = {"database": database.ping}
-    tracing = Tracing("backend", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
+    tracing = create_tracing("backend", settings, registry)
     inference = InferenceSettings(
         model_cache=settings.models_folder,
         principal_secret=address.master_key.derive("principal"),

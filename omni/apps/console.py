@@ -14,6 +14,7 @@ from omni.apps.payments import payment_providers
 from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.system import open_system_database
+from omni.apps.tracing import create_tracing
 from omni.apps.web import serve_app
 from omni.domains.payments.facade import StoredDeposits
 from omni.domains.payments.providers.http import TIMEOUT
@@ -26,7 +27,6 @@ from omni.kit.clock import SystemClock
 from omni.portal.control_plane import ControlPlaneDeps, control_plane_routers
 from omni.portal.docs import routes as docs
 from omni.telemetry.metrics import DatabaseMetrics, HttpMetrics
-from omni.telemetry.traces import Tracing
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -44,7 +44,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     database = Database(create_engine(address.url(Role.APP), "omni-console", pool_settings(settings), db_metrics))
     system = open_system_database(address, "console", PoolSettings(size=1, overflow=2), db_metrics)
     checks: dict[str, Check] = {"database": database.ping}
-    tracing = Tracing("console", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
+    tracing = create_tracing("console", settings, registry)
     clock, http = SystemClock(), httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
     providers = payment_providers(settings, http, StoredDeposits(database, system.session), clock)
     deps = ControlPlaneDeps(database, system, address.master_key, Passwords(), clock, providers)

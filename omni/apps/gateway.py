@@ -54,4 +54,6 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         request_timeout_seconds=settings.request_timeout_seconds,
         lease_seconds=settings.lease_seconds,
         processes=settings.gateway_workers,
+        slow_request_seconds=settings.slow_seconds,
+        keep_slow_requests=settings.slow_trace_ms > 0,
     )

@@ -112,6 +112,12 @@ class Settings(BaseSettings):
         None, description="OTLP/HTTP collector, e.g. http://127.0.0.1:4318. Unset: no export."
     )
     trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of traces that start here and are exported.")
+    slow_trace_ms: int = Field(
+        1000,
+        ge=0,
+        description="Requests and tasks that take so long, or fail, are kept in Redis for two hours, for the operator. "
+        "0: none are.",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     stop_with_parent: bool = Field(
         False, description="End when the process that started this one ends. `omni up` sets it."
@@ -148,6 +154,11 @@ class Settings(BaseSettings):
         if self.status_token is not None:
             return self.status_token.get_secret_value()
         return "omni_status_" + self.load_master_key().derive("status-token").hex()
+
+    @property
+    def slow_seconds(self) -> float:
+        """From when on requests and tasks count as slow."""
+        return self.slow_trace_ms / 1000 if self.slow_trace_ms else 1.0
 
     def redis_address(self) -> str:
         """Raises SettingMissing when no Redis is configured."""

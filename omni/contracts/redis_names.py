@@ -119,3 +119,14 @@ def response_cache(tenant_id: UUID) -> str:
 def response_cache_generation(tenant_id: UUID) -> str:
     """Number of the generation of a tenant's response cache; to raise it is to forget all that was stored."""
     return f"{tag(partition_of(tenant_id))}:cache:{tenant_id.hex}:generation"
+
+
+SLOW_TRACES = "omni:{traces}:index"
+"""Sorted set: id of a trace that failed or was slow (32 hex digits) → when its newest part ended, Unix milliseconds."""
+
+SLOW_TRACE_PREFIX = "omni:{traces}:"
+
+
+def slow_trace(trace_id: str) -> str:
+    """Hash: id of a process's root span → what that process did (`omni.telemetry.slow_traces`)."""
+    return f"{SLOW_TRACE_PREFIX}{trace_id}"

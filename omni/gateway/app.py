@@ -42,6 +42,7 @@ from omni.gateway.routing.adapters import ADAPTERS
 from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.ways import Engines
+from omni.gateway.slow_requests import KEEP_TRACE, SlowRequests
 from omni.gateway.streams import ModelStreams
 from omni.gateway.upstream.pools import BackendPool
 from omni.telemetry.spans import RequestSpans
@@ -71,7 +72,7 @@ class Gateway:
         scripts, cache_scripts = Scripts(config.lease_seconds), CacheScripts()
         self._redis = RedisClient(
             config.redis_url,
-            (*scripts.all(), *cache_scripts.all()),
+            (*scripts.all(), *cache_scripts.all(), KEEP_TRACE),
             timeout_seconds=config.redis_timeout_seconds,
             on_flush=self._metrics.redis_round_trips.inc,
             logger=logger,
@@ -85,7 +86,8 @@ class Gateway:
             on_subscribed=self._on_subscribed,
         )
         self._spool = Spool(config.spool_dir, self._metrics.spool_events, logger)
-        observers = Observers(self._metrics, logger, spans)
+        slow = SlowRequests(self._redis, registry, config.slow_request_seconds) if config.keep_slow_requests else None
+        observers = Observers(self._metrics, logger, spans, slow)
         prices = Prices()
         self._ledger = Ledger(self._redis, scripts, self._spool, prices, observers, config)
         self._catalogue = Catalogue(self._redis, prices, config, logger)

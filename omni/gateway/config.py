@@ -90,3 +90,5 @@ class GatewayConfig:
 
     slow_request_seconds: float = 1.0
     """Requests that take longer are logged."""
+    keep_slow_requests: bool = True
+    """Whether they, and those that failed, are kept in Redis for the operator."""

@@ -236,13 +236,17 @@ class ModelService:
         if plan.ceiling is not None:
             request = replace(request, max_output_tokens=lowest(plan.ceiling, request.max_output_tokens))
         head = b"x-request-id: %b\r\n" % ticket.id
-        if self._spans is not None or b"traceparent" in headers:
+        hands_on = self._spans is not None or b"traceparent" in headers
+        if hands_on:
             head = b"traceparent: %b\r\n%b" % (exchange.begin_trace(self._spans).header(), head)
         deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)
 
         def backend_head() -> bytes:
             principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._secret)
-            return b"%b: %b\r\nomni-deadline-micros: %d\r\n" % (_PRINCIPAL_LINE, principal, deadline_micros)
+            lines = b"%b: %b\r\nomni-deadline-micros: %d\r\n" % (_PRINCIPAL_LINE, principal, deadline_micros)
+            if not hands_on:
+                lines += b"traceparent: %b\r\n" % exchange.begin_trace().header()
+            return lines
 
         def ask() -> Ask:
             tags = headers.get(b"omni-tags", b"").decode("latin-1").split(",")

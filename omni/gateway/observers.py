@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
+from omni.gateway.slow_requests import SlowRequests
 from omni.telemetry.spans import RequestSpans
 
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Metrics, logs and, where traces are exported, spans."""
+    """Metrics, logs; spans where traces are exported; the store of slow requests where they are kept."""
 
     metrics: GatewayMetrics
     logger: Logger
     spans: RequestSpans | None
+    slow_requests: SlowRequests | None = None

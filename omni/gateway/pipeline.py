@@ -25,7 +25,7 @@ from omni.gateway.routing.ways import Engines
 from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
-from omni.telemetry.spans import RequestSpans
+from omni.telemetry.spans import RequestSpan, RequestSpans
 
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
 _FORWARDED = (b"content-type", b"accept", b"idempotency-key")
@@ -50,6 +50,7 @@ class Pipeline:
         self._metrics = observers.metrics
         self._logger = observers.logger
         self._spans = observers.spans
+        self._slow_requests = observers.slow_requests
         self._loop = asyncio.get_running_loop()
         self._proxies = tuple(ip_network(network) for network in config.trusted_proxies)
         self._timeout_micros = int(config.request_timeout_seconds * 1_000_000)
@@ -246,6 +247,9 @@ class Pipeline:
         trace_id = ""
         if self._spans is not None:
             trace_id = _export_span(self._spans, exchange, seconds, keep=notable)
+        if notable and self._slow_requests is not None and self._slow_requests.wants(exchange, seconds):
+            self._slow_requests.keep(_span(exchange, seconds))
+            trace_id = exchange.begin_trace().trace_id.decode("ascii")
         self._metrics.request_done(route_name, exchange.status, seconds, trace_id)
         if notable:
             trace = exchange.trace
@@ -283,8 +287,12 @@ def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float, *, kee
     trace = exchange.begin_trace(spans)
     if not (trace.sampled or keep):
         return ""
+    spans.export(_span(exchange, seconds))
+    return trace.trace_id.decode("ascii")
+
+
+def _span(exchange: Exchange, seconds: float) -> RequestSpan:
     route = exchange.route.endpoint.template if exchange.route is not None else None
     end_nanos = unix_micros() * 1_000
     start_nanos = end_nanos - int(seconds * 1_000_000_000)
-    spans.export(trace.server_span(exchange.method, route, exchange.status, start_nanos, end_nanos))
-    return trace.trace_id.decode("ascii")
+    return exchange.begin_trace().server_span(exchange.method, route, exchange.status, start_nanos, end_nanos)

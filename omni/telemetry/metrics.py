@@ -11,13 +11,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from omni.telemetry.finished import KNOWN_METHODS
 from omni.telemetry.tallies import Spread
 
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 DB_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 DELAY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
-KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-
 
 Figures = Mapping[tuple[str, ...], float]
 """One metric: values by the values of its labels."""
@@ -84,6 +83,18 @@ class EngineMetrics:
         self.jobs = Gauge("omni_engine_jobs", "Jobs waiting or at work.", registry=registry)
         self.limit = Gauge("omni_engine_jobs_limit", "Jobs that may wait or be at work.", registry=registry)
         self.refused = Counter("omni_engine_refused", "Jobs refused because the queue was full.", registry=registry)
+
+
+class SlowTraceMetrics:
+    """Traces that failed or were slow, on their way to the operator's store."""
+
+    NAME = "omni_slow_traces"
+    TEXT = "Parts of failed or slow traces: kept, or dropped because there were too many or Redis did not take them."
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter = Counter(self.NAME, self.TEXT, ("outcome",), registry=registry)
+        self.kept = counter.labels("kept")
+        self.dropped = counter.labels("dropped")
 
 
 class HealthMetrics(Collector):

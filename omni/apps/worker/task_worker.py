@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from omni import __version__
 from omni.apps.serving import begin
 from omni.apps.settings import Settings
+from omni.apps.tracing import create_tracing
 from omni.apps.worker.services import all_tasks, open_services, open_tasks
 from omni.foundation.db.engine import PoolSettings
 from omni.foundation.tasks.celery_app import QueueSettings, create_celery
 from omni.foundation.tasks.runtime import TaskRuntime, register
 from omni.telemetry.metrics import TaskMetrics
-from omni.telemetry.traces import Tracing
 
 
 def main() -> None:
@@ -21,7 +20,7 @@ def main() -> None:
     settings = Settings()
     registry = begin("tasks", settings)
     app = create_celery(QueueSettings(settings.redis_address()))
-    tracing = Tracing("tasks", __version__, settings.otlp_endpoint, settings.trace_sample_ratio)
+    tracing = create_tracing("tasks", settings, registry)
     runtime = TaskRuntime(partial(open_tasks, settings), tracing, TaskMetrics(registry))
     register(app, asyncio.run(_task_names(settings)), runtime)
     worker = app.Worker(

@@ -52,9 +52,7 @@ class RequestContext:
             finally:
                 route = getattr(scope.get("route"), "path", "unknown")
                 span.finish_http(scope["method"], route, status)
-                self._metrics.observe(
-                    scope["method"], route, status, time.perf_counter() - started, span.exported_trace_id
-                )
+                self._metrics.observe(scope["method"], route, status, time.perf_counter() - started, span.kept_trace_id)
                 structlog.contextvars.unbind_contextvars("request_id")
 
     def _request_id(self, sent: bytes | None) -> str:

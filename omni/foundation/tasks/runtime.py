@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -51,6 +52,7 @@ class TaskRuntime:
             self._runner.run(self._stack.aclose())
             self._runner.close()
             self._runner = None
+            self._tracing.close()
 
     def run(self, celery_task: CeleryTask, name: str, message_id: str, args: dict[str, Any]) -> None:
         """One delivery; a failure is tried again with growing pauses, then buried."""
@@ -58,12 +60,14 @@ class TaskRuntime:
         started = time.perf_counter()
         outcome = "ok"
         traceparent = getattr(celery_task.request, "traceparent", None)
-        with self._tracing.task_span(name, traceparent), structlog.contextvars.bound_contextvars(task=name):
+        with self._tracing.task_span(name, traceparent) as span, structlog.contextvars.bound_contextvars(task=name):
             try:
-                self._runner.run(self._bodies[name].body(Delivery(UUID(message_id), args)))
+                body = self._bodies[name].body(Delivery(UUID(message_id), args))
+                self._runner.run(body, context=copy_context())  # so that it belongs to the task's trace
                 log.info("task_done", message_id=message_id, seconds=round(time.perf_counter() - started, 4))
             except Exception as error:  # noqa: BLE001 - the edge of a task: the message must not be lost
                 outcome = "failed"
+                span.fail(error)
                 self._failed(celery_task, Message(UUID(message_id), name, args, traceparent, datetime.now(UTC)), error)
             finally:
                 self._metrics.duration.labels(name, outcome).observe(time.perf_counter() - started)

@@ -39,7 +39,7 @@ class Exchange:
     __slots__ = (
         "_backends", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
         "connection", "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal",
-        "request_id", "route", "started_at", "status", "target", "trace", "waited_seconds",
+        "request_id", "route", "started_at", "status", "streaming_since", "target", "trace", "waited_seconds",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, started_at: float) -> None:
@@ -61,6 +61,8 @@ class Exchange:
         self.route: Route | None = None
         self.trace: Trace | None = None
         self.status = 0
+        self.streaming_since: float | None = None
+        """When an answer that is not one piece began; loop time."""
         self.waited_seconds: float | None = None
         """How long it waited for an engine, as the backend says."""
         self.gone = False
@@ -131,6 +133,7 @@ class Exchange:
     def begin_stream(self, status: int, headers: bytes, content_length: int | None) -> bool:
         """Starts an answer of unknown or great length; returns whether its pieces are to be framed as chunks."""
         self.status = status
+        self.streaming_since = asyncio.get_running_loop().time()
         if not self.complete:
             self.keep_alive = False
         if content_length is not None:

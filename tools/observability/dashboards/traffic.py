@@ -105,6 +105,9 @@ GATEWAY_BOARD = Dashboard(
             Panel("p95 by route", "The ten slowest routes.", "s",
                   one(f"topk(10, {quantile(0.95, HTTP, GATEWAY, ROUTE)})", f"{{{{{ROUTE}}}}}")),
             Panel("Durations", "How many requests took how long.", "s", heat(HTTP, GATEWAY), kind="heatmap"),
+            Panel("Kept traces", "Of failed and slow requests and tasks, per second. Dropped: there were too many, or "
+                  "Redis did not take them.", "ops",
+                  one(rate("omni_slow_traces_total", by="outcome"), "{{outcome}}")),
         )),
         Row("Where it waits", (
             Panel("Places at the engines", "Requests being served, and how many may be at the engines.", "short", (

@@ -1,0 +1,20 @@
+"""What traces of a process are exported and kept, as the settings say."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from omni import __version__
+from omni.apps.settings import Settings
+from omni.foundation.slow_traces import SlowTraceWriter
+from omni.telemetry.traces import Tracing
+
+
+def create_tracing(process: str, settings: Settings, registry: CollectorRegistry) -> Tracing:
+    """Close it when the process ends. Without Redis nothing is kept."""
+    keeper = None
+    if settings.redis_url is not None and settings.slow_trace_ms:
+        keeper = SlowTraceWriter(settings.redis_url.get_secret_value(), process, registry)
+    return Tracing(
+        process, __version__, settings.otlp_endpoint, settings.trace_sample_ratio, keeper, settings.slow_seconds
+    )
