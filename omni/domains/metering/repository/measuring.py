@@ -95,8 +95,8 @@ async def _distinct(session: ReadSession, question: Question, pieces: Pieces) ->
         select {_window(pieces)} as w, g, {VALUE_ID.format("unique_value")} as value_id from ({source.raw}) as e
         join {_RANGES} on e.occurred_at >= f and e.occurred_at < t group by 1, 2, 3
     """
+    await plan_afresh(session)
     if question.meter.rolled_up:
-        await plan_afresh(session)
         statement = _count_bits(question, source, pieces, raw)
     else:
         statement = f"select w, g, count(*) as value from ({raw}) as seen group by w, g"
@@ -148,6 +148,7 @@ async def events(
     parameters = source.parameters | {"start": period[0], "end": period[1], "limit": limit}
     if after is not None:
         parameters |= {"micros": after[0], "key": after[1]}
+    await plan_afresh(session)
     return await session.all(text(statement), parameters)
 
 
@@ -172,6 +173,7 @@ def _bounds(pieces: Pieces) -> dict[str, Any]:
 
 async def _parts(session: ReadSession, statement: str, parameters: dict[str, Any]) -> list[Part]:
     """Rows of w (the window, from 1), g (the group), and the other members of a Part."""
+    await plan_afresh(session)
     return [
         Part(row["w"] - 1, tuple(row["g"]), row["events"], row["total"], row["moment_total"], row["value"])
         for row in await session.all(text(statement), parameters)

@@ -121,9 +121,10 @@ async def number_values(
 
 
 async def plan_afresh(session: Session) -> None:
-    """From here on statements of the transaction are planned for the tables as they are: a plan that was kept from when
-    there were few values would go through all of them for each one. They are not compiled, because the planner expects
-    many more raw events than there are."""
+    """From here on statements of the transaction are planned for the tables and parameters as they are: a plan that was
+    kept from when there were few values would go through all of them for each one, and one that fits any period would
+    read a month's raw events for the minutes at its edges. They are not compiled, because the planner expects many more
+    raw events than there are."""
     await session.execute(_PLAN_AFRESH)
 
 
