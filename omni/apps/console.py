@@ -1,4 +1,4 @@
-"""`omni serve console`: the control-plane API."""
+"""`omni serve console`: the control-plane API and the pages for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import uvloop
 from omni import __version__
 from omni.apps.database import database_address, pool_settings
 from omni.apps.health import Check
+from omni.apps.operations import create_operations
 from omni.apps.payments import payment_providers
 from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
@@ -26,6 +27,7 @@ from omni.foundation.http.app import AppSettings, create_app
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import ControlPlaneDeps, control_plane_routers
 from omni.portal.docs import routes as docs
+from omni.portal.ui.sessions import BrowserSessions
 from omni.telemetry.metrics import DatabaseMetrics, HttpMetrics
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -47,17 +49,23 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     tracing = create_tracing("console", settings, registry)
     clock, http = SystemClock(), httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
     providers = payment_providers(settings, http, StoredDeposits(database, system.session), clock)
-    deps = ControlPlaneDeps(database, system, address.master_key, Passwords(), clock, providers)
+    passwords = Passwords()
+    deps = ControlPlaneDeps(database, system, address.master_key, passwords, clock, providers)
+    operations = create_operations(settings, BrowserSessions(database, passwords, clock, settings.console_url), clock)
 
     app = create_app(
         AppSettings("Omni console", __version__, MAX_BODY_BYTES, trust_request_id=False),
-        [*control_plane_routers(deps), docs.router()],
+        [*control_plane_routers(deps), docs.router(), *operations.routers],
         checks,
         tracing,
         HttpMetrics(registry),
     )
     address_of_app = (settings.console_host, settings.console_port)
+    reading = asyncio.create_task(operations.run())
     await serve_app(app, address_of_app, checks, settings, registry, stop)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await operations.close()
     await http.aclose()
     await database.close()
     await system.close()

@@ -53,6 +53,16 @@ class Settings(BaseSettings):
     backend_url: str = Field("http://127.0.0.1:8082", description="Where the gateway finds the backend.")
     public_url: str = Field("http://127.0.0.1:8080", description="How customers reach the gateway.")
     console_url: str = Field("http://127.0.0.1:8081", description="How people reach the console; used in mail.")
+    metrics_targets: Path | None = Field(
+        None,
+        description="Which processes' metrics the operations page reads: a file of Prometheus' file_sd form whose "
+        "targets have a label `process`. Unset: what `omni up` writes to OMNI_HOME/prometheus/targets.json.",
+    )
+    alertmanager_url: str | None = Field(
+        None,
+        description="Alertmanager, e.g. http://127.0.0.1:9093: the operations page shows its alerts. Unset: what the "
+        "console finds by itself.",
+    )
     probe_urls: str = Field(
         "", description="What the status process watches: `name=url` pairs with commas between; each must answer 200."
     )

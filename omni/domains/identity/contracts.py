@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -35,3 +35,12 @@ class NewUser:
     password_hash: str
     verified: bool = False
     is_operator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What somebody proves who they are with."""
+
+    email: str
+    password: str = field(repr=False)
+    user_agent: str

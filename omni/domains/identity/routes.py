@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from omni.domains.identity import rules, service
 from omni.domains.identity.contracts import CurrentUser
+from omni.domains.identity.facade import check_password
 from omni.domains.identity.guard import UserGuard
-from omni.domains.identity.repository import Credentials
 from omni.domains.identity.schemas import (
     AcceptedOut,
     ChangePasswordIn,
@@ -77,7 +77,7 @@ def _session_routes(routes: APIRouter, deps: IdentityDeps) -> None:
     @routes.post("/login", response_model=LoginOut)
     async def login(request: Request, body: LoginIn) -> Response:
         """Opens a session. Five failures lock the address for 15 minutes, more for longer."""
-        found = await _check_password(deps, body.email, body.password)
+        found = await check_password(deps.database, deps.passwords, body.email, body.password, deps.clock.now())
         service.require_verified(found.user)
         outdated = deps.passwords.is_outdated(found.password_hash)
         new_hash = await deps.passwords.hash(body.password) if outdated else None
@@ -114,21 +114,10 @@ def _password_routes(routes: APIRouter, deps: IdentityDeps) -> None:
     ) -> Response:
         """Sets a new password and ends all other sessions. Failures count as failed logins."""
         rules.check_password(body.new_password, user.email)
-        await _check_password(deps, user.email, body.current_password)
+        await check_password(deps.database, deps.passwords, user.email, body.current_password, deps.clock.now())
         password_hash = await deps.passwords.hash(body.new_password)
 
         async def action(session: SharedSession) -> None:
             await service.change_password(session, user.user_id, password_hash, token, deps.clock.now())
 
         return await deps.unit_of_work.run(request, deps.database.shared(), action)
-
-
-async def _check_password(deps: IdentityDeps, email: str, password: str) -> Credentials:
-    """Counts the attempt, checks the password outside of any transaction, and forgets the count when it was right."""
-    async with deps.database.shared() as session:
-        credentials = await service.begin_login(session, email, deps.clock.now())
-    matches = await deps.passwords.matches(credentials.password_hash if credentials else None, password)
-    found = service.require_match(credentials, matches)
-    async with deps.database.shared() as session:
-        await service.forget_attempts(session, email)
-    return found

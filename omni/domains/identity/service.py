@@ -95,8 +95,13 @@ async def forget_attempts(session: SharedSession, email: str) -> None:
 def require_match(credentials: Credentials | None, matches: bool) -> Credentials:
     """Raises Unauthenticated `invalid_credentials`, the same whether the address or the password is wrong."""
     if credentials is None or not matches:
-        raise Unauthenticated("invalid_credentials", "The e-mail address or the password is wrong.")
+        raise wrong_login()
     return credentials
+
+
+def wrong_login() -> Unauthenticated:
+    """`invalid_credentials`, whichever of the two was wrong."""
+    return Unauthenticated("invalid_credentials", "The e-mail address or the password is wrong.")
 
 
 def require_verified(user: User) -> None:

@@ -8,6 +8,8 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from omni.portal.ui import TOKENS
+
 FOLDER = Path(__file__).parent
 
 
@@ -34,5 +36,7 @@ def _render(markdown: str) -> bytes:
     for token, text in headings[1:]:
         token.attrSet("id", text)
     body = Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - our own text, raw HTML is off
-    templates = Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=select_autoescape(["html"]))
+    templates = Environment(
+        loader=FileSystemLoader([FOLDER / "templates", TOKENS]), autoescape=select_autoescape(["html"])
+    )
     return templates.get_template("page.html").render(title=headings[0][1], body=body).encode("utf-8")

@@ -16,6 +16,7 @@ from omni.domains.status.service.overview import ComponentStatus
 from omni.domains.status.service.probing import PROBE_SECONDS
 from omni.domains.status.wording import Wording, best_language, load_wordings
 from omni.portal.status.deps import StatusPortal
+from omni.portal.ui import TOKENS
 
 FEW_FAILURES_BASIS_POINTS = 9_900
 """A day below this share of good probes is drawn as an outage, one between it and 100 % as a disturbance."""
@@ -28,7 +29,7 @@ class Pages:
         self._portal = portal
         self.wordings: Mapping[Language, Wording] = load_wordings()
         self.templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            loader=FileSystemLoader([Path(__file__).parent / "templates", TOKENS]),
             autoescape=select_autoescape(["html", "xml", "svg"]),
             undefined=StrictUndefined,
             trim_blocks=True,

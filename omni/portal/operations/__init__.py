@@ -1,0 +1,1 @@
+"""Operations: charts, alerts and slow traces of the platform, for its operator."""
