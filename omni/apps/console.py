@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx2
 import uvloop
 
 from omni import __version__
@@ -24,6 +23,7 @@ from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
+from omni.foundation.http_client import create_http_client
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import ControlPlaneDeps, control_plane_routers
 from omni.portal.docs import routes as docs
@@ -47,7 +47,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     system = open_system_database(address, "console", PoolSettings(size=1, overflow=2), db_metrics)
     checks: dict[str, Check] = {"database": database.ping}
     tracing = create_tracing("console", settings, registry)
-    clock, http = SystemClock(), httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
+    clock, http = SystemClock(), create_http_client(TIMEOUT)
     providers = payment_providers(settings, http, StoredDeposits(database, system.session), clock)
     passwords = Passwords()
     deps = ControlPlaneDeps(database, system, address.master_key, passwords, clock, providers)

@@ -13,6 +13,7 @@ import uvloop
 from omni.apps.mail import create_mailer
 from omni.apps.serving import begin, serve_metrics, until_stopped
 from omni.apps.settings import Settings
+from omni.apps.tracing import create_tracing
 from omni.apps.web import WebServer
 from omni.domains.status.contracts import Component
 from omni.domains.status.repository.file import StatusFile
@@ -30,6 +31,7 @@ from omni.foundation.outbound import OutboundPost
 from omni.kit.clock import Clock, SystemClock
 from omni.portal.status.deps import StatusPortal
 from omni.portal.status.routes import status_app
+from omni.telemetry.traces import Tracing
 
 FIRST_PROBE_SECONDS = 5.0
 """What starts together with us is not down only because it is still starting."""
@@ -53,7 +55,7 @@ def main() -> None:
     uvloop.run(until_stopped(lambda stop: _run(settings, stop)))
 
 
-def build(settings: Settings, clock: Clock) -> StatusServices:
+def build(settings: Settings, clock: Clock, tracing: Tracing) -> StatusServices:
     """Everything over one file in OMNI_HOME/status. Raises ValueError for bad probe URLs."""
     components = probe_urls(settings.probe_urls)
     file = StatusFile(settings.home / "status" / "status.sqlite3")
@@ -72,14 +74,15 @@ def build(settings: Settings, clock: Clock) -> StatusServices:
         settings.status_token.get_secret_value() if settings.status_token else None,
     )
     deliveries = DeliveryService(
-        (subscribers, queue, store), overview, (create_mailer(settings), outbound), page_url, clock
+        (subscribers, queue, store), overview, (create_mailer(settings), outbound), page_url, clock, tracing
     )
     return StatusServices(file, Prober(components, history, store, clock), portal, deliveries)
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     registry = begin("status", settings)
-    services = build(settings, SystemClock())
+    tracing = create_tracing("status", settings, registry)
+    services = build(settings, SystemClock(), tracing)
     server = WebServer(status_app(services.portal), settings.status_host, settings.status_port, 2)
     await server.start()
     working = [asyncio.create_task(_probe_forever(services)), asyncio.create_task(_deliver_forever(services))]
@@ -95,6 +98,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     await server.stop()
     metrics.shutdown()
     services.file.close()
+    tracing.close()
     for task in ended:
         task.result()  # they do not end by themselves: let the error end the process, which is then started again
 

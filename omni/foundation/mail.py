@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from omni.telemetry.local_traces import client_call
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -66,7 +68,9 @@ class SmtpMailer:
         self._timeout_seconds = timeout_seconds
 
     async def send(self, mail: Mail) -> None:
-        await asyncio.to_thread(self._deliver, _to_message(mail, self._sender))
+        attributes = {"network.protocol.name": "smtp", "server.address": self._url.hostname or "localhost"}
+        with client_call("SMTP send", attributes):
+            await asyncio.to_thread(self._deliver, _to_message(mail, self._sender))
 
     def _deliver(self, message: EmailMessage) -> None:
         host = self._url.hostname or "localhost"

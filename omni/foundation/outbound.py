@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from omni.foundation.http_client import http_call_attributes
+from omni.telemetry.local_traces import client_call
+
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -49,7 +52,8 @@ class OutboundPost:
         return str(addresses[0])
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """The status of the answer, whose body is not read. Follows no redirect, uses no proxy.
+        """The status of the answer, whose body is not read. Follows no redirect, uses no proxy. The receiver is told
+        of the trace, where there is one.
 
         Raises TargetRefused, OSError, httpx2.HTTPError.
         """
@@ -58,12 +62,16 @@ class OutboundPost:
         pinned = target.copy_with(host=address)
         sent = {**headers, "Host": target.netloc.decode("ascii")}
         extensions = {"sni_hostname": target.host}
-        async with (
-            asyncio.timeout(self._timeout_seconds),
-            httpx2.AsyncClient(timeout=self._timeout_seconds, trust_env=False, follow_redirects=False) as client,
-            client.stream("POST", pinned, content=body, headers=sent, extensions=extensions) as response,
-        ):
-            return response.status_code
+        with client_call("POST", http_call_attributes("POST", target)) as call:
+            if call.traceparent is not None:
+                sent["traceparent"] = call.traceparent
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                httpx2.AsyncClient(timeout=self._timeout_seconds, trust_env=False, follow_redirects=False) as client,
+                client.stream("POST", pinned, content=body, headers=sent, extensions=extensions) as response,
+            ):
+                call.answered(response.status_code)
+                return response.status_code
 
     def _may_reach(self, address: _Address) -> bool:
         address = _embedded(address)

@@ -80,12 +80,11 @@ def working_below(local: LocalTrace | None) -> Iterator[None]:
 class ClientCall:
     """A call to another process that is being made."""
 
-    def __init__(self, local: LocalTrace | None) -> None:
+    def __init__(self, local: LocalTrace | None, attributes: Attributes) -> None:
         self._local = local
         self._span_id = new_span_id() if local is not None else 0
-        self.attributes: dict[str, str | int | float | bool] = {}
-        self.error = ""
-        """Set where the answer itself says that the call failed."""
+        self._attributes = dict(attributes)
+        self._error = ""
 
     @property
     def traceparent(self) -> str | None:
@@ -93,21 +92,29 @@ class ClientCall:
         local = self._local
         return None if local is None else f"00-{local.trace_id:032x}-{self._span_id:016x}-{local.flags:02x}"
 
+    def answered(self, status: int) -> None:
+        """Notes the status of an HTTP answer; from 400 on the call has failed."""
+        self._attributes["http.response.status_code"] = status
+        if status >= 400:
+            self._error = str(status)
+
+    def failed(self, error: BaseException) -> None:
+        """Notes why there is no answer."""
+        self._error = error_type(error)
+
     def end(self, name: str, start_nanos: int) -> None:
         if self._local is not None:
-            self._local.step(name, "client", start_nanos, self.attributes, error=self.error, span_id=self._span_id)
+            self._local.step(name, "client", start_nanos, self._attributes, error=self._error, span_id=self._span_id)
 
 
 @contextmanager
-def client_call(name: str, **attributes: str | int) -> Iterator[ClientCall]:
-    """A CLIENT span around a call; an error that leaves the block is the span's. Underscores in the names of attributes
-    stand for dots."""
-    call, start_nanos = ClientCall(_local.get()), time.time_ns()
-    call.attributes.update({key.replace("_", "."): value for key, value in attributes.items()})
+def client_call(name: str, attributes: Attributes) -> Iterator[ClientCall]:
+    """A CLIENT span around a call; an error that leaves the block is the span's."""
+    call, start_nanos = ClientCall(_local.get(), attributes), time.time_ns()
     try:
         yield call
     except BaseException as error:
-        call.error = error_type(error)
+        call.failed(error)
         raise
     finally:
         call.end(name, start_nanos)

@@ -26,6 +26,7 @@ from omni.telemetry.slow_traces import (
     to_trace,
 )
 from omni.telemetry.traces import Tracing
+from omni.testing.traces import KeptSpans
 
 MS = 1_000_000
 NOW = 1_790_000_000_000 * MS
@@ -161,21 +162,8 @@ def test_a_redis_that_is_away_or_silent_costs_nothing(silent_server: str, monkey
     assert time.perf_counter() - started < 4
 
 
-class Kept:
-    """A keeper that shows what it was given."""
-
-    def __init__(self) -> None:
-        self.parts: list[Sequence[FinishedSpan]] = []
-
-    def keep(self, spans: Sequence[FinishedSpan]) -> None:
-        self.parts.append(spans)
-
-    def close(self) -> None:
-        pass
-
-
 def test_what_failed_or_was_slow_is_kept_and_nothing_else() -> None:
-    kept = Kept()
+    kept = KeptSpans()
     quick, slow = Tracing("backend", "1", None, keeper=kept), Tracing("backend", "1", None, keeper=kept, slow_seconds=0)
     for status, route in ((200, "/v1/models"), (404, "/v1/models"), (503, "/readyz")):
         with quick.server_span("GET", "") as one:

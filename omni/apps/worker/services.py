@@ -28,10 +28,12 @@ from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.http.unit_of_work import forget_old_answers
+from omni.foundation.http_client import create_http_client
 from omni.foundation.mail import Mailer
 from omni.foundation.outbox.messages import forget_processed
 from omni.foundation.outbox.relay import Message, bury
 from omni.foundation.outbox.schedule import Schedule
+from omni.foundation.redis_client import create_redis
 from omni.foundation.tasks.runtime import Bury
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import SystemClock
@@ -39,8 +41,6 @@ from omni.portal.control_plane import TaskDeps, control_plane_tasks
 from omni.telemetry.metrics import DatabaseMetrics
 
 log = structlog.stdlib.get_logger("omni.worker")
-
-REDIS_TIMEOUT_SECONDS = 5.0
 
 HOUSEKEEPING = "worker.housekeeping"
 PARTITIONS = "metering.ensure_partitions"
@@ -85,7 +85,7 @@ async def open_services(
         create_redis(settings.redis_address()),
         create_mailer(settings),
         address.master_key,
-        httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False),
+        create_http_client(TIMEOUT),
         address.url(Role.SYSTEM).set(drivername="postgresql").render_as_string(hide_password=False),
     )
     try:
@@ -95,16 +95,6 @@ async def open_services(
         await services.redis.aclose()
         await services.database.close()
         await services.system.close()
-
-
-def create_redis(url: str) -> redis.asyncio.Redis:
-    """A client that gives up rather than hangs."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        health_check_interval=10,
-    )
 
 
 def all_tasks(settings: Settings, services: Services) -> list[Task]:

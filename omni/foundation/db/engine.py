@@ -8,13 +8,13 @@ from typing import Any, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from omni.foundation.db.statements import described, first_word
+from omni.telemetry.local_traces import current_trace
 from omni.telemetry.metrics import DatabaseMetrics
-
-OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +58,48 @@ def create_engine(url: URL, name: str, pool: PoolSettings, metrics: DatabaseMetr
         },
     )
     event.listen(engine.sync_engine, "connect", _read_plain_uuids)
+    _watch(engine, metrics)
     if metrics is not None:
-        _watch(engine, name, pool, metrics)
+        _watch_pool(engine, name, pool, metrics)
     return engine
 
 
-def _watch(engine: AsyncEngine, name: str, settings: PoolSettings, metrics: DatabaseMetrics) -> None:
-    begun: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
-    pool = cast("AsyncAdaptedQueuePool", engine.sync_engine.pool)
+def _watch(engine: AsyncEngine, metrics: DatabaseMetrics | None) -> None:
+    begun: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     def before(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-        begun[context] = time.perf_counter()
+        begun[context] = time.time_ns()
 
     def after(_connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-        started = begun.pop(context, None)
-        if started is not None:
-            metrics.duration.labels(_first_word(statement)).observe(time.perf_counter() - started)
+        started_nanos = begun.pop(context, None)
+        if started_nanos is None:
+            return
+        if metrics is not None:
+            seconds = (time.time_ns() - started_nanos) / 1e9
+            metrics.duration.labels(first_word(statement)).observe(seconds)
+        if (trace := current_trace()) is not None:
+            summary, attributes = described(statement)
+            trace.step(summary, "client", started_nanos, attributes)
 
-    def failed(_context: Any) -> None:
-        metrics.errors.inc()
+    def failed(context: ExceptionContext) -> None:
+        if metrics is not None:
+            metrics.errors.inc()
+        if (trace := current_trace()) is not None:
+            started_nanos = begun.pop(context.execution_context, None) or time.time_ns()
+            summary, attributes = described(context.statement or "CONNECT")
+            error = getattr(context.original_exception, "sqlstate", None) or type(context.original_exception).__name__
+            trace.step(summary, "client", started_nanos, attributes, error=error)
 
     event.listen(engine.sync_engine, "before_cursor_execute", before)
     event.listen(engine.sync_engine, "after_cursor_execute", after)
     event.listen(engine.sync_engine, "handle_error", failed)
+
+
+def _watch_pool(engine: AsyncEngine, name: str, settings: PoolSettings, metrics: DatabaseMetrics) -> None:
+    pool = cast("AsyncAdaptedQueuePool", engine.sync_engine.pool)
     metrics.connections.labels(name, "used").set_function(pool.checkedout)
     metrics.connections.labels(name, "idle").set_function(pool.checkedin)
     metrics.most_connections.labels(name).set(settings.size + settings.overflow)
-
-
-def _first_word(statement: str) -> str:
-    word = statement.lstrip()[:7].partition(" ")[0].partition("\n")[0].upper()
-    return word if word in OPERATIONS else "OTHER"
 
 
 def _read_plain_uuids(connection: Any, _record: object) -> None:

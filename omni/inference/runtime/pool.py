@@ -16,6 +16,8 @@ from typing import Generic, TypeVar
 
 from omni.inference.runtime.call import Call, deadline_exceeded
 from omni.kit.errors import Unavailable
+from omni.telemetry.finished import error_type
+from omni.telemetry.local_traces import current_trace
 from omni.telemetry.metrics import EngineMetrics
 
 Answer = TypeVar("Answer")
@@ -60,13 +62,15 @@ class EnginePool:
         refused half-way) and DeadlineExceeded when the deadline passes first. A job that runs by then goes on to its
         next `call.seconds_left()` and keeps its place until it ends.
         """
-        seconds_left = call.seconds_left()
+        seconds_left, start_nanos = call.seconds_left(), time.time_ns()
         job = self._submit(call, engine, work)
         try:
             async with asyncio.timeout(seconds_left):
                 outcome = await asyncio.wrap_future(job)
         except TimeoutError:
+            _note(engine, start_nanos, "timeout")
             raise deadline_exceeded() from None
+        _note(engine, start_nanos, error_type(outcome.error) if outcome.error is not None else "", outcome.wait_nanos)
         call.usage.compute_nanos += outcome.cpu_nanos
         call.usage.wait_nanos = max(call.usage.wait_nanos, outcome.wait_nanos)
         return outcome.answer()
@@ -117,6 +121,14 @@ class EnginePool:
             outcome = done.result()
             self._metrics.duration.labels(engine).observe(outcome.seconds)
             self._metrics.wait.observe(outcome.wait_nanos / 1e9)
+
+
+def _note(engine: str, start_nanos: int, error: str, wait_nanos: int = 0) -> None:
+    """Adds the job to the spans of its request."""
+    trace = current_trace()
+    if trace is not None:
+        attributes: dict[str, str | int] = {"omni.engine": engine, "omni.engine.wait_ms": wait_nanos // 1_000_000}
+        trace.step(f"engine {engine}", "internal", start_nanos, attributes, error=error)
 
 
 def _measured(call: Call, work: Callable[[], Answer], submitted_nanos: int) -> _Outcome[Answer]:

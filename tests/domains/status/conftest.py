@@ -16,6 +16,7 @@ from omni.domains.status.contracts import Probe
 from omni.domains.status.repository.probes import ProbeHistory
 from omni.kit.clock import ManualClock
 from omni.portal.status.routes import status_app
+from omni.testing.traces import KeptSpans
 
 TOKEN = "omni_status_test"
 COMPONENTS = ("api", "console", "inference", "jobs")
@@ -28,6 +29,7 @@ class Site:
     home: Path
     clock: ManualClock
     services: StatusServices = field(init=False)
+    kept: KeptSpans = field(default_factory=KeptSpans)
 
     def __post_init__(self) -> None:
         self.start()
@@ -40,7 +42,7 @@ class Site:
             status_url="http://status.test",
             status_webhooks_to_loopback=True,
         )
-        self.services = build(settings, self.clock)
+        self.services = build(settings, self.clock, self.kept.tracing("status"))
 
     def restart(self) -> None:
         self.services.file.close()

@@ -172,6 +172,11 @@ async def test_a_webhook_is_signed_and_tried_again(site: Site, client: httpx2.As
         assert b64decode(headers["webhook-signature"].removeprefix("v1,")) == digest
         Incident.model_validate(orjson.loads(body)["incident"])
     assert receiver.got[0][0]["webhook-timestamp"] != receiver.got[1][0]["webhook-timestamp"]
+    traces = [headers["traceparent"].split("-")[1:3] for headers, _ in receiver.got]
+    calls = [call for _, call in site.kept.parts]
+    assert traces == [[f"{call.trace_id:032x}", f"{call.span_id:016x}"] for call in calls]
+    assert [call.attributes["http.response.status_code"] for call in calls] == [500, 302, 204]
+    assert [root.is_error for root, _ in site.kept.parts] == [True, True, False]
 
 
 def test_a_signature_is_that_of_the_specification() -> None:

@@ -18,6 +18,7 @@ from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, NotConfigured, Unavailable
 from omni.kit.ids import uuid7
 from omni.telemetry.metrics import EngineMetrics
+from omni.testing.traces import KeptSpans
 
 
 def a_call(seconds: float = 30) -> Call:
@@ -119,3 +120,22 @@ def test_a_missing_package_is_said() -> None:
     engine: LazyEngine[object] = LazyEngine("no_such_engine_package", lambda module: object())
     with pytest.raises(NotConfigured, match="no_such_engine_package"):
         engine.get()
+
+
+async def test_work_of_a_request_is_a_span_below_it(pool: EnginePool) -> None:
+    kept, gate = KeptSpans(), threading.Event()
+
+    def breaks() -> None:
+        raise ValueError("the text that was sent")
+
+    with kept.tracing().server_span("POST", ""):
+        await pool.run(a_call(), "embedder", lambda: None)
+        with pytest.raises(ValueError, match="the text"):
+            await pool.run(a_call(), "embedder", breaks)
+        with pytest.raises(DeadlineExceeded):
+            await pool.run(a_call(0.05), "embedder", gate.wait)
+        gate.set()
+    [(root, *steps)] = kept.parts
+    assert {(step.name, step.kind, step.parent_id) for step in steps} == {("engine embedder", "internal", root.span_id)}
+    assert [step.attributes.get("error.type") for step in steps] == [None, "ValueError", "timeout"]
+    assert "the text" not in repr(kept.parts)

@@ -23,6 +23,7 @@ from omni.domains.status.wording import Wording, load_wordings
 from omni.foundation.mail import Mail, Mailer
 from omni.foundation.outbound import OutboundPost, TargetRefused
 from omni.kit.clock import Clock
+from omni.telemetry.traces import Tracing
 
 PAUSES: Sequence[timedelta] = (
     timedelta(seconds=30),
@@ -50,12 +51,14 @@ class DeliveryService:
         senders: tuple[Mailer, OutboundPost],
         page_url: str,
         clock: Clock,
+        tracing: Tracing,
     ) -> None:
         self._subscriptions, self._queue, self._incidents = stores
         self._overview = overview
         self._mailer, self._outbound = senders
         self._page_url = page_url
         self._clock = clock
+        self._tracing = tracing
         self._wordings = load_wordings()
 
     async def deliver_due(self) -> int:
@@ -69,7 +72,8 @@ class DeliveryService:
         if subscription is None:
             return  # unsubscribed since: its deliveries went with it
         try:
-            kept = await self._send(delivery, subscription)
+            with self._tracing.task_span("status.deliver", None):
+                kept = await self._send(delivery, subscription)
         except (OSError, httpx2.HTTPError, TimeoutError, TargetRefused, _Refused) as error:
             self._failed(delivery, error)
             return
@@ -81,7 +85,7 @@ class DeliveryService:
         if delivery.attempts < len(PAUSES):
             self._queue.postpone(delivery.delivery_id, self._clock.now() + PAUSES[delivery.attempts])
             return
-        log.warning("delivery_given_up", delivery=delivery.delivery_id, reason=repr(error))
+        log.warning("delivery_given_up", delivery=delivery.delivery_id, reason=error)
         self._queue.remove(delivery.delivery_id)
 
     async def _send(self, delivery: Delivery, subscription: Subscription) -> bool:
