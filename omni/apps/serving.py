@@ -24,7 +24,7 @@ from prometheus_client.exposition import choose_encoder
 
 from omni import __version__
 from omni.apps.settings import Settings
-from omni.telemetry.logs import configure_logs
+from omni.telemetry.logs import Report, configure_logs
 
 PR_SET_PDEATHSIG = 1
 
@@ -33,9 +33,15 @@ Health = Callable[[], tuple[bool, bytes]]
 
 
 def begin(process: str, settings: Settings) -> CollectorRegistry:
-    """Logs as JSON, the tie to the parent, rare garbage collection, and a registry with the process's own figures."""
+    """Logs as JSON, errors to Sentry where there is a DSN, the tie to the parent, rare garbage collection, and a
+    registry with the process's own figures."""
     collect_garbage_rarely()
-    configure_logs(process, settings.log_level)
+    configure_logs(
+        process,
+        settings.log_level,
+        exception_texts=settings.log_exception_texts,
+        report=_start_sentry(process, settings.sentry_dsn.get_secret_value()) if settings.sentry_dsn else None,
+    )
     if settings.stop_with_parent:
         stop_with_parent()
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -45,6 +51,13 @@ def begin(process: str, settings: Settings) -> CollectorRegistry:
     GCCollector(registry=registry)
     Info("omni_build", "The version that runs.", registry=registry).info({"version": __version__, "process": process})
     return registry
+
+
+def _start_sentry(process: str, dsn: str) -> Report:
+    from omni.telemetry import sentry  # noqa: PLC0415 - without a DSN no process pays for it
+
+    sentry.start_sentry(dsn, process, __version__)
+    return sentry.report
 
 
 def collect_garbage_rarely() -> None:

@@ -128,6 +128,13 @@ class Settings(BaseSettings):
         description="Requests and tasks that take so long, or fail, are kept in Redis for two hours, for the operator. "
         "0: none are.",
     )
+    sentry_dsn: SecretStr | None = Field(
+        None, description="Where Sentry takes unhandled errors, as https://key@host/project. Unset: nothing is sent."
+    )
+    log_exception_texts: bool = Field(
+        False,
+        description="Log the texts of exceptions that are not Omni's own. They help, and may quote what callers sent.",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     stop_with_parent: bool = Field(
         False, description="End when the process that started this one ends. `omni up` sets it."

@@ -91,7 +91,7 @@ class Pipeline:
         except (OmniError, Refused, ClientGone) as error:
             self._answer_refused(exchange, error)
         except Exception as error:  # the edge: whatever broke, the client gets an answer and the log a line
-            self._logger.error("request_failed", request_id=exchange.request_id, error=repr(error), exc_info=error)
+            self._logger.error("request_failed", **exchange.ids(), error=error, exc_info=error)
             self._answer_error(exchange, _broken(), b"")
         finally:
             self._done(exchange)
@@ -112,7 +112,7 @@ class Pipeline:
         except (OmniError, Refused, ClientGone) as error:
             self._answer_refused(exchange, error)
         except Exception as error:  # the edge, as above
-            self._logger.error("request_failed", request_id=exchange.request_id, error=repr(error), exc_info=error)
+            self._logger.error("request_failed", **exchange.ids(), error=error, exc_info=error)
             self._answer_error(exchange, _broken(), b"")
         finally:
             self._done(exchange)
@@ -227,7 +227,7 @@ class Pipeline:
         try:
             await self._ledger.settle(ticket, (one_request if metered else give_back)(_CLIENT_CLOSED_STATUS))
         except OSError as error:
-            self._logger.error("usage_not_recorded", request_id=exchange.request_id, error=repr(error))
+            self._logger.error("usage_not_recorded", **exchange.ids(), error=error)
 
     def _answer_error(self, exchange: Exchange, error: OmniError, headers: bytes) -> None:
         if exchange.status or exchange.gone:
@@ -252,15 +252,9 @@ class Pipeline:
             trace_id = exchange.begin_trace().trace_id.decode("ascii")
         self._metrics.request_done(route_name, exchange.status, seconds, trace_id)
         if notable:
-            trace = exchange.trace
+            duration_ms = round(seconds * 1000, 3)
             self._logger.info(
-                "request",
-                request_id=exchange.request_id,
-                route=route_name,
-                status=exchange.status,
-                duration_ms=round(seconds * 1000, 3),
-                trace_id=trace.trace_id.decode("ascii") if trace else None,
-                span_id=trace.span_id.decode("ascii") if trace else None,
+                "request", **exchange.ids(), route=route_name, status=exchange.status, duration_ms=duration_ms
             )
         exchange.connection.finished(exchange)
 

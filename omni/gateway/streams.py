@@ -154,7 +154,7 @@ class ModelStreams:
             self._tell(stream, stop.code, stop.message)
             return stream.so_far(stop.status, stop.code)
         except (OmniError, BadAnswer) as error:
-            self._logger.warning("stream_broken", request_id=stream.exchange.request_id, reason=str(error))
+            self._logger.warning("stream_broken", **stream.exchange.ids(), reason=error)
             self._tell(stream, "provider_failed", "The provider's answer broke off.")
             return stream.so_far(502, "provider_failed")
         why = None if translator.usage is not None and translator.usage.final else "no_usage"

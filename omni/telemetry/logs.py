@@ -1,15 +1,21 @@
-"""Structured logs: one JSON object a line on standard output, with the ids of the current trace."""
+"""Structured logs: one JSON object a line on standard output, with the ids of the current trace.
+
+Exceptions are logged without the texts of those that are not ours (`omni.telemetry.errors`), unless that is asked for.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from omni.telemetry.errors import plain, traceback_text
 
 _QUIET_LOGGERS = (
     "uvicorn.error",
@@ -24,15 +30,25 @@ _QUIET_LOGGERS = (
 )
 
 
-def configure_logs(process: str, level: str = "INFO") -> None:
-    """Sends structlog and the standard library's logging to standard output as JSON lines."""
+Report = Callable[[BaseException, str], None]
+"""Takes an error and the id of its trace, empty where there is none."""
+
+
+def configure_logs(
+    process: str, level: str = "INFO", *, exception_texts: bool = False, report: Report | None = None
+) -> None:
+    """Sends structlog and the standard library's logging to standard output as JSON lines.
+
+    `report` is given each exception that is logged as an error.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_trace_ids,
-        structlog.processors.format_exc_info,
+        *([_reported(report)] if report is not None else ()),
+        _errors_written_out(exception_texts),
         _named(process),
     ]
     structlog.configure(
@@ -63,6 +79,41 @@ def _named(process: str) -> Processor:
         return event
 
     return add_process
+
+
+def _reported(report: Report) -> Processor:
+    def hand_on(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        error = _exception_of(event)
+        if error is not None and event.get("level") in ("error", "critical"):
+            report(error, str(event.get("trace_id") or ""))
+        return event
+
+    return hand_on
+
+
+def _errors_written_out(with_text: bool) -> Processor:
+    """Exceptions, in `exc_info` and among the values, as text."""
+
+    def write_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        error = _exception_of(event)
+        event.pop("exc_info", None)
+        if error is not None:
+            event["exception"] = traceback_text(error, with_text=with_text)
+        for name, value in event.items():
+            if isinstance(value, BaseException):
+                event[name] = plain(value, with_text=with_text)
+        return event
+
+    return write_out
+
+
+def _exception_of(event: EventDict) -> BaseException | None:
+    found = event.get("exc_info")
+    if isinstance(found, tuple):
+        found = found[1]
+    elif found is True:
+        found = sys.exc_info()[1]
+    return found if isinstance(found, BaseException) else None
 
 
 def _add_trace_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -63,7 +63,8 @@ class RootSpan:
 
     def finish_http(self, method: str, route: str, status: int) -> None:
         """Records how the request ended. 4xx is the caller's doing and leaves the status unset."""
-        self._name, self._attributes = http_attributes(method, route, status)
+        self._name, attributes = http_attributes(method, route, status)
+        self._attributes = {**self._attributes, **attributes}
         self._is_error, self._is_probe = status >= 500, route in PROBES
         self._end_nanos = time.time_ns()
 

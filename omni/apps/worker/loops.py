@@ -44,7 +44,7 @@ class Loop:
                 failures += 1
                 self._failures.inc()
                 pause = min(self._pause_seconds * 2**failures, LONGEST_PAUSE_SECONDS)
-                log.warning("round_failed", loop=self._name, reason=repr(error), again_in_seconds=pause)
+                log.warning("round_failed", loop=self._name, reason=error, again_in_seconds=pause)
             if pause:
                 await self._sleep(pause, stop)
 

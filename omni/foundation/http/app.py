@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from omni.foundation.http.bodies import BodyLimit
 from omni.foundation.http.json import JSONBytes
@@ -55,7 +56,12 @@ def create_app(
     app.include_router(_health(checks))
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(RequestContext, tracing=tracing, metrics=metrics, trust_request_id=settings.trust_request_id)
+    build = app.build_middleware_stack
+
+    def with_context() -> ASGIApp:
+        return RequestContext(build(), tracing, metrics, settings.trust_request_id)
+
+    app.build_middleware_stack = with_context  # type: ignore[method-assign]  # around what turns crashes into answers
     return app
 
 

@@ -49,6 +49,8 @@ class RequestContext:
             structlog.contextvars.bind_contextvars(request_id=request_id)
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception as error:  # noqa: BLE001 - `problems` has logged it; past here nobody knows the request
+                span.fail(error)
             finally:
                 route = getattr(scope.get("route"), "path", "unknown")
                 span.finish_http(scope["method"], route, status)

@@ -76,11 +76,11 @@ class TaskRuntime:
         assert self._runner is not None
         assert self._bury is not None
         attempts = int(celery_task.request.retries or 0) + 1
-        reason = error.internal or error.message if isinstance(error, OmniError) else repr(error)
         if attempts < MAX_ATTEMPTS:
-            log.warning("task_failed", reason=reason, attempts=attempts)
+            log.warning("task_failed", reason=error, attempts=attempts)
             raise celery_task.retry(exc=error, countdown=min(2**attempts, 60), max_retries=MAX_ATTEMPTS)
-        log.error("task_buried", reason=reason, attempts=attempts, exc_info=error)
+        log.error("task_buried", reason=error, attempts=attempts, exc_info=error)
+        reason = error.internal or error.message if isinstance(error, OmniError) else repr(error)
         self._runner.run(self._bury(message, reason, attempts))
 
 

@@ -80,6 +80,15 @@ class Exchange:
             self.trace = Trace(self.headers.get(b"traceparent"), spans)
         return self.trace
 
+    def ids(self) -> dict[str, str]:
+        """What each line of the log says of the request that it is about."""
+        trace = self.begin_trace()
+        return {
+            "request_id": self.request_id,
+            "trace_id": trace.trace_id.decode("ascii"),
+            "span_id": trace.span_id.decode("ascii"),
+        }
+
     async def body(self) -> bytes:
         """The whole body. Raises the error that the server met while reading it, or ClientGone."""
         if not self.complete and self.refusal is None and not self.gone:

@@ -204,7 +204,7 @@ class RealtimeService:
             try:
                 await self._ledger.settle(ticket, outcome)
             except OSError as error:
-                self._logger.error("usage_not_recorded", request_id=exchange.request_id, error=repr(error))
+                self._logger.error("usage_not_recorded", **exchange.ids(), error=error)
             session.finish(end)
             exchange.status = end.status
         finally:
