@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.platform import Platform
+from tests.acceptance.watching import Watched
 
 
 @pytest.fixture(scope="session")
@@ -15,4 +16,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("a home") / ("with a very long name " * 5) / ("and deep " * 5)
     home.mkdir(parents=True)
     with Platform(home) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A platform of its own, for what it tells of what it does."""
+    with Watched(tmp_path_factory.mktemp("watched")) as started:
         yield started

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
@@ -15,9 +15,12 @@ from sqlalchemy.exc import DBAPIError
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import DatabaseAddress, Role
 from omni.foundation.db.sessions import Database
+from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.http_client import create_http_client
 from omni.foundation.mail import Mail, SmtpMailer
 from omni.foundation.outbound import OutboundPost
+from omni.foundation.outbox.messages import enqueue
+from omni.foundation.outbox.relay import Message, relay_batch
 from omni.foundation.redis_client import create_redis
 from omni.telemetry.finished import FinishedSpan
 from omni.telemetry.local_traces import STEPS_LIMIT, client_call, current_trace
@@ -128,6 +131,31 @@ async def test_a_webhook_is_told_of_the_trace(receiver: Receiver, kept: KeptSpan
     assert (bad.is_error, bad.attributes["error.type"]) == (True, "503")
     assert f"traceparent: 00-{trace_id}-{good.span_id:016x}-00" in receiver.heads[0]
     assert f"traceparent: 00-{trace_id}-{bad.span_id:016x}-00" in receiver.heads[1]
+
+
+async def test_a_trace_goes_from_a_request_through_the_outbox_to_the_webhook_of_a_task(
+    database: Database, system_database: SystemDatabase, receiver: Receiver, kept: KeptSpans, tracing: Tracing
+) -> None:
+    async with system_database.session() as system:
+        await system.execute(text("delete from outbox"))
+    gateway = f"00-{'c' * 32}-{'d' * 16}-01"
+    with tracing.server_span("POST", gateway):
+        async with database.shared() as session:
+            await enqueue(session, "hooks.deliver", hook_id=1)
+    sent: list[Message] = []
+
+    async def send(messages: Sequence[Message]) -> None:
+        sent.extend(messages)
+
+    async with system_database.session() as system:
+        assert await relay_batch(system, send) == 1
+    with tracing.task_span(sent[0].task, sent[0].traceparent):
+        await OutboundPost(allow_loopback=True).post(receiver.url, b"{}", {})
+    (request, *_), (task, call) = kept.parts
+    assert {span.trace_id for part in kept.parts for span in part} == {int("c" * 32, 16)}
+    assert request.parent_id == int("d" * 16, 16)
+    assert (task.parent_id, call.parent_id) == (request.span_id, task.span_id)
+    assert f"traceparent: 00-{'c' * 32}-{call.span_id:016x}-00" in receiver.heads[0]
 
 
 async def test_calls_to_services_are_spans_but_do_not_hand_on_the_trace(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from omni.foundation.slow_traces import find_trace, slow_traces
+from omni.gateway.access.auth import Authenticator
 from omni.gateway.edge.trace import Trace
 from omni.telemetry.slow_traces import Trace as KeptTrace
 from omni.telemetry.spans import RequestSpan
@@ -136,6 +137,27 @@ async def test_without_redis_a_part_is_dropped_and_counted(
         return dropped in (await ask(gateway.ports.metrics, "GET", "/metrics")).body.decode()
 
     await eventually(counted)
+
+
+async def test_a_request_that_breaks_the_gateway_is_logged_under_its_trace_and_kept(
+    shared_redis: RedisServer, control: ControlPlane, start_gateway: StartGateway, logger: RecordingLogger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await forget(control)
+    error = RuntimeError("canary: what the client sent")
+
+    def breaks(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Authenticator, "cached", breaks)
+    gateway, tenant = await start_gateway(shared_redis.url), await control.tenant()
+    headers = {**tenant.bearer, "traceparent": f"00-{TRACE_ID}-{CLIENT_SPAN}-01"}
+    assert (await ask(gateway.ports.public, "GET", "/v1/models", headers)).status == 500
+    [trace] = await kept(control, 1)
+    lines = [values for event, values in logger.lines if event in ("request_failed", "request")]
+    assert [line["trace_id"] for line in lines] == [trace.trace_id, trace.trace_id] == [TRACE_ID, TRACE_ID]
+    assert lines[0]["exc_info"] is lines[0]["error"] is error, "the log decides what is told of it"
+    assert "canary" not in repr(trace)
 
 
 async def test_switched_off_nothing_is_kept(
