@@ -12,9 +12,8 @@ from omni.telemetry.traces import Tracing
 
 def create_tracing(process: str, settings: Settings, registry: CollectorRegistry) -> Tracing:
     """Close it when the process ends. Without Redis nothing is kept."""
-    keeper = None
-    if settings.redis_url is not None and settings.slow_trace_ms:
-        keeper = SlowTraceWriter(settings.redis_url.get_secret_value(), process, registry)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
+    keeper = SlowTraceWriter(redis_url, process, registry) if redis_url and settings.slow_trace_ms else None
     return Tracing(
         process, __version__, settings.otlp_endpoint, settings.trace_sample_ratio, keeper, settings.slow_seconds
     )

@@ -193,7 +193,7 @@ class ModelService:
             tracing = CallTracing(self._spans, exchange.begin_trace(), ticket.id)
         try:
             way = self._way(exchange, plan, ticket)
-            way.tracing = tracing
+            way.tracing, exchange.tried = tracing, way.tried
             if extras is not None:
                 await extras.before_sending(way)
             served = await self._attempts.serve(way)

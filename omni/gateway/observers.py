@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
-from omni.gateway.slow_requests import SlowRequests
-from omni.telemetry.spans import RequestSpans
+from omni.telemetry.spans import RequestSpan, RequestSpans
+
+if TYPE_CHECKING:
+    from omni.gateway.edge.exchange import Exchange
+
+
+class SlowStore(Protocol):
+    """Keeps requests that failed or were slow. Waits for nothing."""
+
+    def wants(self, exchange: Exchange, seconds: float) -> bool:
+        """Whether a request that took so long is kept."""
+
+    def keep(self, exchange: Exchange, span: RequestSpan) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +29,4 @@ class Observers:
     metrics: GatewayMetrics
     logger: Logger
     spans: RequestSpans | None
-    slow_requests: SlowRequests | None = None
+    slow_requests: SlowStore | None = None

@@ -248,7 +248,7 @@ class Pipeline:
         if self._spans is not None:
             trace_id = _export_span(self._spans, exchange, seconds, keep=notable)
         if notable and self._slow_requests is not None and self._slow_requests.wants(exchange, seconds):
-            self._slow_requests.keep(_span(exchange, seconds))
+            self._slow_requests.keep(exchange, _span(exchange, seconds))
             trace_id = exchange.begin_trace().trace_id.decode("ascii")
         self._metrics.request_done(route_name, exchange.status, seconds, trace_id)
         if notable:

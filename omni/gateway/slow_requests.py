@@ -4,6 +4,7 @@ the others pay nothing for it."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -12,7 +13,8 @@ from omni.contracts.redis_names import SLOW_TRACE_PREFIX, SLOW_TRACES, slow_trac
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.redis.client import RedisClient, Script
 from omni.gateway.redis.resp import RedisUnavailable
-from omni.telemetry.finished import of_request
+from omni.gateway.routing.calls import span_of
+from omni.telemetry.finished import FinishedSpan, of_call, of_request
 from omni.telemetry.metrics import SlowTraceMetrics
 from omni.telemetry.slow_traces import Pace, script_arguments, to_part
 from omni.telemetry.spans import RequestSpan
@@ -40,13 +42,13 @@ class SlowRequests:
             seconds = exchange.streaming_since - exchange.started_at
         return seconds >= self._slow_seconds and exchange.status != _SWITCHED
 
-    def keep(self, span: RequestSpan) -> None:
-        """Takes the span of a request that is over."""
+    def keep(self, exchange: Exchange, span: RequestSpan) -> None:
+        """Takes a request that has just ended, and its calls to providers."""
         if not self._pace.allows():
             self._metrics.dropped.inc()
             return
         root = of_request(span)
-        arguments = script_arguments(SLOW_TRACE_PREFIX, root, to_part("gateway", [root]))
+        arguments = script_arguments(SLOW_TRACE_PREFIX, root, to_part("gateway", [root, *_calls(exchange, span)]))
         try:
             reply = self._redis.eval(KEEP_TRACE, 2, SLOW_TRACES, slow_trace(f"{root.trace_id:032x}"), *arguments)
         except RedisUnavailable:
@@ -57,3 +59,11 @@ class SlowRequests:
     def _replied(self, reply: asyncio.Future[Any]) -> None:
         kept = not reply.cancelled() and reply.exception() is None and reply.result() == 1
         (self._metrics.kept if kept else self._metrics.dropped).inc()
+
+
+def _calls(exchange: Exchange, span: RequestSpan) -> Iterator[FinishedSpan]:
+    operation = exchange.route.operation if exchange.route is not None else None
+    if operation is not None:
+        now = asyncio.get_running_loop().time()
+        for tried in exchange.tried:
+            yield of_call(span_of(tried, span, operation, now))

@@ -10,10 +10,23 @@ import pytest
 from omni.foundation.slow_traces import find_trace, slow_traces
 from omni.gateway.access.auth import Authenticator
 from omni.gateway.edge.trace import Trace
+from omni.telemetry.request_spans import OtlpRequestSpans
 from omni.telemetry.slow_traces import Trace as KeptTrace
 from omni.telemetry.spans import RequestSpan
 from tests.gateway.conftest import StartGateway
-from tests.gateway.providers import DONE, chat, delta, model, provider, publish, streams, target, usage_event
+from tests.gateway.providers import (
+    DONE,
+    chat,
+    completion,
+    delta,
+    model,
+    provider,
+    publish,
+    streams,
+    target,
+    usage_event,
+    whole,
+)
 from tests.gateway.support import (
     ControlPlane,
     FakeBackend,
@@ -97,6 +110,40 @@ async def test_a_slow_request_is_kept_and_a_long_stream_is_not(
     [trace] = await kept(control, 1)
     assert (trace.name, trace.status) == ("POST /v1/embeddings", "ok")
     assert trace.duration_ms >= 290
+
+
+@pytest.mark.parametrize("exported", [True, False])
+async def test_calls_to_providers_are_kept_with_their_request(
+    backend: FakeBackend, backend_server: tuple[FakeBackend, str], shared_redis: RedisServer, control: ControlPlane,
+    start_gateway: StartGateway, exported: bool,
+) -> None:  # fmt: skip
+    await forget(control)
+    spans = OtlpRequestSpans("gateway", "1", "http://127.0.0.1:1") if exported else None
+    gateway = await start_gateway(shared_redis.url, spans=spans, slow_request_seconds=0.0)
+    tenant = await control.tenant()
+
+    async def second_works(received: Received, writer: asyncio.StreamWriter) -> None:
+        bad = b'"model":"bad"' in received.body
+        writer.write(whole(b'{"error":{"message":"canary"}}', 503) if bad else whole(completion("canary")))
+
+    backend.handler = second_works
+    routes = [model("gpt", target("bad"), target("good", "mistral", priority=1))]
+    await publish(control, gateway, [provider(backend_server[1]), provider(backend_server[1], "mistral")], routes)
+    message = {"role": "user", "content": "canary"}
+    assert (await chat(gateway.ports.public, tenant, messages=[message])).status == 200
+    [trace] = await kept(control, 1)
+    root, *calls = trace.spans
+    assert [(call.name, call.status, call.depth, call.attributes.get("error.type")) for call in calls] == [
+        ("chat bad", "error", 1, "503"), ("chat good", "ok", 1, None),
+    ]  # fmt: skip
+    assert calls[1].attributes["gen_ai.provider.name"] == "mistral_ai"
+    assert 0 <= calls[0].offset_ms <= calls[1].offset_ms <= root.duration_ms
+    assert calls[0].offset_ms + calls[0].duration_ms <= calls[1].offset_ms + 1
+    assert "canary" not in repr(trace)
+    told = [received.headers.get("traceparent", "--").split("-")[2] for received in backend.received]
+    assert told == ([call.span_id for call in calls] if exported else ["", ""])
+    if spans is not None:
+        await asyncio.to_thread(spans.close)
 
 
 async def test_a_quick_request_pays_nothing(

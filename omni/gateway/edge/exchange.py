@@ -14,7 +14,10 @@ from omni.kit.ids import uuid7_text
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omni.gateway.edge.server import ServerConnection
+    from omni.gateway.routing.ways import Tried
 
 PRIORITY_HEADER = b"omni-priority"
 _BATCH = b"batch"
@@ -37,9 +40,30 @@ class Exchange:
     """Filled by the server while the request comes in; answered by the pipeline exactly once."""
 
     __slots__ = (
-        "_backends", "_body_waiter", "body_bytes", "body_limit", "body_parts", "complete",
-        "connection", "expects_continue", "gone", "headers", "http_1_0", "keep_alive", "method", "path", "refusal",
-        "request_id", "route", "started_at", "status", "streaming_since", "target", "trace", "waited_seconds",
+        "_backends",
+        "_body_waiter",
+        "body_bytes",
+        "body_limit",
+        "body_parts",
+        "complete",
+        "connection",
+        "expects_continue",
+        "gone",
+        "headers",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "path",
+        "refusal",
+        "request_id",
+        "route",
+        "started_at",
+        "status",
+        "streaming_since",
+        "target",
+        "trace",
+        "tried",
+        "waited_seconds",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, started_at: float) -> None:
@@ -63,6 +87,8 @@ class Exchange:
         self.status = 0
         self.streaming_since: float | None = None
         """When an answer that is not one piece began; loop time."""
+        self.tried: Sequence[Tried] = ()
+        """Calls to providers of models that were made for it."""
         self.waited_seconds: float | None = None
         """How long it waited for an engine, as the backend says."""
         self.gone = False

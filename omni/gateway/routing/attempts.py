@@ -19,7 +19,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.failures import provider_failed, public_error, retry_after
 from omni.gateway.routing.health import Call, HealthBook, RetryBudget
 from omni.gateway.routing.router import Router, provider_limited
-from omni.gateway.routing.ways import Engines, Served, Way
+from omni.gateway.routing.ways import Engines, Served, Tried, Way
 from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens, is_service_account
 from omni.gateway.upstream.pools import Origins, send_to
@@ -235,14 +235,14 @@ class Attempts:
             health.given_up()
             if response is not None:
                 response.abort(ClientGone())
-            self._ended(way, calls, started, traced, "cancelled")
+            self._ended(way, (target, provider), calls, started, traced, "cancelled")
             raise
         except _TryNext:
-            self._ended(way, calls, started, traced, "429")
+            self._ended(way, (target, provider), calls, started, traced, "429")
             raise
         except (ClientGone, OmniError, BadAnswer) as error:
             why = why_it_failed(error, response.status if response is not None else 0)
-            self._ended(way, calls, started, traced, why)
+            self._ended(way, (target, provider), calls, started, traced, why)
             if isinstance(error, ClientGone) or (isinstance(error, DeadlineExceeded) and deadline == way.deadline):
                 health.given_up()  # the client left, or it was its time that ran out
                 raise
@@ -250,12 +250,15 @@ class Attempts:
             self._failed(target, provider, repr(error))
             again = not isinstance(error, DeadlineExceeded)
             raise _TryNext(public_error(error), again=again) from error
+        ended, error_type = 0.0, ""
         if served.answer is not None:
-            seconds = self._loop.time() - started
+            ended, error_type = self._loop.time(), whole_error(served.answer.status)
+            seconds = ended - started
             if served.answer.status < 400:
                 calls.completed(seconds)
             else:
-                calls.failed(seconds, whole_error(served.answer.status))
+                calls.failed(seconds, error_type)
+        way.tried.append(Tried(target, provider, started, ended, error_type, traced.span_id if traced else 0))
         if traced is not None:
             served.traced = traced
             if served.answer is None:
@@ -264,9 +267,14 @@ class Attempts:
                 traced.answered(served.answer.body)
         return served
 
-    def _ended(self, way: Way, calls: Calls, started: float, traced: TracedCall | None, why: str) -> None:
+    def _ended(
+        self, way: Way, asked: tuple[Target, Provider], calls: Calls, started: float, traced: TracedCall | None,
+        why: str,
+    ) -> None:  # fmt: skip
         """A call came to nothing."""
-        calls.failed(self._loop.time() - started, why)
+        ended = self._loop.time()
+        calls.failed(ended - started, why)
+        way.tried.append(Tried(*asked, started, ended, why, traced.span_id if traced else 0))
         if traced is None:
             return
         if why == CLIENT_LEFT and way.tracing is not None:

@@ -14,12 +14,12 @@ from omni.contracts.wire import BadAnswer
 from omni.gateway.admission.charges import OWN_KEY_PREFIX
 from omni.gateway.admission.events import Outcome
 from omni.gateway.edge.trace import Trace, new_span_id
-from omni.gateway.routing.ways import AnswerStream, Served
+from omni.gateway.routing.ways import AnswerStream, Served, Tried
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, OmniError
 from omni.telemetry.gen_ai import provider_name
-from omni.telemetry.spans import CallSpan, RequestSpans
+from omni.telemetry.spans import CallSpan, RequestSpan, RequestSpans
 
 CLIENT_LEFT = "client_left"
 _BLAMELESS = frozenset(
@@ -84,6 +84,10 @@ class TracedCall:
         self.head = head
         """Header lines for the provider: trace context, request id."""
 
+    @property
+    def span_id(self) -> int:
+        return self._span.span_id
+
     def answered(self, body: bytes) -> None:
         """Takes note of the model that a whole answer names."""
         if len(body) <= _PARSED_BYTES:
@@ -103,6 +107,28 @@ class TracedCall:
         span.quantities = quantities
         span.end_nanos = unix_micros() * 1_000
         self._spans.export_call(span)
+
+
+def span_of(tried: Tried, request: RequestSpan, operation: Operation, ended: float) -> CallSpan:
+    """A call as a span of the request that it was made for, which ended at this loop time."""
+
+    def nanos(at: float) -> int:
+        return request.end_nanos - int((ended - at) * 1_000_000_000)
+
+    return CallSpan(
+        request.trace_id,
+        tried.span_id or int(new_span_id(), 16),
+        request.span_id,
+        operation,
+        provider_name(tried.provider.kind, tried.provider.code),
+        tried.target.upstream_model,
+        stream=not tried.ended,
+        server=_server(tried.provider.base_url),
+        start_nanos=nanos(tried.started),
+        end_nanos=nanos(tried.ended or ended),
+        error_type=tried.error_type,
+        is_error=bool(tried.error_type) and tried.error_type not in _BLAMELESS,
+    )
 
 
 def call_settled(served: Served, outcome: Outcome, error_type: str) -> None:

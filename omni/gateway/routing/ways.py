@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from omni.contracts.routes import ModelRoute, Target
+from omni.contracts.routes import ModelRoute, Provider, Target
 from omni.contracts.wire import Answer, ModelRequest, ProviderCall
 from omni.gateway.access.auth import Caller
 from omni.gateway.metrics import Calls
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from omni.gateway.routing.calls import CallTracing, TracedCall
 
 Watch = Callable[[BackendConnection], None]
+
+
+class Tried(NamedTuple):
+    """A call that was made; times are the loop's."""
+
+    target: Target
+    provider: Provider
+    started: float
+    ended: float
+    """0 where its answer is streamed: it ends with the request."""
+    error_type: str
+    span_id: int
+    """0 where it was told to nobody."""
 
 
 @dataclass(slots=True)
@@ -40,6 +53,8 @@ class Way:
     """Header lines for the platform's own engines: the signed principal."""
     tracing: CallTracing | None = None
     """Makes the spans of its calls; None = they have none."""
+    tried: list[Tried] = field(default_factory=list)
+    """The calls made so far, for the store of slow requests."""
 
 
 @dataclass(frozen=True, slots=True)
