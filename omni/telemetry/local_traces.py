@@ -1,7 +1,7 @@
 """What one process does for one request or task: its root span, and the steps below it.
 
-A step is noted as a tuple when it is over, and becomes a span only when its trace turns out to be exported or kept: the
-steps of a quick request that nobody samples cost about a microsecond each, and nothing at all where nothing records.
+A step is noted as a tuple when it is over, and becomes a span only when its trace turns out to be exported or kept: a
+quick request that nobody samples pays for tuples, and for nothing at all where nothing records.
 """
 
 from __future__ import annotations
