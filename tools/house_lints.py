@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("omni", "tests", "bench", "tools")
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES = 400, 800, 60
-MONEY = ("omni/kit/money.py", "omni/domains/pricing/", "omni/domains/billing/")
+MONEY = ("omni/kit/money.py", "omni/domains/pricing/", "omni/domains/billing/", "omni/domains/sla/")
 ENVIRONMENT_READERS = ("omni/apps/", "tests/", "bench/", "tools/")
 GENERATED = ("omni/foundation/db/migrations/versions/",)
 
