@@ -26,6 +26,7 @@ from omni.domains.status.service.deliveries import AT_ONCE, DeliveryService
 from omni.domains.status.service.incidents import IncidentService
 from omni.domains.status.service.overview import OverviewService
 from omni.domains.status.service.probing import PROBE_SECONDS, Prober
+from omni.domains.status.service.recalling import RecallService
 from omni.domains.status.service.subscriptions import SubscriptionService
 from omni.foundation.outbound import OutboundPost
 from omni.kit.clock import Clock, SystemClock
@@ -69,6 +70,7 @@ def build(settings: Settings, clock: Clock, tracing: Tracing) -> StatusServices:
         overview,
         incidents,
         AlertService(components, file, store, incidents, clock),
+        RecallService(components, history, store, clock),
         SubscriptionService(file, subscribers, queue, outbound, clock),
         page_url,
         settings.status_token.get_secret_value() if settings.status_token else None,

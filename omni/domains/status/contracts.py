@@ -84,6 +84,27 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in which all probes of a component failed, or were made during a maintenance."""
+
+    component_id: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was seen of components between two instants."""
+
+    outages: tuple[Stretch, ...]
+    """Without what failed during maintenances."""
+    maintenances: tuple[Stretch, ...]
+    incidents: tuple[Incident, ...]
+    unwatched_micros: dict[str, int]
+    """How long no probe says anything, by component."""
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """An entry of an incident's or a maintenance's timeline."""
 

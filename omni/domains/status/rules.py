@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 
-from omni.domains.status.contracts import ComponentState, Day, Impact, Incident, Kind, Status
+from omni.domains.status.contracts import ComponentState, Day, Impact, Incident, Kind, Probe, Status, Stretch
 
 FAILURES_FOR_OUTAGE = 3
 UPTIME_DAYS = 90
+BELIEVED_FOR = timedelta(minutes=5)
+"""An older probe says nothing about now."""
 
 _UP, _DEGRADED, _PARTIAL = ComponentState.OPERATIONAL, ComponentState.DEGRADED, ComponentState.PARTIAL
 _OUTAGE, _MAINTENANCE, _UNKNOWN = ComponentState.OUTAGE, ComponentState.MAINTENANCE, ComponentState.UNKNOWN
@@ -92,6 +94,48 @@ def last_days(days: Iterable[Day], today: date) -> list[Day]:
     by_day = {day.day: day for day in days}
     wanted = (today - timedelta(days=age) for age in range(UPTIME_DAYS - 1, -1, -1))
     return [by_day.get(day, Day(day, 0, 0)) for day in wanted]
+
+
+class Watch:
+    """What the probes of one component say of [start, end): give them in order, the last one before `start` first.
+
+    A probe speaks until the next one, for BELIEVED_FOR at most.
+    """
+
+    def __init__(self, component_id: str, start: datetime, end: datetime) -> None:
+        self.outages: list[Stretch] = []
+        self.maintenances: list[Stretch] = []
+        self.watched = timedelta(0)
+        self._component_id = component_id
+        self._start = start
+        self._end = end
+        self._last: Probe | None = None
+
+    def see(self, probe: Probe) -> None:
+        self._close(probe.probed_at)
+        self._last = probe
+
+    def finish(self) -> None:
+        self._close(self._end)
+        self._last = None
+
+    def _close(self, until: datetime) -> None:
+        if self._last is None:
+            return
+        start = max(self._last.probed_at, self._start)
+        end = min(until, self._last.probed_at + BELIEVED_FOR, self._end)
+        if start >= end:
+            return
+        self.watched += end - start
+        if self._last.maintenance:
+            self._extend(self.maintenances, start, end)
+        elif not self._last.ok:
+            self._extend(self.outages, start, end)
+
+    def _extend(self, found: list[Stretch], start: datetime, end: datetime) -> None:
+        if found and found[-1].end == start:
+            start = found.pop().start
+        found.append(Stretch(self._component_id, start, end))
 
 
 def slug(name: str) -> str:

@@ -12,6 +12,7 @@ from omni.portal.status.api import api_routes
 from omni.portal.status.deps import StatusPortal
 from omni.portal.status.pages import Pages
 from omni.portal.status.public import public_routes
+from omni.portal.status.recalling import recalling_routes
 from omni.portal.status.subscribing import subscribing_routes
 from omni.portal.status.writing import writing_routes
 
@@ -35,6 +36,7 @@ def status_app(portal: StatusPortal) -> Starlette:
         *public_routes(portal, pages),
         *api_routes(portal),
         *writing_routes(portal),
+        *recalling_routes(portal),
         *subscribing_routes(portal, pages),
         Route("/livez", alive),
         Route("/readyz", alive),

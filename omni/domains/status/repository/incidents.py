@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 
 from omni.domains.status.contracts import Impact, Incident, Kind, Status, Update
@@ -74,6 +75,17 @@ class IncidentStore:
             f"select {_COLUMNS} from incidents where kind = ? and created_at >= ? "  # noqa: S608 - constant
             "order by created_at desc, id desc limit ?",
             (kind, _text(since) or "", limit),
+        ).fetchall()
+        return [self._from_row(row) for row in rows]
+
+    def touching(self, component_ids: Sequence[str], start: datetime, end: datetime) -> list[Incident]:
+        """Incidents on any of these components that were open in [start, end), oldest first."""
+        marks = ", ".join("?" * len(component_ids))
+        rows = self._connection.execute(
+            f"select {_COLUMNS} from incidents where kind = ? and created_at < ? "  # noqa: S608 - constants and marks
+            "and (resolved_at is null or resolved_at > ?) and exists (select 1 from incident_components c "
+            f"where c.incident_id = incidents.id and c.component in ({marks})) order by created_at, id",
+            (Kind.INCIDENT, end.isoformat(), start.isoformat(), *component_ids),
         ).fetchall()
         return [self._from_row(row) for row in rows]
 

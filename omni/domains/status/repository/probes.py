@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 from omni.domains.status.contracts import Day, Probe
 from omni.domains.status.repository.file import StatusFile
@@ -42,9 +43,16 @@ class ProbeHistory:
             "order by probed_at desc limit ?",
             (component_id, count),
         )
-        return [
-            Probe(row[0], datetime.fromisoformat(row[1]), bool(row[2]), row[3], row[4], bool(row[5])) for row in rows
-        ]
+        return [_probe(row) for row in rows]
+
+    def between(self, component_id: str, start: datetime, end: datetime) -> list[Probe]:
+        """The probes in [start, end), oldest first."""
+        rows = self._file.connection.execute(
+            "select component, probed_at, ok, millis, reason, maintenance from probes "
+            "where component = ? and probed_at >= ? and probed_at < ? order by probed_at",
+            (component_id, start.isoformat(), end.isoformat()),
+        )
+        return [_probe(row) for row in rows]
 
     def days(self, component_id: str, since: date) -> list[Day]:
         """The sums of each day from `since`, oldest first; a day without probes is missing."""
@@ -68,3 +76,7 @@ class ProbeHistory:
         with self._file.transaction():
             self._file.connection.execute("delete from probes where probed_at < ?", (day.isoformat(),))
             self._file.connection.execute("delete from days where day < ?", (day.isoformat(),))
+
+
+def _probe(row: tuple[Any, ...]) -> Probe:
+    return Probe(row[0], datetime.fromisoformat(row[1]), bool(row[2]), row[3], row[4], bool(row[5]))

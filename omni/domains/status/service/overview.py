@@ -10,6 +10,7 @@ from omni.domains.status.contracts import Component, ComponentState, Day, Incide
 from omni.domains.status.repository.incidents import IncidentStore
 from omni.domains.status.repository.probes import ProbeHistory
 from omni.domains.status.rules import (
+    BELIEVED_FOR,
     FAILURES_FOR_OUTAGE,
     UPTIME_DAYS,
     component_state,
@@ -20,8 +21,6 @@ from omni.domains.status.rules import (
 )
 from omni.kit.clock import Clock
 
-BELIEVED_FOR = timedelta(minutes=5)
-"""An older probe says nothing about now."""
 FEED_LENGTH = 50
 
 
