@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from omni.domains.pricing.contracts import DatedCard, TaxBehaviour
 
 SubscriptionStatus = Literal["trialing", "active", "past_due", "suspended", "paused", "cancelled"]
 InvoiceStatus = Literal["draft", "final", "paid", "void", "uncollectible"]
-LineKind = Literal["usage", "fee", "credit", "commitment", "discount", "correction"]
+LineKind = Literal["usage", "fee", "credit", "commitment", "discount", "correction", "sla_credit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,49 @@ class Invoice:
     def due_minor(self) -> int:
         """What is still to be paid."""
         return max(0, self.gross_minor - self.paid_minor - self.credited_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A line of a final invoice, and the share of its span that lies in a time that is looked at."""
+
+    invoice_id: UUID
+    number: str
+    line: Line
+    share: Fraction
+
+    @property
+    def exact_minor(self) -> Fraction:
+        return self.line.net_minor * self.share
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """What a time was charged with, by invoices that are final and neither taken back nor given up."""
+
+    currency: str | None
+    """None when there is none."""
+    invoice_id: UUID | None
+    """The newest of these invoices: what a credit note for this time corrects."""
+    charges: tuple[Charge, ...]
+    base_minor: int
+    """Their sum without tax, rounded once, half-even, and not below zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCredit:
+    """What is given back of a time's charges, and why."""
+
+    cause: str
+    """There is one credit note for each."""
+    amount_minor: int
+    """Without tax; at most the base of the charges."""
+    names: Mapping[str, str]
+    """What documents call it, by language; `en` is there."""
+    start: datetime
+    end: datetime
+    step: dict[str, Any]
+    """What the lines say of how it came about."""
 
 
 @dataclass(frozen=True, slots=True)

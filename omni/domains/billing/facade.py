@@ -10,9 +10,11 @@ from omni.domains.billing.service.document import load_document
 from omni.domains.billing.service.dunning import after_payment
 from omni.domains.billing.service.issuing import finalise, find, record_payment
 from omni.domains.billing.service.previewing import Upcoming, upcoming_invoice
-from omni.domains.billing.service.profiles import save_entity, save_profile, seller_of, start_clock
+from omni.domains.billing.service.profiles import buyer_of, save_entity, save_profile, seller_of, start_clock
 from omni.domains.billing.service.running import bill_tenant, bill_until_now, find_due
 from omni.domains.billing.service.sandbox import advance
+from omni.domains.billing.service.service_credits import charges, credit_notes, plan_at_end
+from omni.domains.billing.service.service_credits import issue as issue_service_credit
 from omni.domains.billing.service.usage_account import usage_account
 
 __all__ = [
@@ -21,14 +23,19 @@ __all__ = [
     "after_payment",
     "bill_tenant",
     "bill_until_now",
+    "buyer_of",
+    "charges",
     "choose_plan",
+    "credit_notes",
     "finalise",
     "find",
     "find_due",
     "invoice_counts",
+    "issue_service_credit",
     "list_newest",
     "load_document",
     "overdue_invoices",
+    "plan_at_end",
     "record_payment",
     "revenue",
     "save_entity",

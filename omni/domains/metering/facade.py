@@ -19,6 +19,7 @@ from omni.domains.metering.service import (
     transactions,
     verify,
 )
+from omni.domains.metering.service.answers import answers_by_slot
 from omni.domains.metering.service.ingesting import Reporter, ingest, void
 from omni.domains.metering.service.measuring import counted_events, recount
 from omni.domains.metering.service.meters import COUNT_METER, add_meter, forget_keys
@@ -33,6 +34,7 @@ __all__ = [
     "UsageQuery",
     "active_tenants",
     "add_meter",
+    "answers_by_slot",
     "count_meter",
     "counted_events",
     "ensure_partitions",

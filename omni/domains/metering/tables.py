@@ -66,6 +66,12 @@ usage_events = Table(
     Column("quantities", JSONB, nullable=False),
     Column("attributes", JSONB, nullable=False, server_default="{}"),
     Index("ix_usage_events_tenant_id_occurred_at", "tenant_id", "occurred_at"),
+    Index(
+        "ix_usage_events_uncounted",
+        "tenant_id",
+        "occurred_at",
+        postgresql_where=text("not jsonb_exists_any(quantities, '{requests,cached_requests}'::text[])"),
+    ),
     postgresql_partition_by="RANGE (event_id)",
     info={"app_grants": "select", "system_grants": "select, insert, update"},
 )

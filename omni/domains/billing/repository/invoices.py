@@ -110,6 +110,24 @@ async def bases_touching(session: ReadSession, start: datetime, end: datetime) -
     return [records.basis_from_json(row["basis"]) for row in await session.all(statement.order_by(table.id))]
 
 
+async def touching(session: ReadSession, start: datetime, end: datetime) -> list[Invoice]:
+    """The tenant's invoices, drafts and corrections that may be for something in [start, end), and more."""
+    table = invoices.c
+    statement = select(invoices).where(
+        table.tenant_id == session.tenant_id, table.period_start < end, table.period_end > start - _LONGEST_PERIOD
+    )
+    return await _with_lines(session, await session.all(statement.order_by(table.id)))
+
+
+async def caused_by(session: ReadSession, prefix: str) -> list[Invoice]:
+    """The tenant's invoices whose causes begin so, oldest first."""
+    table = invoices.c
+    statement = select(invoices).where(
+        table.tenant_id == session.tenant_id, table.cause.startswith(prefix, autoescape=True)
+    )
+    return await _with_lines(session, await session.all(statement.order_by(table.id)))
+
+
 async def drafts_ending_before(session: ReadSession, moment: datetime) -> list[UUID]:
     """Drafts whose period was over by then, oldest first."""
     table = invoices.c

@@ -136,7 +136,7 @@ async def _verify_invoice(session: ReadSession, invoice: Invoice, *, counted: bo
 
 async def _rated_again(session: ReadSession, invoice: Invoice) -> list[tuple[str, int, int]]:
     """What usage and prices come to now, and what was issued in all: this invoice and its corrections."""
-    issued = [invoice, *filter(issuing.is_correction, await repository.corrections_of(session, invoice.invoice_id))]
+    issued = [invoice, *filter(issuing.restates, await repository.corrections_of(session, invoice.invoice_id))]
     if any(each.cause.startswith(issuing.VOID) for each in issued):
         return []
     parts = await lines_of(session, invoice.basis, invoice.currency, invoice.mode)

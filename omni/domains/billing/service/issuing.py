@@ -42,7 +42,7 @@ SEND_INVOICE = "billing.send_invoice"
 COLLECT = "billing.collect"
 PAYMENT = "payment"
 """The kind of the transactions that book what comes in."""
-RERATE, VOID = "rerate:", "void:"
+RERATE, VOID, SLA = "rerate:", "void:", "sla:"
 """How the causes of corrections begin."""
 
 
@@ -260,7 +260,7 @@ async def void(session: WriteSession, invoice_id: UUID, now: datetime) -> Invoic
         if invoice.paid_minor:
             raise Conflict("invoice_state", "A part of the invoice is paid: correct it by a credit note.")
         issued = [invoice, *filter(is_correction, await repository.corrections_of(session, invoice_id))]
-        await _correct(session, invoice, corrections(issued, ()), f"{VOID}{invoice_id}", now)
+        await correct(session, invoice, corrections(issued, ()), f"{VOID}{invoice_id}", now)
         invoice = await find(session, invoice_id, lock=True)
     invoice = replace(invoice, status="void")
     await repository.save(session, invoice)
@@ -277,7 +277,7 @@ async def rerate(session: WriteSession, invoice_id: UUID, now: datetime) -> Invo
     issued_once = invoice.status not in ("draft", "void") or came_to_nothing(invoice)
     if not issued_once or is_correction(invoice):
         raise Conflict("invoice_state", "Only a final invoice that corrects no other is rated again.")
-    issued = [invoice, *filter(is_correction, await repository.corrections_of(session, invoice_id))]
+    issued = [invoice, *filter(restates, await repository.corrections_of(session, invoice_id))]
     parts = await lines_of(session, invoice.basis, invoice.currency, invoice.mode)
     assert invoice.buyer is not None
     should_be = await taxed(session, invoice, parts, invoice.issued_at or now)
@@ -285,7 +285,7 @@ async def rerate(session: WriteSession, invoice_id: UUID, now: datetime) -> Invo
     if not lines:
         return None
     invoice = replace(invoice, taxes=(*invoice.taxes, *should_be.taxes))  # the reasons for what was not sold before
-    return await _correct(session, invoice, lines, f"{RERATE}{invoice_id}:{len(issued)}", now)
+    return await correct(session, invoice, lines, f"{RERATE}{invoice_id}:{len(issued)}", now)
 
 
 def corrections(issued: Sequence[Invoice], should_be: Sequence[Line]) -> list[Line]:
@@ -323,9 +323,8 @@ def _sum(parts: Iterable[Fraction]) -> Fraction:
     return sum(parts, Fraction(0))
 
 
-async def _correct(
-    session: WriteSession, invoice: Invoice, lines: Sequence[Line], cause: str, now: datetime
-) -> Invoice:
+async def correct(session: WriteSession, invoice: Invoice, lines: Sequence[Line], cause: str, now: datetime) -> Invoice:
+    """A final document of lines whose tax is known; `invoice`, which it corrects, has the reasons for taxes."""
     rates: dict[tuple[str, Decimal], int] = {}
     for line in lines:
         rates[line.tax_category, line.tax_rate] = rates.get((line.tax_category, line.tax_rate), 0) + line.net_minor
@@ -356,7 +355,12 @@ def name_of(invoice: Invoice) -> str:
 
 
 def is_correction(invoice: Invoice) -> bool:
-    """Whether it says what another should have been, and is itself not rated."""
+    """Whether it corrects another, and is itself not rated."""
+    return invoice.cause.startswith((RERATE, VOID, SLA))
+
+
+def restates(invoice: Invoice) -> bool:
+    """Whether it says what another should have been. A credit for bad service leaves that as it is."""
     return invoice.cause.startswith((RERATE, VOID))
 
 

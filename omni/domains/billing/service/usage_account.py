@@ -25,7 +25,7 @@ from omni.domains.billing.rules.lifecycle import RUNNING
 from omni.domains.billing.rules.lines import while_valid
 from omni.domains.billing.rules.usage_account import LineKey, Sale, add, by_key, differing, is_true_up, less, unsold
 from omni.domains.billing.service.checks import all_invoices, posted_nanos
-from omni.domains.billing.service.issuing import came_to_nothing, is_correction, name_of
+from omni.domains.billing.service.issuing import came_to_nothing, is_correction, name_of, restates
 from omni.domains.billing.service.previewing import upcoming_invoice
 from omni.domains.billing.service.rating import lines_of, used_lines
 from omni.domains.billing.service.terms import TermsBook
@@ -125,7 +125,7 @@ async def _bill_of(session: ReadSession, invoice: Invoice, among: Sequence[Invoi
         return _Bill(*made, upcoming=tuple(line for line, _ in parts))
     if invoice.status == "void" and not came_to_nothing(invoice):
         return _Bill(*made, taken_back=True)
-    corrections = [each for each in among if each.corrects_id == invoice.invoice_id and is_correction(each)]
+    corrections = [each for each in among if each.corrects_id == invoice.invoice_id and restates(each)]
     return _Bill(*made, invoices=tuple(chain(invoice.lines, *(each.lines for each in corrections))))
 
 
