@@ -13,6 +13,7 @@ from omni.domains.metering import facade as metering
 from omni.domains.models import facade as models
 from omni.domains.plans import seeds as plan_seeds
 from omni.domains.pricing import facade as pricing
+from omni.domains.sla import facade as sla
 from omni.domains.tenants import facade as tenants
 from omni.domains.tenants.contracts import NewSignUp
 from omni.foundation.crypto.passwords import Passwords
@@ -47,6 +48,7 @@ async def prepare_database(address: DatabaseAddress) -> FirstAccess | None:
         now = SystemClock().now()
         async with system.session() as session:
             await plan_seeds.seed(session, now)
+            await sla.seed(session, now)
             await metering.seed_meters(session)
             await pricing.seed_prices(session)
             await models.seed(session)

@@ -13,6 +13,7 @@ from omni.apps.operations import create_operations
 from omni.apps.payments import payment_providers
 from omni.apps.serving import begin, until_stopped
 from omni.apps.settings import Settings
+from omni.apps.status_page import status_page
 from omni.apps.system import open_system_database
 from omni.apps.tracing import create_tracing
 from omni.apps.web import serve_app
@@ -50,7 +51,9 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     clock, http = SystemClock(), create_http_client(TIMEOUT)
     providers = payment_providers(settings, http, StoredDeposits(database, system.session), clock)
     passwords = Passwords()
-    deps = ControlPlaneDeps(database, system, address.master_key, passwords, clock, providers)
+    deps = ControlPlaneDeps(
+        database, system, address.master_key, passwords, clock, status_page(settings, http), providers
+    )
     operations = create_operations(settings, BrowserSessions(database, passwords, clock, settings.console_url), clock)
 
     app = create_app(

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     probe_urls: str = Field(
         "", description="What the status process watches: `name=url` pairs with commas between; each must answer 200."
     )
+    sla_components: str = Field(
+        "api,inference",
+        description="Components of the status page whose outages count in tenants' availability, with commas between.",
+    )
     request_timeout_seconds: float = Field(120.0, gt=0, description="Longest time a request may take at the gateway.")
     lease_seconds: float = Field(
         30.0,

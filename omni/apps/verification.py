@@ -22,6 +22,7 @@ from omni.domains.metering import facade as metering
 from omni.domains.metering.contracts import Difference
 from omni.domains.payments import facade as payments
 from omni.domains.payments.facade import Mismatch, Providers
+from omni.domains.sla import facade as sla
 from omni.domains.tenants import facade as tenants
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import DatabaseAddress, Role
@@ -105,7 +106,7 @@ async def verify_billing(
 
         async def check(read: ReadSession) -> list[Difference]:
             account = accounts[read.tenant_id] = await billing.usage_account(read, SystemClock().now())
-            return [*account.differences, *await billing.verify_tenant(read)]
+            return [*account.differences, *await billing.verify_tenant(read), *await sla.verify_tenant(read)]
 
         looked_at = [tenant_id] if tenant_id is not None else await all_tenants(books.system)
         differences += await in_tenants(books.database, looked_at, check, BOOKING_SECONDS)
@@ -173,8 +174,12 @@ async def _across_tenants(session: SystemSession) -> list[Difference]:
 
 
 async def check_books(read: ReadSession) -> list[Difference]:
-    """A tenant's invoices against usage and books, its payments against the books, and its wallet."""
-    return [*await billing.verify_tenant(read), *await budgets.verify_wallet(read)]
+    """A tenant's invoices against usage and books, its payments against the books, its wallet, its credits."""
+    return [
+        *await billing.verify_tenant(read),
+        *await budgets.verify_wallet(read),
+        *await sla.verify_tenant(read),
+    ]
 
 
 async def in_tenants(

@@ -30,6 +30,8 @@ from omni.domains.plans import routes as plans
 from omni.domains.plans import tasks as plans_tasks
 from omni.domains.pricing import routes as pricing
 from omni.domains.pricing import tasks as pricing_tasks
+from omni.domains.sla import routes as sla
+from omni.domains.sla.contracts import StatusPage
 from omni.domains.tenants import routes as tenants
 from omni.domains.tenants import tasks as tenants_tasks
 from omni.domains.tenants.guard import TenantGuard
@@ -57,6 +59,7 @@ class ControlPlaneDeps:
     master_key: MasterKey
     passwords: Passwords
     clock: Clock
+    status_page: StatusPage
     payment_providers: Providers = field(default_factory=lambda: Providers({}))
 
 
@@ -90,6 +93,7 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
         billing.router(
             billing.BillingDeps(database, unit_of_work, users.operator, access, clock, deps.payment_providers)
         ),
+        sla.router(sla.SlaDeps(database, unit_of_work, users.operator, access, deps.status_page, clock)),
         ledger.router(ledger.LedgerDeps(database, access)),
         payments.router(
             payments.PaymentsDeps(

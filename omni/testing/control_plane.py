@@ -24,6 +24,7 @@ from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 from omni.testing.mail import MailBox
 from omni.testing.payments import InMemoryPayments
+from omni.testing.status_page import InMemoryStatusPage
 
 if TYPE_CHECKING:
     from omni.foundation.db.system_session import SystemDatabase
@@ -46,6 +47,7 @@ class ControlPlane:
     clock: ManualClock
     mailbox: MailBox
     payments: InMemoryPayments
+    status_page: InMemoryStatusPage
     tasks: dict[str, Task]
     delivered: list[Message] = field(default_factory=list)
     """Every message that left the outbox."""
@@ -80,9 +82,10 @@ def build_control_plane(
 ) -> ControlPlane:
     """Wired as the console and the worker wire it, with the twin as the provider `stripe`."""
     mailbox, passwords, payments = MailBox(), Passwords(CHEAP_PASSWORDS), InMemoryPayments(clock)
+    status_page = InMemoryStatusPage()
     providers = Providers({"stripe": payments})
     routers = control_plane_routers(
-        ControlPlaneDeps(database, system_database, master_key, passwords, clock, providers)
+        ControlPlaneDeps(database, system_database, master_key, passwords, clock, status_page, providers)
     )
     tasks = control_plane_tasks(TaskDeps(database, redis, mailbox, master_key, CONSOLE_URL, clock, providers))
     app = create_app(
@@ -94,5 +97,6 @@ def build_control_plane(
     )
     by_name = {task.name: task for task in tasks}
     return ControlPlane(
-        app, routers, database, system_database, redis, master_key, passwords, clock, mailbox, payments, by_name
-    )
+        app, routers, database, system_database, redis, master_key, passwords, clock, mailbox, payments, status_page,
+        by_name,
+    )  # fmt: skip

@@ -31,6 +31,7 @@ COMMANDS = {
     "usage": CommandEntry("omni.apps.cli.usage", "Show what a tenant used."),
     "invoices": CommandEntry("omni.apps.cli.invoices", "Show what tenants owe; make invoices final, get their PDF."),
     "billing": CommandEntry("omni.apps.cli.billing", "Compare usage, invoices, books and payment providers."),
+    "sla": CommandEntry("omni.apps.cli.sla", "Show how available a tenant's months were, and what was credited."),
     "status": CommandEntry("omni.apps.cli.status", "Write to the status page: incidents and maintenance."),
     "clock": CommandEntry("omni.apps.cli.clock", "Move the clock of a sandbox tenant."),
 }

@@ -15,6 +15,7 @@ from omni.apps.database import database_address
 from omni.apps.mail import create_mailer
 from omni.apps.payments import crypto_provider, payment_providers
 from omni.apps.settings import Settings
+from omni.apps.status_page import status_page
 from omni.apps.system import open_system_database
 from omni.domains.billing import facade as billing
 from omni.domains.identity import tasks as identity_tasks
@@ -22,6 +23,8 @@ from omni.domains.metering import facade as metering
 from omni.domains.payments import facade as payments
 from omni.domains.payments.facade import Intake, Providers, StoredDeposits, Watcher
 from omni.domains.payments.providers.http import TIMEOUT
+from omni.domains.sla import facade as sla
+from omni.domains.sla.contracts import StatusPage
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
@@ -47,6 +50,7 @@ PARTITIONS = "metering.ensure_partitions"
 BILLING_RUN = "billing.run"
 RECONCILE_PAYMENTS = "payments.reconcile"
 WATCH_DEPOSITS = "payments.watch_deposits"
+SLA_RUN = "sla.run"
 RECONCILED_PERIOD = timedelta(days=3)
 """Longer than a provider goes on sending a webhook that failed, and than PayPal's search is behind."""
 SCHEDULES = (
@@ -55,6 +59,7 @@ SCHEDULES = (
     Schedule("billing-run", BILLING_RUN, timedelta(minutes=1)),
     Schedule("reconcile-payments", RECONCILE_PAYMENTS, timedelta(hours=1)),
     Schedule("watch-deposits", WATCH_DEPOSITS, timedelta(minutes=1)),
+    Schedule("sla-months", SLA_RUN, timedelta(hours=1)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
 
@@ -112,7 +117,7 @@ def all_tasks(settings: Settings, services: Services) -> list[Task]:
         clock,
         providers,
     )
-    return [*control_plane_tasks(deps), *_own_tasks(services, providers, watcher)]
+    return [*control_plane_tasks(deps), *_own_tasks(services, providers, watcher, status_page(settings, services.http))]
 
 
 @asynccontextmanager
@@ -127,7 +132,7 @@ async def open_tasks(settings: Settings) -> AsyncIterator[tuple[Sequence[Task], 
         yield all_tasks(settings, services), bury_message
 
 
-def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None) -> list[Task]:
+def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None, page: StatusPage) -> list[Task]:
     clock = SystemClock()
 
     async def housekeeping(_delivery: Delivery) -> None:
@@ -157,6 +162,9 @@ def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None
         if watcher is not None:
             await payments.watch_deposits(services.database, services.system.session, watcher, clock)
 
+    async def sla_run(_delivery: Delivery) -> None:
+        await sla.MonthlyRun(services.database, services.system.session, page, clock.now()).run()
+
     return [
         Task(HOUSEKEEPING, housekeeping),
         Task(PARTITIONS, partitions),
@@ -164,4 +172,5 @@ def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None
         Task(metering.COUNT_METER, count_meter),
         Task(RECONCILE_PAYMENTS, reconcile_payments),
         Task(WATCH_DEPOSITS, watch_deposits),
+        Task(SLA_RUN, sla_run),
     ]

@@ -17,7 +17,7 @@ from omni.foundation.db.sessions import ReadSession, Session, SystemSession, Wri
 
 _LOCK_PLAN = text("select pg_advisory_xact_lock(hashtextextended('sla_tables ' || :plan_code, 0))")
 _UNMEASURED = text("""
-    select t.tenant_id, coalesce(p.time_zone, 'UTC') as zone from tenants t
+    select t.tenant_id, coalesce(p.time_zone, 'UTC') as zone, t.created_at from tenants t
     left join billing_profiles p using (tenant_id)
     where p.test_clock is null and t.created_at < :until
       and not exists (select 1 from sla_months m where m.tenant_id = t.tenant_id and m.month = :month)
@@ -94,10 +94,10 @@ async def close(session: WriteSession, month: Month) -> None:
     await session.execute(statement.values(**_to_row(month)))
 
 
-async def unmeasured(session: SystemSession, month: date, until: datetime) -> list[tuple[UUID, str]]:
-    """Tenants in real time, with their zones, that existed by then and whose month has no row."""
+async def unmeasured(session: SystemSession, month: date, until: datetime) -> list[tuple[UUID, str, datetime]]:
+    """Tenants in real time that existed by then and whose month has no row: id, zone, and when they were opened."""
     rows = await session.all(_UNMEASURED, {"month": month, "until": until})
-    return [(row["tenant_id"], row["zone"]) for row in rows]
+    return [(row["tenant_id"], row["zone"], row["created_at"]) for row in rows]
 
 
 async def waiting(session: SystemSession) -> list[tuple[UUID, date]]:

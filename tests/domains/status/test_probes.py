@@ -19,8 +19,7 @@ from omni.domains.status.contracts import Component, ComponentState, Day, Probe
 from omni.domains.status.repository.file import StatusFile
 from omni.domains.status.repository.incidents import IncidentStore
 from omni.domains.status.repository.probes import ProbeHistory
-from omni.domains.status.rules import last_days, overall, probed_state, slug, uptime_basis_points
-from omni.domains.status.service.overview import BELIEVED_FOR
+from omni.domains.status.rules import BELIEVED_FOR, last_days, overall, probed_state, slug, uptime_basis_points
 from omni.domains.status.service.probing import PROBE_SECONDS, PROBE_TIMEOUT_SECONDS, Prober
 from omni.kit.clock import ManualClock
 from tests.domains.status.conftest import Site
