@@ -7,6 +7,7 @@ import hashlib
 import re
 
 ERRORS_PATH = "/docs/errors"
+SLA_PATH = "/docs/sla"
 _STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
+import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from omni.contracts.docs import ERRORS_PATH, doc_url, page_headers
-from omni.portal.docs.pages import _render, errors_page
+from omni.contracts.docs import ERRORS_PATH, SLA_PATH, doc_url, page_headers
+from omni.portal.docs.pages import _render, errors_page, sla_page
 from omni.portal.docs.routes import router
 from tests.test_error_docs import in_page
 
@@ -58,13 +60,14 @@ def test_raw_html_in_markdown_stays_text() -> None:
     assert b"<title>A &amp; B" in html
 
 
-def test_the_console_serves_it_outside_the_schema() -> None:
+@pytest.mark.parametrize(("path", "page"), [(ERRORS_PATH, errors_page), (SLA_PATH, sla_page)])
+def test_the_console_serves_it_outside_the_schema(path: str, page: Callable[[], bytes]) -> None:
     app = FastAPI()
     app.include_router(router())
     with TestClient(app) as client:
-        answer = client.get(ERRORS_PATH)
-    assert (answer.status_code, answer.content) == (200, errors_page())
+        answer = client.get(path)
+    assert (answer.status_code, answer.content) == (200, page())
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
-    assert ERRORS_PATH not in app.openapi()["paths"]
+    assert path not in app.openapi()["paths"]

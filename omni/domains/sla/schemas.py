@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from omni.domains.sla.contracts import Outcome
 from omni.foundation.http.fields import RequestModel
 
 
@@ -59,7 +58,9 @@ class MonthOut(BaseModel):
     slots: int = Field(description="Quarters of an hour, of which availability is the mean.")
     plan_code: str | None
     table_version: int | None = Field(description="null when the plan had no table when the month began.")
-    outcome: Outcome | None = Field(description="null while the month runs.")
+    outcome: Literal["met", "no_sla", "waiting", "nothing_to_credit", "credited"] | None = Field(
+        description="null while the month runs."
+    )
     credit_percent: int
     currency: str | None
     base_minor: int = Field(description="What the month was charged with, without tax.")

@@ -18,6 +18,11 @@ def errors_page() -> bytes:
     return _render((FOLDER / "errors.md").read_text("utf-8"))
 
 
+def sla_page() -> bytes:
+    """What availability is and when it is credited, as HTML."""
+    return _render((FOLDER / "sla.md").read_text("utf-8"))
+
+
 def runbook_pages() -> dict[str, bytes]:
     """What to do about each alert, as HTML by the alert's name; under the empty name a list of them all."""
     files = sorted((FOLDER / "runbooks").glob("*.md"))

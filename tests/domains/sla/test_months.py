@@ -21,7 +21,7 @@ from omni.domains.ledger import facade as ledger
 from omni.domains.ledger.contracts import Account
 from omni.domains.sla import facade as sla
 from omni.domains.sla.contracts import Month
-from omni.domains.sla.service import running
+from omni.domains.sla.service import closing
 from omni.foundation.db.roles import DatabaseAddress
 from omni.kit.errors import Conflict, Unavailable
 from omni.testing.control_plane import ControlPlane
@@ -192,14 +192,14 @@ async def test_a_tenant_whose_month_fails_does_not_hold_up_the_others(
     go_to(plane, DUE)
     for owner in (first, second):
         await bill(plane, owner)
-    original = running.closing.close
+    original = closing.close
 
     async def fails(session: Any, *args: Any) -> Month:
         if session.tenant_id == first.tenant_id:
             raise Conflict("sla_month_open", "planted")
         return await original(session, *args)
 
-    monkeypatch.setattr(running.closing, "close", fails)
+    monkeypatch.setattr(closing, "close", fails)
     with pytest.raises(Conflict):
         await run(plane)
     assert await stored(plane, first) is None

@@ -12,7 +12,7 @@ import orjson
 from omni.domains.sla.contracts import IncidentRef, Observed, Stretch
 from omni.kit.errors import Unavailable
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 20
 
 
 class HttpStatusPage:
