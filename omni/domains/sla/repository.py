@@ -55,9 +55,9 @@ async def add_table(session: Session, plan_code: str, tiers: Sequence[Tier], now
     return made
 
 
-async def list_months(session: ReadSession) -> list[Month]:
-    """Newest first, without their evidence."""
-    columns = [column for column in sla_months.c if column.name != "evidence"]
+async def list_months(session: ReadSession, *, evidence: bool = False) -> list[Month]:
+    """Newest first, with their evidence or without."""
+    columns = [column for column in sla_months.c if evidence or column.name != "evidence"]
     statement = select(*columns).where(sla_months.c.tenant_id == session.tenant_id)
     return [_to_month(row) for row in await session.all(statement.order_by(sla_months.c.month.desc()))]
 

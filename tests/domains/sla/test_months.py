@@ -145,6 +145,19 @@ async def test_of_twenty_closings_one_issues_the_credit_note(
     await agree(plane, owner)
 
 
+async def test_of_twenty_that_settle_a_waiting_month_one_issues_the_credit_note(
+    plane: ControlPlane, people: People, seller: LegalEntity
+) -> None:
+    owner = await served(plane, people)
+    go_to(plane, DUE)
+    assert (await close(plane, owner)).outcome == "waiting"
+    await bill(plane, owner)
+    found = await asyncio.gather(*(close(plane, owner) for _ in range(20)))
+    assert {(each.outcome, each.invoice_id) for each in found} == {("credited", found[0].invoice_id)}
+    assert len(await notes(plane, owner)) == 1
+    await agree(plane, owner)
+
+
 async def test_the_run_waits_for_late_usage_and_closes_once(
     plane: ControlPlane, people: People, seller: LegalEntity
 ) -> None:
@@ -219,6 +232,10 @@ async def test_a_month_waits_until_its_invoices_are_final(
     plane.status_page.away = True  # what was measured stays so
     await run(plane)
     assert (await stored(plane, owner)) == month
+    async with plane.database.write(owner.tenant_id) as session:
+        await subscribing.close_due(session, plane.clock.now())
+    await run(plane)
+    assert (await stored(plane, owner)) == month  # the last invoice is a draft
     await bill(plane, owner)
     await run(plane)
     settled = await stored(plane, owner)

@@ -19,9 +19,7 @@ async def verify_tenant(session: ReadSession) -> list[Difference]:
     """Months against what their evidence comes to, and their credits against the credit notes, both ways."""
     notes = await billing.credit_notes(session)
     found: list[tuple[str, str, int, int]] = []
-    for listed in await repository.list_months(session):
-        month = await repository.find(session, listed.month)
-        assert month is not None
+    for month in await repository.list_months(session, evidence=True):
         found += _compared(month, notes)
         notes.pop(f"{month.month:%Y-%m}", None)
     found += [("credit note", name, 0, -note.net_minor) for name, note in notes.items()]
