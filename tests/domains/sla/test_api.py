@@ -18,6 +18,7 @@ from omni.domains.sla.service.status_page import HttpStatusPage
 from omni.domains.status.contracts import Probe
 from omni.domains.status.service.incidents import NewIncident
 from omni.foundation.authz import Role
+from omni.kit.clock import ManualClock
 from omni.kit.errors import Unavailable
 from omni.portal.status.routes import status_app
 from omni.testing.control_plane import ControlPlane
@@ -75,7 +76,7 @@ async def test_from_events_and_probes_to_a_credit_note(
     transport = httpx2.ASGITransport(app=status_app(site.services.portal))
     async with httpx2.AsyncClient(transport=transport) as client:
         plane.status_page.observed = HttpStatusPage(  # type: ignore[method-assign]
-            client, "http://status.test/", TOKEN, ("api", "inference")
+            client, "http://status.test/", TOKEN, ("api", "inference"), plane.clock
         ).observed
         month = await close(plane, owner)
     assert month.evidence is not None
@@ -208,15 +209,44 @@ async def test_operators_publish_what_plans_promise(plane: ControlPlane, people:
 async def test_a_status_page_that_says_nonsense_is_not_believed(status: int, body: str) -> None:
     transport = httpx2.MockTransport(lambda _request: httpx2.Response(status, text=body))
     async with httpx2.AsyncClient(transport=transport) as client:
-        page = HttpStatusPage(client, "http://status.test", "t", ("api",))
+        page = HttpStatusPage(client, "http://status.test", "t", ("api",), ManualClock(OCTOBER))
         with pytest.raises(Unavailable) as raised:
             await page.observed(OCTOBER, NOVEMBER)
     assert raised.value.code == "outages_unknown"
 
 
+async def test_many_who_look_at_once_ask_the_status_page_once() -> None:
+    asked: list[str] = []
+    away = False
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        empty = {"outages": [], "maintenances": [], "incidents": [], "unwatched_micros": {"api": 0}}
+        return httpx2.Response(503) if away else httpx2.Response(200, json=empty)
+
+    clock = ManualClock(OCTOBER)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        page = HttpStatusPage(client, "http://status.test", "t", ("api",), clock)
+        await asyncio.gather(*(page.observed(OCTOBER, NOVEMBER) for _ in range(20)))
+        assert len(asked) == 1
+        await page.observed(OCTOBER, DUE)
+        clock.advance(timedelta(seconds=61))
+        await page.observed(OCTOBER, NOVEMBER)
+        assert len(asked) == 3
+        away = True
+        clock.advance(timedelta(seconds=61))
+        found = await asyncio.gather(*(page.observed(OCTOBER, DUE) for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(each, Unavailable) for each in found)
+        assert len(asked) == 4
+        away = False
+        clock.advance(timedelta(seconds=6))
+        await page.observed(OCTOBER, DUE)
+    assert len(asked) == 5
+
+
 async def test_a_status_page_that_is_away_is_not_believed() -> None:
     async with httpx2.AsyncClient(trust_env=False) as client:
-        page = HttpStatusPage(client, "http://127.0.0.1:9", "t", ("api",))
+        page = HttpStatusPage(client, "http://127.0.0.1:9", "t", ("api",), ManualClock(OCTOBER))
         with pytest.raises(Unavailable):
             await page.observed(OCTOBER, datetime.fromisoformat("2026-11-01T00:00:00Z"))
 

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import orjson
 
 from omni.domains.sla.contracts import IncidentRef, Observed, Stretch
+from omni.kit.clock import Clock
 from omni.kit.errors import Unavailable
 
 TIMEOUT_SECONDS = 20
+_KNOWN_FOR = timedelta(minutes=1)
+_FAILED_FOR = timedelta(seconds=5)
+_MOST_KNOWN = 64
 
 
 class HttpStatusPage:
-    """The record of the components whose outages are the tenants'."""
+    """The record of the components whose outages are the tenants'.
 
-    def __init__(self, client: httpx2.AsyncClient, url: str, token: str, components: Sequence[str]) -> None:
+    One question at a time, and an answer is good for a minute: a month is a second's work for the status process, and
+    tenants may look at theirs as often as they like.
+    """
+
+    def __init__(
+        self, client: httpx2.AsyncClient, url: str, token: str, components: Sequence[str], clock: Clock
+    ) -> None:
         self._client = client
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {token}"}
         self._components = list(components)
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._known: dict[tuple[datetime, datetime], tuple[datetime, Observed]] = {}
+        self._failed: tuple[datetime, Unavailable] | None = None
 
     async def observed(self, start: datetime, end: datetime) -> Observed:
         """Raises Unavailable `outages_unknown` unless all that was asked for is answered."""
+        async with self._asking:
+            now = self._clock.now()
+            if self._failed is not None and now < self._failed[0]:
+                raise outages_unknown(str(self._failed[1]))
+            good_until, known = self._known.get((start, end), (now, None))
+            if known is not None and now < good_until:
+                return known
+            try:
+                found = await self._ask(start, end)
+            except Unavailable as error:
+                self._failed = self._clock.now() + _FAILED_FOR, error
+                raise
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[start, end] = self._clock.now() + _KNOWN_FOR, found
+            return found
+
+    async def _ask(self, start: datetime, end: datetime) -> Observed:
         asked = {
             "from": start.astimezone(UTC).isoformat(),
             "until": end.astimezone(UTC).isoformat(),
