@@ -46,8 +46,8 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 # Not an object of a tenant: public names, and what only operators may touch (they see every tenant).
 NOT_TENANT_OBJECTS = {"model", "code", "provider"}
-NUMBERS = {"position": "1"}
-"""Parameters that are numbers within another object."""
+NUMBERS = {"position": "1", "month": "2020-01"}
+"""Parameters that are numbers within another object, and a month of which no tenant has anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def operations(base_url: str, prefix: str) -> list[Operation]:
 
 
 def answer(client: httpx2.Client, operation: Operation, ids: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    path = re.sub(r"{(\w+)}", lambda found: NUMBERS.get(found[1], ids[found[1]]), operation.path)
+    path = re.sub(r"{(\w+)}", lambda found: NUMBERS.get(found[1]) or ids[found[1]], operation.path)
     response = client.request(operation.method, path, json=BODIES.get(operation.name))
     return response.status_code, {**response.json(), "request_id": ""}
 
