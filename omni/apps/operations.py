@@ -10,10 +10,10 @@ import structlog
 from fastapi import APIRouter
 
 from omni.apps.settings import Settings
-from omni.apps.worker.services import create_redis
 from omni.domains.operations.repository import FiguresFile
 from omni.domains.operations.rules import ROUND_SECONDS
 from omni.domains.operations.service import AlertmanagerReader, Collector, OverviewService
+from omni.foundation.redis_client import create_redis
 from omni.kit.clock import Clock
 from omni.portal.operations import routes as operations
 from omni.portal.operations.traces import RedisTraces
