@@ -72,16 +72,18 @@ def _panel(title: str, points: list[dict[str, Any]]) -> Iterator[str]:
     base, right = HEIGHT - MARGIN, WIDTH - MARGIN
     yield f'<text x="{MARGIN}" y="20" font-weight="600">{escape(title)}</text>'
     yield f'<path d="M{MARGIN} {base}H{right}" stroke="#c3c9d2" fill="none"/>'
+    level = -math.inf
     if bar is not None:
         level = place(points[0]["events"], bar)[1]
         yield f'<path d="M{MARGIN} {level:.1f}H{right}" stroke="#b4232a" stroke-dasharray="4 3" fill="none"/>'
-        yield f'<text x="{right}" y="{level - 4:.1f}" text-anchor="end" fill="#b4232a">bar {bar:,}</text>'
+        yield f'<text x="{WIDTH / 2}" y="{level - 4:.1f}" text-anchor="middle" fill="#b4232a">bar {bar:,}</text>'
     places = [place(point["events"], point["value"]) for point in points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     yield f'<polyline points="{line}" stroke="#2456c7" stroke-width="2" fill="none"/>'
     for point, (x, y) in zip(points, places, strict=True):
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="#2456c7"/>'
-        yield f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{point["value"]:,}</text>'
+        below = level - 4 < y < level + 24  # above the point the text would touch the bar
+        yield f'<text x="{x:.1f}" y="{y + (16 if below else -8):.1f}" text-anchor="middle">{point["value"]:,}</text>'
         size = f"{_short(point['events'])} events"
         yield f'<text x="{x:.1f}" y="{base + 16}" text-anchor="middle" fill="#5b6676">{size}</text>'
 
