@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("platform", "metering", "billing", "inference", "retrieval", "gateway", "cold")
+NAMES = ("platform", "metering", "billing", "inference", "retrieval", "gateway", "telemetry", "cold")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,19 +220,27 @@ def publish(redis_port: int, upstream_port: int) -> str:
 
 
 def start_gateway(
-    stack: ExitStack, folder: Path, redis_port: int, key: str, *, workers: int = 1, core: str = GATEWAY_CORE
+    stack: ExitStack,
+    folder: Path,
+    redis_port: int,
+    key: str,
+    *,
+    workers: int = 1,
+    core: str = GATEWAY_CORE,
+    environment: Mapping[str, str] | None = None,
 ) -> Side:
-    """Gateway processes as operators run them, on one port."""
+    """Gateway processes as operators run them, on one port; `environment` goes before what it would be."""
     port = free_port()
     pids = []
     for number in range(workers):
         settings = {
-            "OMNI_HOME": str(folder / f"home-{number}"),
+            "OMNI_HOME": str(folder / f"home-{port}-{number}"),
             "OMNI_GATEWAY_PORT": str(port),
             "OMNI_GATEWAY_WORKERS": str(workers),
             "OMNI_METRICS_PORT": str(free_port()),
             "OMNI_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
             "OMNI_LOG_LEVEL": "WARNING",
+            **(environment or {}),
         }
         command = (sys.executable, "-m", "omni.apps.cli.main", "serve", "gateway")
         pids.append(start(stack, core, *command, **settings).pid)
