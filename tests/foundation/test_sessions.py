@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from omni.foundation.db.engine import PoolSettings, create_engine
@@ -119,3 +121,27 @@ async def _look(crowd: Database, tenant: UUID, luck: float) -> int:
             await session.execute(text("select 1/0"))
         foreign = sum(bool(row["tenant_id"] != tenant) for row in rows)
         return foreign + (len(rows) != 1)
+
+
+async def test_a_transaction_is_planned_afresh_once_and_until_it_ends(database: Database) -> None:
+    setting = text("select current_setting('plan_cache_mode')")
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    async with database.shared() as session:
+        with suppress(DBAPIError):
+            async with session.savepoint():
+                await session.plan_afresh()
+                await session.execute(text("select 1 / 0"))
+        assert await session.scalar(setting) == "auto"
+        engine = database._engine.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        for _ in range(3):
+            await session.plan_afresh()
+        event.remove(engine, "before_cursor_execute", note)
+        assert await session.scalar(setting) == "force_custom_plan"
+    assert len(asked) == 1
+    async with database.shared() as session:
+        assert await session.scalar(setting) == "auto"

@@ -25,6 +25,7 @@ _ENTER_TENANT = text("select set_config('app.tenant_id', :tenant_id, true)")
 _ENTER_TENANT_READ_ONLY = text(
     "select set_config('app.tenant_id', :tenant_id, true), set_config('transaction_read_only', 'on', true)"
 )
+_PLAN_AFRESH = text("select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)")
 _LOCK_NOT_AVAILABLE = "55P03"
 _GOING_AWAY = {"57P01", "57P02", "57P03"}  # shut down by an administrator, crash, starting up
 
@@ -34,6 +35,7 @@ class Session:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
+        self._plans_afresh = False
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return await self.connection.execute(statement, parameters)
@@ -50,11 +52,24 @@ class Session:
         """The first column of the first row, or None."""
         return await self.connection.scalar(statement, parameters)
 
+    async def plan_afresh(self) -> None:
+        """From here on statements of the transaction are planned for the tables and parameters as they are: a plan that
+        was kept from when there were few rows would go through all of them, and one that fits any period would read a
+        month's raw events for the minutes at its edges. They are not compiled, which takes longer than to run them."""
+        if not self._plans_afresh:
+            await self.connection.execute(_PLAN_AFRESH)
+            self._plans_afresh = True
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail without losing the rest of the transaction."""
-        async with self.connection.begin_nested():
-            yield
+        planned_afresh = self._plans_afresh
+        try:
+            async with self.connection.begin_nested():
+                yield
+        except BaseException:
+            self._plans_afresh = planned_afresh  # what was set since is gone with the part
+            raise
 
 
 class ReadSession(Session):

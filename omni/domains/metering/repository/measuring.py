@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping, text
 from omni.contracts.snapshots import Mode
 from omni.domains.metering.contracts import Meter
 from omni.domains.metering.repository.sources import Source, source_of
-from omni.domains.metering.repository.unique_sets import VALUE_ID, chunk_of, ordinal_of, plan_afresh, set_of
+from omni.domains.metering.repository.unique_sets import VALUE_ID, chunk_of, ordinal_of, set_of
 from omni.domains.metering.rules.aggregating import Part
 from omni.domains.metering.rules.periods import Pieces
 from omni.foundation.db.sessions import ReadSession
@@ -95,7 +95,7 @@ async def _distinct(session: ReadSession, question: Question, pieces: Pieces) ->
         select {_window(pieces)} as w, g, {VALUE_ID.format("unique_value")} as value_id from ({source.raw}) as e
         join {_RANGES} on e.occurred_at >= f and e.occurred_at < t group by 1, 2, 3
     """
-    await plan_afresh(session)
+    await session.plan_afresh()
     if question.meter.rolled_up:
         statement = _count_bits(question, source, pieces, raw)
     else:
@@ -148,7 +148,7 @@ async def events(
     parameters = source.parameters | {"start": period[0], "end": period[1], "limit": limit}
     if after is not None:
         parameters |= {"micros": after[0], "key": after[1]}
-    await plan_afresh(session)
+    await session.plan_afresh()
     return await session.all(text(statement), parameters)
 
 
@@ -173,7 +173,7 @@ def _bounds(pieces: Pieces) -> dict[str, Any]:
 
 async def _parts(session: ReadSession, statement: str, parameters: dict[str, Any]) -> list[Part]:
     """Rows of w (the window, from 1), g (the group), and the other members of a Part."""
-    await plan_afresh(session)
+    await session.plan_afresh()
     return [
         Part(row["w"] - 1, tuple(row["g"]), row["events"], row["total"], row["moment_total"], row["value"])
         for row in await session.all(text(statement), parameters)

@@ -17,7 +17,6 @@ from omni.domains.metering.repository.unique_sets import (
     chunk_of,
     number_values,
     ordinal_of,
-    plan_afresh,
     set_of,
 )
 from omni.domains.metering.rules.events import REMEMBERED
@@ -50,7 +49,7 @@ async def recount(session: Session, tenant_id: UUID, meter: Meter, period: tuple
         parameters,
     )
     if meter.aggregation == "unique":
-        await plan_afresh(session)
+        await session.plan_afresh()
         await number_values(session, tenant_id, meter.code, _values_in_order(counted, where), parameters)
         await session.execute(
             text(f"""
@@ -95,7 +94,7 @@ async def set_differences(session: SystemSession, meter: Meter) -> Sequence[RowM
         select tenant_id, starts_at, sum(of_events)::bigint as only_events, sum(of_sets)::bigint as only_sets
         from compared where of_events + of_sets > 0 group by 1, 2 order by 1, 2
     """
-    await plan_afresh(session)
+    await session.plan_afresh()
     return await session.all(text(statement), parameters)
 
 

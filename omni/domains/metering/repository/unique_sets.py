@@ -24,8 +24,8 @@ _MASKS = tuple(1 << (SET_BITS - 1 - place) for place in range(SET_BITS))
 
 
 def ordinal_of(tenant_id: str = ":tenant_id") -> str:
-    """The number of `given.value_id`, if it has one, after `plan_afresh`. A sub-select for each value, so that no plan
-    for a tenant that statistics do not know yet goes through all its values."""
+    """The number of `given.value_id`, if it has one, after `Session.plan_afresh`. A sub-select for each value, so
+    that no plan for a tenant that statistics do not know yet goes through all its values."""
     return (
         f"(select v.ordinal from unique_values v "
         f"where v.tenant_id = {tenant_id} and v.meter = :meter and v.value_id = given.value_id)"
@@ -39,10 +39,6 @@ _GIVEN = f"""
 
 _ORDINALS = text(f"""
     select array_agg({ordinal_of()} order by place) from ({_GIVEN}) as given
-""")
-
-_PLAN_AFRESH = text("""
-    select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)
 """)
 
 _LOCK_COUNTER = text("""
@@ -72,7 +68,7 @@ class Seen(NamedTuple):
 async def add(session: WriteSession, mode: Mode, meter: str, seen: Sequence[Seen]) -> None:
     """Adds what a batch has seen of a meter. Locks the meter's counter when there are new values, then the sets in the
     order of `seen`."""
-    await plan_afresh(session)
+    await session.plan_afresh()
     values = dict.fromkeys(value for each in seen for value in sorted(each.values))
     ordinals = await _ordinals(session, meter, list(values))
     rows = [row for each in seen for row in _rows(each, ordinals)]
@@ -118,14 +114,6 @@ async def number_values(
         select array_agg(ordinal order by place) from numbered
     """
     return list(await session.scalar(text(statement), {**parameters, **key}) or [])
-
-
-async def plan_afresh(session: Session) -> None:
-    """From here on statements of the transaction are planned for the tables and parameters as they are: a plan that was
-    kept from when there were few values would go through all of them for each one, and one that fits any period would
-    read a month's raw events for the minutes at its edges. They are not compiled, because the planner expects many more
-    raw events than there are."""
-    await session.execute(_PLAN_AFRESH)
 
 
 def chunk_of(ordinal: str) -> str:
