@@ -80,7 +80,7 @@ def _bars(rows: dict[str, list[Row]], latencies: dict[str, list[Row]]) -> list[d
         return statistics.median(1 - on["rps_per_core"] / off["rps_per_core"] for off, on in pairs)
 
     def p99(name: str) -> float:
-        return statistics.median(row["p99_ms"] for row in latencies[name])
+        return statistics.median(row["p99"] for row in latencies[name])
 
     failed = sum(row["failed"] for each in rows.values() for row in each)
     without = statistics.median(row["rps_per_core"] for row in rows["off"])

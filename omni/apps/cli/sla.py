@@ -16,6 +16,7 @@ from omni.apps.status_page import status_page
 from omni.domains.sla import facade as sla
 from omni.domains.sla.contracts import Month
 from omni.domains.sla.routes import to_api_month
+from omni.domains.sla.service.status_page import TIMEOUT_SECONDS
 from omni.kit.clock import SystemClock
 from omni.kit.money import format_minor
 
@@ -50,7 +51,7 @@ def show(tenant: TenantId, month: MonthName, json: JsonFlag = False) -> None:
 
     async def work() -> None:
         settings, day = _with_status_page(running_settings()), _first_day(month)
-        async with open_control() as control, httpx2.AsyncClient(trust_env=False) as client:
+        async with open_control() as control, httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
             page = status_page(settings, client)
             found = await sla.month_of(control.database, tenant, page, day, SystemClock().now())
         if json:
