@@ -24,7 +24,11 @@ def main() -> None:
     registry = begin("gateway", settings)
     logger = cast(Logger, structlog.stdlib.get_logger("omni.gateway"))  # its `event` may also be given by name
     endpoint = settings.otlp_endpoint
-    spans = OtlpRequestSpans("gateway", __version__, endpoint, settings.trace_sample_ratio) if endpoint else None
+    spans = (
+        OtlpRequestSpans("gateway", __version__, endpoint, settings.trace_sample_ratio, settings.traces_per_second)
+        if endpoint
+        else None
+    )
     try:
         uvloop.run(serve(gateway_config(settings), registry, logger, spans, drain_seconds=settings.drain_seconds))
     finally:

@@ -54,13 +54,13 @@ class Operations:
 
 
 def create_operations(settings: Settings, sessions: BrowserSessions, clock: Clock) -> Operations:
-    """Raises SettingMissing without Redis, sqlite3.DatabaseError for a file of figures that is none."""
+    """Raises sqlite3.DatabaseError for a file of figures that is none."""
     client = httpx2.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
     figures = FiguresFile(settings.home / "console" / "figures.sqlite3")
     targets = settings.metrics_targets or settings.home / "prometheus" / "targets.json"
     collector = Collector(targets, figures, clock)
     alertmanager = AlertmanagerReader(client, settings.alertmanager_url) if settings.alertmanager_url else None
-    traces = RedisTraces(create_redis(settings.redis_address()))
+    traces = RedisTraces(create_redis(settings.redis_address()) if settings.redis_url is not None else None)
     pages = ConsolePages(signing.FOLDER, operations.FOLDER)
     overview = OverviewService(collector, figures, alertmanager, clock)
     portal = operations.OperationsPortal(overview, traces, sessions, pages)

@@ -126,6 +126,12 @@ class Settings(BaseSettings):
         None, description="OTLP/HTTP collector, e.g. http://127.0.0.1:4318. Unset: no export."
     )
     trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of traces that start here and are exported.")
+    traces_per_second: int = Field(
+        50,
+        ge=0,
+        description="So many traces each process begins to export in a second at most, failed and slow ones included. "
+        "0: no limit; exporting every request takes half of a busy gateway's time.",
+    )
     slow_trace_ms: int = Field(
         1000,
         ge=0,

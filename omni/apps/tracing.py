@@ -15,5 +15,11 @@ def create_tracing(process: str, settings: Settings, registry: CollectorRegistry
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
     keeper = SlowTraceWriter(redis_url, process, registry) if redis_url and settings.slow_trace_ms else None
     return Tracing(
-        process, __version__, settings.otlp_endpoint, settings.trace_sample_ratio, keeper, settings.slow_seconds
+        process,
+        __version__,
+        settings.otlp_endpoint,
+        settings.trace_sample_ratio,
+        keeper,
+        settings.slow_seconds,
+        settings.traces_per_second,
     )

@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from omni.contracts.redis_names import SLOW_TRACE_PREFIX, SLOW_TRACES, slow_trace
 from omni.telemetry.finished import FinishedSpan
 from omni.telemetry.metrics import SlowTraceMetrics
-from omni.telemetry.slow_traces import TRACES_LIMIT, Pace, Trace, script_arguments, to_part, to_trace
+from omni.telemetry.pace import Pace
+from omni.telemetry.slow_traces import PARTS_PER_SECOND, TRACES_LIMIT, Trace, script_arguments, to_part, to_trace
 
 SCRIPT = files("omni.telemetry").joinpath("keep_trace.lua").read_text()
 _WAITING_LIMIT = 32
@@ -32,7 +33,7 @@ class SlowTraceWriter:
         self._redis_url = redis_url
         self._process = process
         self._metrics = SlowTraceMetrics(registry)
-        self._pace = Pace()
+        self._pace = Pace(PARTS_PER_SECOND)
         self._waiting: queue.Queue[tuple[FinishedSpan, bytes] | None] = queue.Queue(_WAITING_LIMIT)
         self._thread: threading.Thread | None = None
 

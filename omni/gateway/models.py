@@ -189,7 +189,7 @@ class ModelService:
     async def _send_and_settle(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
         extras = plan.extras
         tracing: CallTracing | None = None
-        if self._spans is not None and exchange.begin_trace(self._spans).sampled:
+        if self._spans is not None and exchange.is_traced(self._spans):
             tracing = CallTracing(self._spans, exchange.begin_trace(), ticket.id)
         try:
             way = self._way(exchange, plan, ticket)
@@ -236,7 +236,7 @@ class ModelService:
         if plan.ceiling is not None:
             request = replace(request, max_output_tokens=lowest(plan.ceiling, request.max_output_tokens))
         head = b"x-request-id: %b\r\n" % ticket.id
-        hands_on = self._spans is not None or b"traceparent" in headers
+        hands_on = b"traceparent" in headers or (self._spans is not None and exchange.is_traced(self._spans))
         if hands_on:
             head = b"traceparent: %b\r\n%b" % (exchange.begin_trace(self._spans).header(), head)
         deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)

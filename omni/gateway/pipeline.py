@@ -278,11 +278,10 @@ def _credential(headers: dict[bytes, bytes]) -> bytes:
 
 def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float, *, keep: bool) -> str:
     """The id of the trace when the request's span is exported: it was sampled, or is to be kept for how it ended."""
-    trace = exchange.begin_trace(spans)
-    if not (trace.sampled or keep):
+    if not (exchange.is_traced(spans) or (keep and spans.has_room())):
         return ""
     spans.export(_span(exchange, seconds))
-    return trace.trace_id.decode("ascii")
+    return exchange.begin_trace().trace_id.decode("ascii")
 
 
 def _span(exchange: Exchange, seconds: float) -> RequestSpan:

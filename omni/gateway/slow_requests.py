@@ -16,7 +16,8 @@ from omni.gateway.redis.resp import RedisUnavailable
 from omni.gateway.routing.calls import span_of
 from omni.telemetry.finished import FinishedSpan, of_call, of_request
 from omni.telemetry.metrics import SlowTraceMetrics
-from omni.telemetry.slow_traces import Pace, script_arguments, to_part
+from omni.telemetry.pace import Pace
+from omni.telemetry.slow_traces import PARTS_PER_SECOND, script_arguments, to_part
 from omni.telemetry.spans import RequestSpan
 
 KEEP_TRACE = Script("omni.telemetry", "keep_trace.lua")
@@ -29,7 +30,7 @@ class SlowRequests:
     def __init__(self, redis: RedisClient, registry: CollectorRegistry, slow_seconds: float) -> None:
         self._redis = redis
         self._metrics = SlowTraceMetrics(registry)
-        self._pace = Pace()
+        self._pace = Pace(PARTS_PER_SECOND)
         self._slow_seconds = slow_seconds
 
     def wants(self, exchange: Exchange, seconds: float) -> bool:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from omni.telemetry.finished import FinishedSpan
+from omni.telemetry.pace import Pace
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -69,11 +70,18 @@ class OtlpExport:
         return scope
 
 
-class RatioSampler:
-    """Which of the traces that begin here are exported; as the SDK's ratio sampler decides, so that all agree."""
+class Sampler:
+    """Which traces are exported: of those that begin here a share, as the SDK's ratio sampler decides, so that all
+    agree; and so many a second at most, so that what traces cost does not grow with the requests."""
 
-    def __init__(self, ratio: float) -> None:
+    def __init__(self, ratio: float, per_second: int) -> None:
+        """`per_second` 0 = no limit."""
         self._bound = TraceIdRatioBased(ratio).bound
+        self._pace = Pace(per_second)
 
     def samples(self, trace_id: int) -> bool:
-        return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
+        return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound and self._pace.allows()
+
+    def has_room(self) -> bool:
+        """Whether a trace that somebody else has chosen may be exported, too."""
+        return self._pace.allows()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from omni.telemetry import gen_ai
 from omni.telemetry.finished import of_call, of_request
-from omni.telemetry.otlp import OtlpExport, RatioSampler
+from omni.telemetry.otlp import OtlpExport, Sampler
 from omni.telemetry.spans import CallSpan, RequestSpan
 
 
 class OtlpRequestSpans:
     """SERVER and CLIENT spans, exported."""
 
-    def __init__(self, process: str, version: str, otlp_endpoint: str, sample_ratio: float = 1.0) -> None:
+    def __init__(
+        self, process: str, version: str, otlp_endpoint: str, sample_ratio: float = 1.0, per_second: int = 0
+    ) -> None:
         self._otlp = OtlpExport(process, version, otlp_endpoint)
-        self._sampler = RatioSampler(sample_ratio)
+        self._sampler = Sampler(sample_ratio, per_second)
 
     def samples(self, trace_id: int) -> bool:
         return self._sampler.samples(trace_id)
+
+    def has_room(self) -> bool:
+        return self._sampler.has_room()
 
     def export(self, span: RequestSpan) -> None:
         self._otlp.export(of_request(span))

@@ -6,7 +6,6 @@ who has a connection to Redis runs the script.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,21 +96,6 @@ def to_trace(trace_id: str, parts: Iterable[bytes]) -> Trace | None:
         "error" if any(row["error"] for row in roots) else "ok",
         tuple(_to_span(row, start, depth) for row, depth in _in_order(below)),
     )
-
-
-class Pace:
-    """How many parts a process may write in a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._taken = 0
-
-    def allows(self) -> bool:
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._taken = second, 0
-        self._taken += 1
-        return self._taken <= PARTS_PER_SECOND
 
 
 def _in_order(below: Mapping[str | None, list[dict[str, Any]]]) -> Iterator[tuple[dict[str, Any], int]]:

@@ -58,6 +58,9 @@ class RequestSpans(Protocol):
     def samples(self, trace_id: int) -> bool:
         """Whether a trace that begins here is exported."""
 
+    def has_room(self) -> bool:
+        """Whether one that is exported for what its caller says, or for how it ended, may be so now."""
+
     def export(self, span: RequestSpan) -> None: ...
 
     def export_call(self, span: CallSpan) -> None: ...

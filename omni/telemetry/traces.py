@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from omni.telemetry.finished import Attributes, FinishedSpan, Kind, error_type, http_attributes
 from omni.telemetry.local_traces import LocalTrace, new_span_id, working_below
-from omni.telemetry.otlp import OtlpExport, RatioSampler
+from omni.telemetry.otlp import OtlpExport, Sampler
 
 SLOW_SECONDS = 1.0
 PROBES = frozenset({"/livez", "/readyz"})
@@ -87,10 +87,10 @@ class Tracing:
 
     def __init__(
         self, process: str, version: str, otlp_endpoint: str | None, sample_ratio: float = 1.0,
-        keeper: TraceKeeper | None = None, slow_seconds: float = SLOW_SECONDS,
+        keeper: TraceKeeper | None = None, slow_seconds: float = SLOW_SECONDS, per_second: int = 0,
     ) -> None:  # fmt: skip
         self._otlp = OtlpExport(process, version, otlp_endpoint) if otlp_endpoint else None
-        self._sampler = RatioSampler(sample_ratio)
+        self._sampler = Sampler(sample_ratio, per_second)
         self._keeper = keeper
         self._records = self._otlp is not None or keeper is not None
         self._propagator = TraceContextTextMapPropagator()

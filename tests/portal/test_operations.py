@@ -241,6 +241,17 @@ async def test_operators_known_of_late_see_the_page_without_the_database(
         assert (await browser.get("/operations")).status_code == 503
 
 
+async def test_without_a_redis_in_the_settings_it_says_so(people: People, plane: ControlPlane, tmp_path: Path) -> None:
+    operator = await people.owner(operator=True)
+    sessions = BrowserSessions(plane.database, plane.passwords, plane.clock, CONSOLE_URL)
+    made = create_operations(Settings(home=tmp_path, redis_url=None), sessions, plane.clock)
+    transport = httpx2.ASGITransport(app=console(made))
+    async with httpx2.AsyncClient(transport=transport, base_url=CONSOLE_URL) as browser:
+        await sign_in(browser, operator.email)
+        assert "set OMNI_REDIS_URL" in (await browser.get("/operations")).text
+    await made.close()
+
+
 async def test_without_redis_the_rest_of_the_page_is_there(people: People, plane: ControlPlane, tmp_path: Path) -> None:
     operator = await people.owner(operator=True)
     settings = Settings(home=tmp_path, redis_url=f"redis://127.0.0.1:{free_port()}/0")

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from omni.gateway.edge.routes import Route
-from omni.gateway.edge.trace import Trace
+from omni.gateway.edge.trace import Trace, new_trace_id
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7_text
@@ -42,6 +42,7 @@ class Exchange:
     __slots__ = (
         "_backends",
         "_body_waiter",
+        "_left_out",
         "body_bytes",
         "body_limit",
         "body_parts",
@@ -92,6 +93,7 @@ class Exchange:
         self.waited_seconds: float | None = None
         """How long it waited for an engine, as the backend says."""
         self.gone = False
+        self._left_out = False
         self._backends: list[tuple[Watched, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None
 
@@ -103,8 +105,20 @@ class Exchange:
     def begin_trace(self, spans: RequestSpans | None = None) -> Trace:
         """The trace that the request belongs to, taken from the client or begun."""
         if self.trace is None:
-            self.trace = Trace(self.headers.get(b"traceparent"), spans)
+            self.trace = Trace(self.headers.get(b"traceparent"), spans, left_out=self._left_out)
         return self.trace
+
+    def is_traced(self, spans: RequestSpans) -> bool:
+        """Whether its spans are exported. Most are not, and have no ids until a log or a provider asks for them."""
+        if self.trace is None and not self._left_out:
+            if b"traceparent" in self.headers:
+                return self.begin_trace(spans).sampled
+            trace_id = new_trace_id()
+            if spans.samples(trace_id):
+                self.trace = Trace(None, chosen_id=trace_id)
+            else:
+                self._left_out = True
+        return self.trace is not None and self.trace.sampled
 
     def ids(self) -> dict[str, str]:
         """What each line of the log says of the request that it is about."""

@@ -15,20 +15,32 @@ class Trace:
 
     __slots__ = ("flags", "parent_id", "span_id", "trace_id")
 
-    def __init__(self, traceparent: bytes | None, spans: RequestSpans | None = None) -> None:
+    def __init__(
+        self,
+        traceparent: bytes | None,
+        spans: RequestSpans | None = None,
+        *,
+        chosen_id: int = 0,
+        left_out: bool = False,
+    ) -> None:
+        """Where it begins here, `chosen_id` is an id that is sampled already, and `left_out` says that it is not."""
         match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
         self.parent_id: bytes | None
         if match is None:
-            trace_id = random.getrandbits(128) or 1
+            trace_id = chosen_id or new_trace_id()
             self.trace_id, self.span_id, self.parent_id = b"%032x" % trace_id, new_span_id(), None
-            self.flags = b"01" if spans is None or spans.samples(trace_id) else b"00"
+            sampled = chosen_id or (not left_out and (spans is None or spans.samples(trace_id)))
+            self.flags = b"01" if sampled else b"00"
         else:
             self.trace_id, self.parent_id, self.flags = match[1], match[2], match[3]
             self.span_id = new_span_id()
+            if spans is not None and self.sampled and not spans.has_room():
+                self.flags = b"00"
 
     @property
     def sampled(self) -> bool:
-        """Whether the span is to be exported: what the client said, or the ratio where the trace begins here."""
+        """Whether the span is to be exported: what the client said, or the ratio where the trace begins here; neither
+        beyond what is exported in a second."""
         return bool(int(self.flags, 16) & 1)
 
     def header(self) -> bytes:
@@ -53,6 +65,10 @@ class Trace:
             start_nanos,
             end_nanos,
         )
+
+
+def new_trace_id() -> int:
+    return random.getrandbits(128) or 1
 
 
 def new_span_id() -> bytes:

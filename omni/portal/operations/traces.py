@@ -25,19 +25,22 @@ class Traces(Protocol):
 
 
 class RedisTraces:
-    """Those that the processes keep in Redis."""
+    """Those that the processes keep in Redis; None = the console knows of no Redis."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis | None) -> None:
         self._redis = client
 
     async def slow(self) -> tuple[Sequence[Trace], str]:
+        if self._redis is None:
+            return [], "Slow traces are kept in Redis: set OMNI_REDIS_URL for the console to see them."
         try:
             return await slow_traces(self._redis, SHOWN), ""
         except RedisError:
             return [], "Redis does not answer, and slow traces are kept there."
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        if self._redis is not None:
+            await self._redis.aclose()
 
 
 @dataclass(frozen=True, slots=True)
