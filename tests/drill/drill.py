@@ -85,9 +85,17 @@ def calm(platform: Platform, system: Observability) -> None:
     """Returns once everything is ready, scraped and shown as well, and no alert is on but the watchdog."""
     until(platform.ready, 120, "every process is ready")
     until(lambda: all(system.up().get(process) for process in WATCHED), 60, "Prometheus scrapes every process")
-    until(lambda: set(system.alerts()) <= {"Watchdog", "ProcessRestarting"}, QUIET_SECONDS, "no alert is on")
+    _no_alert(system)
     components = {fault.component for fault in FAULTS if fault.component}
     until(lambda: all(_state(platform, each) == "operational" for each in components), 60, "the status page is green")
+
+
+def _no_alert(system: Observability) -> None:
+    deadline = time.monotonic() + QUIET_SECONDS
+    while on := system.alerts().keys() - {"Watchdog", "ProcessRestarting"}:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still on after {QUIET_SECONDS:.0f} s: {', '.join(sorted(on))}")
+        time.sleep(1)
 
 
 def table(rows: list[Noticed]) -> str:
