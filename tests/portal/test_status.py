@@ -211,3 +211,20 @@ async def test_probes_and_api_of_the_process(client: httpx2.AsyncClient) -> None
         assert (await client.get(path)).json() == {"status": "ok"}
     assert (await client.get("/api/v2/nothing.json")).json()["status"] == 404
     assert (await client.get("/subscriptions")).status_code == 405
+
+
+async def test_what_the_page_says_by_itself_is_in_the_readers_language(client: httpx2.AsyncClient, site: Site) -> None:
+    now = site.clock.now()
+    planned = NewMaintenance("Disks", "As announced.", now + timedelta(minutes=1), now + timedelta(minutes=2), ())
+    site.services.portal.incidents.schedule(planned)
+    for _ in range(2):
+        site.clock.advance(timedelta(minutes=1))
+        site.services.portal.incidents.advance_maintenances()
+    for path in ("/", "/history", "/history.atom", "/history.rss"):
+        said = (await client.get(path, params={"lang": "en"})).text
+        assert "The scheduled maintenance is over." in said, path
+    page = (await client.get("/", params={"lang": "sl"})).text
+    assert "Načrtovano vzdrževanje se je začelo." in page
+    assert "Načrtovano vzdrževanje je končano." in page
+    assert "As announced." in page
+    assert "The scheduled maintenance" not in page

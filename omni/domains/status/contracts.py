@@ -9,6 +9,10 @@ from typing import Literal
 
 Language = Literal["en", "sl"]
 
+MAINTENANCE_STARTED = "The scheduled maintenance has begun."
+MAINTENANCE_COMPLETED = "The scheduled maintenance is over."
+"""Updates that nobody writes; pages and mails say them in the reader's language."""
+
 
 class ComponentState(StrEnum):
     UNKNOWN = "unknown"

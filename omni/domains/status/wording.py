@@ -12,10 +12,11 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 
-from omni.domains.status.contracts import Language
+from omni.domains.status.contracts import MAINTENANCE_COMPLETED, MAINTENANCE_STARTED, Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "sl")
 LOCALES: Mapping[Language, Locale] = {"en": Locale("en", "GB"), "sl": Locale("sl", "SI")}
+_OWN_UPDATES = {MAINTENANCE_STARTED: "maintenance_started", MAINTENANCE_COMPLETED: "maintenance_completed"}
 
 
 class Wording:
@@ -38,6 +39,10 @@ class Wording:
             return found.format(**values)
         number = count or 0
         return found[self._locale.plural_form(number)].format(count=format_decimal(number, locale=self._locale))
+
+    def said(self, body: str) -> str:
+        """An update's text: as somebody wrote it, or in this language where it is the page's own."""
+        return self.text(_OWN_UPDATES[body]) if body in _OWN_UPDATES else body
 
     def percent(self, basis_points: int) -> str:
         """Hundredths of a percent as `99.98 %`."""

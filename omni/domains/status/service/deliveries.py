@@ -120,7 +120,7 @@ class DeliveryService:
             name=incident.name,
             status=status,
             when=wording.instant(update.created_at),
-            body=update.body,
+            body=wording.said(update.body),
             affects=f"{wording.text('affects')}: {affected}\n" if affected else "",
             link=f"{self._page_url}/incidents/{incident.incident_id}?lang={wording.language}",
             unsubscribe=f"{self._page_url}/subscriptions/{subscription.token}/unsubscribe?lang={wording.language}",

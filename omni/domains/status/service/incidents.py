@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from omni.domains.status.contracts import Component, Impact, Incident, Kind, Status, Update
+from omni.domains.status.contracts import (
+    MAINTENANCE_COMPLETED,
+    MAINTENANCE_STARTED,
+    Component,
+    Impact,
+    Incident,
+    Kind,
+    Status,
+    Update,
+)
 from omni.domains.status.repository.file import StatusFile
 from omni.domains.status.repository.incidents import IncidentStore
 from omni.domains.status.repository.subscriptions import DeliveryQueue
@@ -14,9 +23,6 @@ from omni.domains.status.rules import FINAL, NEXT, RUNNING
 from omni.kit.clock import Clock
 from omni.kit.errors import Conflict, InvalidInput, NotFound
 from omni.kit.ids import uuid7
-
-STARTED = "The scheduled maintenance has begun."
-COMPLETED = "The scheduled maintenance is over."
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +153,9 @@ class IncidentService:
             begun = incident
             with self._file.transaction():
                 if begun.status is Status.SCHEDULED and incident.scheduled_for <= now:
-                    begun = self.update_in_transaction(begun, STARTED, Status.IN_PROGRESS)
+                    begun = self.update_in_transaction(begun, MAINTENANCE_STARTED, Status.IN_PROGRESS)
                 if begun.status in RUNNING and incident.scheduled_until <= now:
-                    self.update_in_transaction(begun, COMPLETED, Status.COMPLETED)
+                    self.update_in_transaction(begun, MAINTENANCE_COMPLETED, Status.COMPLETED)
 
     def _add(self, incident: Incident, alert_group: str | None) -> Incident:
         self._incidents.add(incident, alert_group)
