@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import structlog
@@ -54,9 +56,9 @@ class Operations:
 
 
 def create_operations(settings: Settings, sessions: BrowserSessions, clock: Clock) -> Operations:
-    """Raises sqlite3.DatabaseError for a file of figures that is none."""
+    """Call `close` at the end."""
     client = httpx2.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
-    figures = FiguresFile(settings.home / "console" / "figures.sqlite3")
+    figures = _open_figures(settings.home / "console" / "figures.sqlite3")
     targets = settings.metrics_targets or settings.home / "prometheus" / "targets.json"
     collector = Collector(targets, figures, clock)
     alertmanager = AlertmanagerReader(client, settings.alertmanager_url) if settings.alertmanager_url else None
@@ -66,3 +68,16 @@ def create_operations(settings: Settings, sessions: BrowserSessions, clock: Cloc
     portal = operations.OperationsPortal(overview, traces, sessions, pages)
     routers = [pages.router(), signing.router(sessions, pages), operations.router(portal)]
     return Operations(routers, collector, figures, client, traces)
+
+
+def _open_figures(path: Path) -> FiguresFile:
+    """Figures of the last days are no reason for the console not to start: a broken file is put aside."""
+    try:
+        return FiguresFile(path)
+    except sqlite3.DatabaseError as error:
+        aside = path.with_suffix(".broken")
+        log.error("figures_put_aside", file=str(aside), reason=error)
+        path.replace(aside)
+        for left in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            left.unlink(missing_ok=True)
+        return FiguresFile(path)

@@ -285,6 +285,21 @@ async def test_old_figures_are_called_old(
     assert "targets.json is not there" in (await browser.get("/operations")).text
 
 
+async def test_a_broken_file_of_figures_does_not_keep_the_console_from_starting(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    folder = tmp_path / "console"
+    folder.mkdir()
+    (folder / "figures.sqlite3").write_text("no database at all, whatever its name says" * 50)
+    (folder / "figures.sqlite3-wal").write_text("nor this")
+    sessions = BrowserSessions(plane.database, plane.passwords, plane.clock, CONSOLE_URL)
+    made = create_operations(Settings(home=tmp_path), sessions, plane.clock)
+    made.figures.add(1000.0, {"a": 1.0})
+    assert list(made.figures.read(0, 15)) == ["a"]
+    assert (folder / "figures.broken").read_text().startswith("no database")
+    await made.close()
+
+
 def test_an_asset_that_changed_has_another_address(tmp_path: Path) -> None:
     def path_of(style: str) -> str:
         (tmp_path / "area.css").write_text(style)
