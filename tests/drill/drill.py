@@ -23,8 +23,8 @@ from tests.drill.observability import Observability, observed
 PAGED_SECONDS, STATUS_SECONDS, RECOVERED_SECONDS = 120.0, 60.0, 300.0
 GIVE_UP_SECONDS = 300.0
 QUIET_SECONDS = 240.0
-LASTING = frozenset({"Watchdog", "ProcessRestarting"})
-"""Stay on when a fault is over; so do burn rates of the SLOs, which look back further."""
+LASTING = frozenset({"Watchdog", "ProcessRestarting", "WorkerLoopFailing"})
+"""Stay on for ten minutes or more when a fault is over, since they look back; so do burn rates of the SLOs."""
 WATCHED = ("gateway", "backend", "console", "worker", "status")
 
 
