@@ -129,7 +129,8 @@ class Settings(BaseSettings):
     traces_per_second: int = Field(
         50,
         ge=0,
-        description="So many traces each process begins to export in a second at most, failed and slow ones included. "
+        description="So many traces each process begins to export in a second at most, as a mean over ten, failed and "
+        "slow ones included. "
         "0: no limit; exporting every request takes half of a busy gateway's time.",
     )
     slow_trace_ms: int = Field(

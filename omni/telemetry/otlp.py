@@ -18,6 +18,7 @@ from omni.telemetry.pace import Pace
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _CLOSE_SECONDS = 3.0
+_BURST_SECONDS = 10
 _KINDS = {
     "server": SpanKind.SERVER,
     "client": SpanKind.CLIENT,
@@ -75,9 +76,9 @@ class Sampler:
     agree; and so many a second at most, so that what traces cost does not grow with the requests."""
 
     def __init__(self, ratio: float, per_second: int) -> None:
-        """`per_second` 0 = no limit."""
+        """`per_second` 0 = no limit. It is a mean over ten seconds, so that a short burst is traced whole."""
         self._bound = TraceIdRatioBased(ratio).bound
-        self._pace = Pace(per_second)
+        self._pace = Pace(per_second, _BURST_SECONDS)
 
     def samples(self, trace_id: int) -> bool:
         return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound and self._pace.allows()

@@ -6,19 +6,20 @@ import time
 
 
 class Pace:
-    """So many in each second, first come, first served. 0 = as many as there are."""
+    """So many in each stretch of some seconds, first come, first served. 0 a second = as many as there are."""
 
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._second = 0
+    def __init__(self, per_second: int, stretch_seconds: int = 1) -> None:
+        self._most = per_second * stretch_seconds
+        self._stretch_seconds = stretch_seconds
+        self._stretch = 0
         self._taken = 0
 
     def allows(self) -> bool:
         """Whether one more may be done now; counts it."""
-        if not self._per_second:
+        if not self._most:
             return True
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._taken = second, 0
+        stretch = int(time.monotonic() / self._stretch_seconds)
+        if stretch != self._stretch:
+            self._stretch, self._taken = stretch, 0
         self._taken += 1
-        return self._taken <= self._per_second
+        return self._taken <= self._most

@@ -15,7 +15,7 @@ CALLER = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-"
 class Clock:
     """Stands still until it is told to go on."""
 
-    now = 1000.5
+    now = 1000.0
 
     def monotonic(self) -> float:
         return self.now
@@ -50,22 +50,22 @@ def test_so_many_in_each_second(clock: Clock) -> None:
 
 
 def test_what_the_ratio_leaves_out_takes_no_room(clock: Clock) -> None:
-    sampler = Sampler(0.5, 2)
+    sampler = Sampler(0.5, 1)
     left_out, taken = (1 << 64) - 1, 1
-    assert [sampler.samples(each) for each in (left_out, left_out, left_out, taken, taken, taken)] == [
-        False, False, False, True, True, False,
+    assert [sampler.samples(each) for each in (*[left_out] * 20, *[taken] * 11)] == [
+        *[False] * 20, *[True] * 10, False,
     ]  # fmt: skip
-    clock.now += 1
+    clock.now += 10
     assert sampler.has_room()
 
 
 def test_callers_cannot_have_more_exported_than_there_is_room_for(clock: Clock) -> None:
-    spans = Spans(Sampler(1.0, 2))
-    traces = [Trace(CALLER + b"01", spans) for _ in range(4)]
-    assert [trace.sampled for trace in traces] == [True, True, False, False]
-    assert traces[2].header().endswith(b"-00"), "what is called need not export its part either"
-    assert traces[2].trace_id == b"a" * 32
+    spans = Spans(Sampler(1.0, 1))
+    traces = [Trace(CALLER + b"01", spans) for _ in range(12)]
+    assert [trace.sampled for trace in traces] == [True] * 10 + [False] * 2
+    assert traces[10].header().endswith(b"-00"), "what is called need not export its part either"
+    assert traces[10].trace_id == b"a" * 32
     assert not Trace(None, spans).sampled
-    clock.now += 1
+    clock.now += 10
     assert [Trace(CALLER + b"00", spans).sampled for _ in range(3)] == [False] * 3, "they take no room"
     assert Trace(None, spans).sampled
