@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of traces that start here and are exported.")
     traces_per_second: int = Field(
-        50,
+        20,
         ge=0,
         description="So many traces each process begins to export in a second at most, as a mean over ten, failed and "
         "slow ones included. "
