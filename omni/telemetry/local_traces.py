@@ -120,5 +120,9 @@ def client_call(name: str, attributes: Attributes) -> Iterator[ClientCall]:
         call.end(name, start_nanos)
 
 
+def new_trace_id() -> int:
+    return random.getrandbits(128) or 1
+
+
 def new_span_id() -> int:
     return random.getrandbits(64) or 1

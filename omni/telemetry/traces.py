@@ -6,7 +6,6 @@ may want it. Spans of traces that were not sampled are exported all the same whe
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from omni.telemetry.finished import Attributes, FinishedSpan, Kind, error_type, http_attributes
-from omni.telemetry.local_traces import LocalTrace, new_span_id, working_below
+from omni.telemetry.local_traces import LocalTrace, new_span_id, new_trace_id, working_below
 from omni.telemetry.otlp import OtlpExport, Sampler
 
 SLOW_SECONDS = 1.0
@@ -117,7 +116,7 @@ class Tracing:
 
     def new_context(self, parent: SpanContext | None) -> SpanContext:
         """Ids of a root span; sampled where this process exports it."""
-        trace_id = parent.trace_id if parent is not None else random.getrandbits(128) or 1
+        trace_id = parent.trace_id if parent is not None else new_trace_id()
         sampled = self._otlp is not None and (
             parent.trace_flags.sampled if parent is not None else self._sampler.samples(trace_id)
         )

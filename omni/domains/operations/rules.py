@@ -79,7 +79,6 @@ MEASURES: Sequence[Measure] = (
     Measure("dead_messages", "omni_dead_messages", "max"),
     Measure("tasks", "omni_task_duration_seconds_count", "grow", "outcome"),
     Measure("engine_wait", "omni_engine_wait_seconds_bucket", "grow", "le"),
-    Measure("engine_jobs", "omni_engine_jobs", "sum"),
     Measure("statements", "db_client_operation_duration_seconds_bucket", "grow", "le"),
     Measure("postgres_connections", "omni_postgres_connections", "max"),
     Measure("postgres_limit", "omni_postgres_connections_limit", "max"),

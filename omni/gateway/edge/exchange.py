@@ -7,10 +7,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from omni.gateway.edge.routes import Route
-from omni.gateway.edge.trace import Trace, new_trace_id
+from omni.gateway.edge.trace import Trace
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7_text
+from omni.telemetry.local_traces import new_trace_id
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:

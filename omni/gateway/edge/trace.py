@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 
+from omni.telemetry.local_traces import new_trace_id
 from omni.telemetry.spans import RequestSpan, RequestSpans
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
@@ -65,10 +66,6 @@ class Trace:
             start_nanos,
             end_nanos,
         )
-
-
-def new_trace_id() -> int:
-    return random.getrandbits(128) or 1
 
 
 def new_span_id() -> bytes:
