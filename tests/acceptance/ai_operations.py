@@ -1,0 +1,26 @@
+"""What an AI operation must answer, and count, when it is called through the gateway: cases are data, one list a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of a public route with a key."""
+
+    method: str
+    path: str
+    """With `{name}` for what `prepare` makes."""
+    body: Mapping[str, Any] | None
+    check: Callable[[Any], None]
+    """Gets the decoded JSON answer, and asserts a value that was computed elsewhere."""
+    meters: frozenset[str]
+    """Meters that the usage report shows for it, besides `requests`."""
+    status: int = 200
+    prepare: Callable[[httpx2.Client], Mapping[str, str]] | None = None
+    """Makes what the path names; returns the path's parameters."""
