@@ -13,6 +13,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from omni.telemetry.finished import FinishedSpan
+from omni.telemetry.local_traces import new_trace_id
 from omni.telemetry.pace import Pace
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -82,6 +83,14 @@ class Sampler:
 
     def samples(self, trace_id: int) -> bool:
         return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound and self._pace.allows()
+
+    def sampled_id(self) -> int:
+        """The id of a trace that begins here and is exported; 0 = it is not, at next to no cost where the limit is
+        reached."""
+        if self._pace.is_spent():
+            return 0
+        trace_id = new_trace_id()
+        return trace_id if self.samples(trace_id) else 0
 
     def has_room(self) -> bool:
         """Whether a trace that somebody else has chosen may be exported, too."""

@@ -14,6 +14,10 @@ class Pace:
         self._stretch = 0
         self._taken = 0
 
+    def is_spent(self) -> bool:
+        """Whether nothing more may be done before the next stretch. Counts nothing."""
+        return self._taken >= self._most > 0 and int(time.monotonic() / self._stretch_seconds) == self._stretch
+
     def allows(self) -> bool:
         """Whether one more may be done now; counts it."""
         if not self._most:

@@ -23,8 +23,8 @@ class OtlpRequestSpans:
         self._otlp = OtlpExport(process, version, otlp_endpoint)
         self._sampler = Sampler(sample_ratio, per_second)
 
-    def samples(self, trace_id: int) -> bool:
-        return self._sampler.samples(trace_id)
+    def sampled_id(self) -> int:
+        return self._sampler.sampled_id()
 
     def has_room(self) -> bool:
         return self._sampler.has_room()

@@ -55,8 +55,8 @@ class CallSpan:
 class RequestSpans(Protocol):
     """Takes spans of sampled requests. No method waits for anything."""
 
-    def samples(self, trace_id: int) -> bool:
-        """Whether a trace that begins here is exported."""
+    def sampled_id(self) -> int:
+        """The id of a trace that begins here and is exported; 0 = it is not exported."""
 
     def has_room(self) -> bool:
         """Whether one that is exported for what its caller says, or for how it ended, may be so now."""

@@ -1,4 +1,4 @@
-"""What an AI operation must answer, and count, when it is called through the gateway: cases are data, one list a family."""
+"""What an AI operation answers and counts when it is called through the gateway: cases are data, one list a family."""
 
 from __future__ import annotations
 

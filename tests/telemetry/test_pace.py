@@ -32,7 +32,7 @@ class Spans:
     """What the gateway asks whether a trace is exported."""
 
     def __init__(self, sampler: Sampler) -> None:
-        self.samples, self.has_room = sampler.samples, sampler.has_room
+        self.sampled_id, self.has_room = sampler.sampled_id, sampler.has_room
 
     def export(self, span: object) -> None: ...
 
@@ -57,6 +57,18 @@ def test_what_the_ratio_leaves_out_takes_no_room(clock: Clock) -> None:
     ]  # fmt: skip
     clock.now += 10
     assert sampler.has_room()
+
+
+def test_a_spent_pace_is_known_without_an_id(clock: Clock) -> None:
+    sampler = Sampler(1.0, 1)
+    ids = [sampler.sampled_id() for _ in range(12)]
+    assert len(set(ids[:10])) == 10
+    assert all(ids[:10])
+    assert ids[10:] == [0, 0]
+    clock.now += 10
+    assert sampler.sampled_id()
+    assert Sampler(0.0, 1).sampled_id() == 0
+    assert all(Sampler(1.0, 0).sampled_id() for _ in range(100)), "no limit"
 
 
 def test_callers_cannot_have_more_exported_than_there_is_room_for(clock: Clock) -> None:

@@ -11,7 +11,6 @@ from omni.gateway.edge.trace import Trace
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7_text
-from omni.telemetry.local_traces import new_trace_id
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
@@ -114,9 +113,8 @@ class Exchange:
         if self.trace is None and not self._left_out:
             if b"traceparent" in self.headers:
                 return self.begin_trace(spans).sampled
-            trace_id = new_trace_id()
-            if spans.samples(trace_id):
-                self.trace = Trace(None, chosen_id=trace_id)
+            if chosen_id := spans.sampled_id():
+                self.trace = Trace(None, chosen_id=chosen_id)
             else:
                 self._left_out = True
         return self.trace is not None and self.trace.sampled

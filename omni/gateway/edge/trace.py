@@ -24,14 +24,14 @@ class Trace:
         chosen_id: int = 0,
         left_out: bool = False,
     ) -> None:
-        """Where it begins here, `chosen_id` is an id that is sampled already, and `left_out` says that it is not."""
+        """Where it begins here, `chosen_id` is the id of one that is exported, and `left_out` says that it is not."""
         match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
         self.parent_id: bytes | None
         if match is None:
-            trace_id = chosen_id or new_trace_id()
-            self.trace_id, self.span_id, self.parent_id = b"%032x" % trace_id, new_span_id(), None
-            sampled = chosen_id or (not left_out and (spans is None or spans.samples(trace_id)))
-            self.flags = b"01" if sampled else b"00"
+            if not chosen_id and spans is not None and not left_out:
+                chosen_id = spans.sampled_id()
+            self.trace_id, self.span_id, self.parent_id = b"%032x" % (chosen_id or new_trace_id()), new_span_id(), None
+            self.flags = b"01" if chosen_id or (spans is None and not left_out) else b"00"
         else:
             self.trace_id, self.parent_id, self.flags = match[1], match[2], match[3]
             self.span_id = new_span_id()
