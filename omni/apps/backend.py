@@ -21,6 +21,7 @@ from omni.foundation.db.engine import create_engine
 from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
+from omni.foundation.objects import ObjectStore
 from omni.inference.app import build_pool, build_routers
 from omni.inference.caller import caller
 from omni.inference.runtime.pool import EnginePool
@@ -50,7 +51,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         principal_secret=address.master_key.derive("principal"),
         engine_threads=settings.engine_threads,
     )
-    pool = build_pool(inference, EngineMetrics(registry))
+    pool, objects = build_pool(inference, EngineMetrics(registry)), ObjectStore(settings.objects())
 
     app = create_app(
         AppSettings(
@@ -60,7 +61,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             trust_request_id=True,
             api_keys=True,
         ),
-        backend_routers(inference, database, pool, SystemClock()),
+        backend_routers(inference, database, pool, objects, SystemClock()),
         checks,
         tracing,
         HttpMetrics(registry),
@@ -73,7 +74,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def backend_routers(
-    inference: InferenceSettings, database: Database, pool: EnginePool, clock: Clock
+    inference: InferenceSettings, database: Database, pool: EnginePool, objects: ObjectStore, clock: Clock
 ) -> list[APIRouter]:
     """The AI endpoints, and those at which usage is reported."""
     who = caller(inference.principal_secret)
@@ -82,4 +83,4 @@ def backend_routers(
         return who(request).principal
 
     events = metering.ingest_router(metering.IngestDeps(database, principal, clock))
-    return [*build_routers(inference, database, pool), events]
+    return [*build_routers(inference, database, pool, objects, clock), events]

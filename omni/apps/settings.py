@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         "", description="Networks whose X-Forwarded-For is believed, in CIDR form with commas between. Empty: nobody's."
     )
     worker_processes: int = Field(1, ge=1, description="Children of the task worker.")
+    job_processes: int = Field(1, ge=1, description="Children of the worker for jobs that take long, such as batches.")
+    objects_url: str = Field(
+        "",
+        description="Where files are kept: file:///folder, s3://bucket/prefix or gs://bucket/prefix; empty: in home.",
+    )
+    gateway_url: str = Field("", description="Where workers reach the gateway; empty: as customers do.")
     engine_threads: int = Field(
         2, ge=1, description="Threads for inference in the backend; the number of cores is right."
     )
@@ -170,6 +176,10 @@ class Settings(BaseSettings):
     @property
     def models_folder(self) -> Path:
         return self.model_cache or self.home / "models"
+
+    def objects(self) -> str:
+        """The object store's URL."""
+        return self.objects_url or f"file://{(self.home / 'objects').absolute()}"
 
     def load_master_key(self) -> MasterKey:
         """Raises InvalidMasterKey, OSError."""

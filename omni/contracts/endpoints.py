@@ -17,7 +17,13 @@ SCOPE_INFERENCE = "inference"
 SCOPE_COLLECTIONS_READ = "collections:read"
 SCOPE_COLLECTIONS_WRITE = "collections:write"
 SCOPE_EVENTS_WRITE = "events:write"
-SCOPES = (SCOPE_INFERENCE, SCOPE_COLLECTIONS_READ, SCOPE_COLLECTIONS_WRITE, SCOPE_EVENTS_WRITE)
+SCOPE_JOBS_READ = "jobs:read"
+SCOPE_JOBS_WRITE = "jobs:write"
+"""Files, batches and other jobs."""
+SCOPES = (
+    SCOPE_INFERENCE, SCOPE_COLLECTIONS_READ, SCOPE_COLLECTIONS_WRITE, SCOPE_EVENTS_WRITE, SCOPE_JOBS_READ,
+    SCOPE_JOBS_WRITE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,20 @@ ENDPOINTS = (
     Endpoint("POST", "/v1/anomalies/detect", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/text/sentiment", SCOPE_INFERENCE, MIB),
     Endpoint("POST", "/v1/vision/ocr", SCOPE_INFERENCE, 20 * MIB),
+    Endpoint("POST", "/v1/files", SCOPE_JOBS_WRITE, 32 * MIB, "openai"),
+    Endpoint("GET", "/v1/files", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("GET", "/v1/files/{file_id}", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("DELETE", "/v1/files/{file_id}", SCOPE_JOBS_WRITE, 0, "openai"),
+    Endpoint("GET", "/v1/files/{file_id}/content", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("POST", "/v1/batches", SCOPE_JOBS_WRITE, 64 * KIB, "openai"),
+    Endpoint("GET", "/v1/batches", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("GET", "/v1/batches/{batch_id}", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("POST", "/v1/batches/{batch_id}/cancel", SCOPE_JOBS_WRITE, 0, "openai"),
+    Endpoint("GET", "/v1/jobs", SCOPE_JOBS_READ, 0),
+    Endpoint("GET", "/v1/jobs/{job_id}", SCOPE_JOBS_READ, 0),
+    Endpoint("GET", "/v1/jobs/{job_id}/log", SCOPE_JOBS_READ, 0),
+    Endpoint("POST", "/v1/jobs/{job_id}/cancel", SCOPE_JOBS_WRITE, 0),
+    Endpoint("POST", "/v1/jobs/{job_id}/retry", SCOPE_JOBS_WRITE, 0),
     Endpoint("POST", "/v1/events", SCOPE_EVENTS_WRITE, 16 * MIB, metered=False, passed_headers=_CLOUD_EVENT_HEADERS),
     Endpoint("POST", "/v1/events/void", SCOPE_EVENTS_WRITE, 4 * MIB, metered=False),
 )

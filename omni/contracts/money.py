@@ -27,6 +27,9 @@ PRICE_FALLBACKS = {
 }
 """A meter without a price of its own costs what this one costs."""
 
+BATCH_DIVISOR = 2
+"""What is used in a batch costs a half, where it has no price of its own."""
+
 ANY_MODEL = ""
 """The model of prices that hold for every model that has none of its own for the meter."""
 
@@ -38,6 +41,15 @@ class Rate:
     valid_from_micros: int
     price_nanos: int
     per_quantity: int
+
+
+def price_sources(meter: str) -> tuple[tuple[str, int], ...]:
+    """The meters whose price a meter takes, the first that has one, and what that price is divided by."""
+    plain = meter.removeprefix(usage.BATCH_PREFIX)
+    divisor = 1 if plain == meter else BATCH_DIVISOR
+    names = (plain, PRICE_FALLBACKS[plain]) if plain in PRICE_FALLBACKS else (plain,)
+    sources = tuple((name, divisor) for name in names)
+    return sources if plain == meter else ((meter, 1), *sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,10 @@ class PriceBook:
         for meter, fallback in PRICE_FALLBACKS.items():
             if meter not in found and fallback in found:
                 found[meter] = found[fallback]
+        for meter, rate in tuple(found.items()):
+            if not meter.startswith(usage.BATCH_PREFIX):
+                in_batch = Rate(rate.valid_from_micros, rate.price_nanos, BATCH_DIVISOR * rate.per_quantity)
+                found.setdefault(usage.BATCH_PREFIX + meter, in_batch)
         return found
 
 

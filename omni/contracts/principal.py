@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-import orjson
-
+from omni.contracts import signed
 from omni.contracts.snapshots import Mode
 
 PRINCIPAL_HEADER = "omni-principal"
+_KIND = b""
 
 
 class InvalidPrincipal(Exception):
@@ -34,32 +30,33 @@ class Principal:
     """Unix microseconds; the principal is not accepted later than this, and no answer is worth anything after it."""
     models: frozenset[str] | None = None
     """Names of the models that may be asked for; None = all."""
+    key_id: UUID | None = None
+    """The API key that was used; None where there is none."""
+    key_digest: str = ""
+    """SHA-256 of that key, hex: what a job needs to go on for it (`omni.contracts.delegation`)."""
 
     def sign(self, secret: bytes) -> str:
-        """The header value: base64url JSON, a dot, base64url HMAC-SHA256."""
-        body = urlsafe_b64encode(
-            orjson.dumps(
-                {
-                    "request_id": self.request_id,
-                    "tenant_id": self.tenant_id,
-                    "project_id": self.project_id,
-                    "mode": self.mode,
-                    "storage_bytes_limit": self.storage_bytes_limit,
-                    "deadline_micros": self.deadline_micros,
-                    "models": None if self.models is None else sorted(self.models),
-                }
-            )
-        )
-        return (body + b"." + urlsafe_b64encode(hmac.digest(secret, body, hashlib.sha256))).decode("ascii")
+        """The header's value."""
+        row = {
+            "request_id": self.request_id,
+            "tenant_id": self.tenant_id,
+            "project_id": self.project_id,
+            "mode": self.mode,
+            "storage_bytes_limit": self.storage_bytes_limit,
+            "deadline_micros": self.deadline_micros,
+            "models": None if self.models is None else sorted(self.models),
+            "key_id": self.key_id,
+            "key_digest": self.key_digest,
+        }
+        return signed.sign(_KIND, row, secret)
 
     @classmethod
     def verify(cls, value: str, secret: bytes, now_micros: int) -> Principal:
         """The principal of a header value. Raises InvalidPrincipal."""
-        body, _, signature = value.encode("ascii", "replace").partition(b".")
-        expected = urlsafe_b64encode(hmac.digest(secret, body, hashlib.sha256))
-        if not hmac.compare_digest(signature, expected):
-            raise InvalidPrincipal("signature does not match")
-        row: dict[str, Any] = orjson.loads(urlsafe_b64decode(body))
+        try:
+            row = signed.verify(_KIND, value, secret)
+        except signed.InvalidSignature as error:
+            raise InvalidPrincipal("signature does not match") from error
         if now_micros > row["deadline_micros"]:
             raise InvalidPrincipal("deadline is over")
         return cls(
@@ -70,4 +67,6 @@ class Principal:
             storage_bytes_limit=row["storage_bytes_limit"],
             deadline_micros=row["deadline_micros"],
             models=None if row.get("models") is None else frozenset(row["models"]),
+            key_id=UUID(row["key_id"]) if row.get("key_id") else None,
+            key_digest=row.get("key_digest", ""),
         )

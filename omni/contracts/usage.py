@@ -39,12 +39,20 @@ CHARACTERS = "characters"
 AUDIO_MS = "audio_ms"
 COMPUTE_MS = "compute_ms"
 PAGES = "pages"
-METERS = (
+_METERS = (
     REQUESTS, CACHED_REQUESTS, INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, INPUT_AUDIO_TOKENS,
     INPUT_IMAGE_TOKENS, OUTPUT_TOKENS, REASONING_TOKENS, OUTPUT_AUDIO_TOKENS, OUTPUT_IMAGE_TOKENS, IMAGES, CHARACTERS,
     AUDIO_MS, COMPUTE_MS, PAGES,
 )  # fmt: skip
-TOKEN_METERS = frozenset(meter for meter in METERS if meter.endswith("_tokens"))
+TOKEN_METERS = frozenset(meter for meter in _METERS if meter.endswith("_tokens"))
+
+BATCH_PREFIX = "batch_"
+"""Of the meters of requests in a batch, which has a price of its own."""
+BATCH_REQUESTS = BATCH_PREFIX + REQUESTS
+BATCH_COMPUTE_MS = BATCH_PREFIX + COMPUTE_MS
+METERS = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter != CACHED_REQUESTS))
+QUOTA_METERS = {REQUESTS: REQUESTS, COMPUTE_MS: COMPUTE_MS, BATCH_REQUESTS: REQUESTS, BATCH_COMPUTE_MS: COMPUTE_MS}
+"""Meter → the meter whose monthly quota it counts against."""
 
 # Money rides in the same record, in nano-units of the platform's currency; it is not priced again.
 SPEND_NANOS = "spend_nanos"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
@@ -9,6 +10,8 @@ import obstore
 from obstore.store import LocalStore, MemoryStore, from_url
 
 from omni.kit.errors import NotFound
+
+_PIECE_BYTES = 256 * 1024
 
 
 class ObjectStore:
@@ -25,8 +28,9 @@ class ObjectStore:
         else:
             self._store = from_url(url)
 
-    async def put(self, tenant_id: UUID, name: str, data: bytes) -> None:
-        """Replaces what is there. `name` may have folders (`documents/…`), never `..`."""
+    async def put(self, tenant_id: UUID, name: str, data: bytes | Path) -> None:
+        """Replaces what is there, by bytes or by what a file holds. `name` may have folders (`documents/…`), never
+        `..`."""
         await obstore.put_async(self._store, _path(tenant_id, name), data)
 
     async def get(self, tenant_id: UUID, name: str) -> bytes:
@@ -36,6 +40,24 @@ class ObjectStore:
         except FileNotFoundError:
             raise NotFound("object_not_found", "No such file.") from None
         return bytes(await result.bytes_async())
+
+    async def stream(self, tenant_id: UUID, name: str) -> AsyncIterator[bytes]:
+        """An object piece by piece. Raises NotFound."""
+        try:
+            result = await obstore.get_async(self._store, _path(tenant_id, name))
+        except FileNotFoundError:
+            raise NotFound("object_not_found", "No such file.") from None
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async for piece in result.stream(min_chunk_size=_PIECE_BYTES):
+                yield bytes(piece)
+
+        return pieces()
+
+    async def names(self, tenant_id: UUID) -> list[str]:
+        """The names of all objects of a tenant."""
+        found = await obstore.list(self._store, f"{tenant_id}/").collect_async()
+        return sorted(each["path"].removeprefix(f"{tenant_id}/") for each in found)
 
     async def delete(self, tenant_id: UUID, name: str) -> None:
         """Removing what is not there is no error."""

@@ -11,12 +11,12 @@ from uuid import UUID
 from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.contracts.routes import ModelRoute
-from omni.contracts.usage import AUDIO_MS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.usage import AUDIO_MS, BATCH_PREFIX, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
 from omni.contracts.wire import Answer, Usage
 from omni.gateway.access.auth import Caller
-from omni.gateway.admission.charges import charged
+from omni.gateway.admission.charges import charged, in_batch
 from omni.gateway.admission.estimates import Estimates
-from omni.gateway.admission.events import Outcome
+from omni.gateway.admission.events import ONE_REQUEST, Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
 from omni.gateway.admission.limits import LimitSet, Reserved
 from omni.gateway.admission.prices import Prices
@@ -55,9 +55,14 @@ _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
 class Plan:
     """What one request may cost, worked out before it is admitted."""
 
-    __slots__ = ("asked", "caller", "ceiling", "extras", "likely", "model", "rates", "reserved", "worst_output")
+    __slots__ = (
+        "asked", "caller", "ceiling", "extras", "in_batch", "likely", "model", "rates", "reserved", "worst_output",
+    )  # fmt: skip
 
-    def __init__(self, caller: Caller, asked: Asked, model: ModelRoute, rates: dict[str, Rate]) -> None:
+    def __init__(
+        self, caller: Caller, asked: Asked, model: ModelRoute, rates: dict[str, Rate], *, in_batch: bool
+    ) -> None:
+        self.in_batch = in_batch
         self.caller = caller
         self.asked = asked
         self.model = model
@@ -140,7 +145,7 @@ class ModelService:
         """The same, past policies on requests and response cache."""
         at_micros = unix_micros()
         limits = caller.limits(at_micros)
-        plan = self._plan(caller, asked, limits, at_micros)
+        plan = self._plan(caller, asked, limits, at_micros, in_batch=exchange.in_batch)
         plan.extras = extras
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, plan.reserved)
         try:
@@ -153,11 +158,13 @@ class ModelService:
 
     # --- before ---
 
-    def _plan(self, caller: Caller, asked: Asked, limits: LimitSet, at_micros: int) -> Plan:
+    def _plan(self, caller: Caller, asked: Asked, limits: LimitSet, at_micros: int, *, in_batch: bool) -> Plan:
         request = asked.request
         model = self._catalogue.model(request.model, request.operation, caller.may_use)
         rates = self._prices.rates(model.name, at_micros)
-        plan = Plan(caller, asked, model, rates)
+        if in_batch:
+            rates = {meter: rates[BATCH_PREFIX + meter] for meter in rates if BATCH_PREFIX + meter in rates}
+        plan = Plan(caller, asked, model, rates, in_batch=in_batch)
         likely = plan.likely
         plan.worst_output = expect(likely, asked, model, self._estimates)
         reserved = plan.reserved
@@ -280,6 +287,8 @@ class ModelService:
         """The client left before an answer: the provider had its input."""
         exchange.status = _CLIENT_CLOSED_STATUS
         quantities = {meter: count for meter, count in plan.likely.items() if meter != OUTPUT_TOKENS}
+        if plan.in_batch:
+            quantities = in_batch(quantities)
         outcome = Outcome(_CLIENT_CLOSED_STATUS, quantities, plan.model.name, 0, {"estimated": "client_left/bytes"})
         if tracing is not None:
             tracing.settled_gone(outcome)
@@ -303,7 +312,7 @@ class ModelService:
         if AUDIO_MS in plan.likely and not any(meter in plan.rates for meter in usage.quantities):
             quantities[AUDIO_MS] = plan.likely[AUDIO_MS]  # sold by time, while the provider counts tokens
             attributes["estimated"] = "no_usage/bytes"
-        return self._charged(served, Outcome(status, quantities, plan.model.name, 0, attributes))
+        return self._charged(plan, served, Outcome(status, quantities, plan.model.name, 0, attributes))
 
     async def _estimated(self, plan: Plan, served: Served, answer: Answer) -> Outcome:
         """What a whole answer is charged whose provider counted nothing: tokens as we count them, and it says so."""
@@ -317,7 +326,7 @@ class ModelService:
             attributes["estimated"] = f"no_usage/{read.how}"
         if OUTPUT_TOKENS in quantities:
             quantities[OUTPUT_TOKENS] = (await self._tokens.count(answered_text(answer.body))).tokens
-        return self._charged(served, Outcome(answer.status, quantities, plan.model.name, 0, attributes))
+        return self._charged(plan, served, Outcome(answer.status, quantities, plan.model.name, 0, attributes))
 
     async def _input_tokens(self, asked: Asked) -> Counted:
         counted = await self._tokens.count(asked_text(asked.request.fields))
@@ -326,7 +335,8 @@ class ModelService:
     async def _count_here(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
         """Answers a question for the count of tokens that no provider of the model answers."""
         counted = await self._input_tokens(plan.asked)
-        outcome = Outcome(200, {REQUESTS: 1}, plan.model.name, unix_micros() - ticket.occurred_at_micros)
+        quantities = in_batch(ONE_REQUEST) if plan.in_batch else ONE_REQUEST
+        outcome = Outcome(200, quantities, plan.model.name, unix_micros() - ticket.occurred_at_micros)
         outcome.attributes["estimated"] = f"no_usage/{counted.how}"
         try:
             await self._ledger.settle(ticket, outcome)
@@ -334,8 +344,10 @@ class ModelService:
             raise unrecorded() from None
         exchange.respond(200, JSON + ticket.headers, b'{"input_tokens":%d}' % counted.tokens)
 
-    def _charged(self, served: Served, outcome: Outcome) -> Outcome:
+    def _charged(self, plan: Plan, served: Served, outcome: Outcome) -> Outcome:
         outcome.quantities = charged(outcome.quantities, served.target, own_key=served.own_key)
+        if plan.in_batch:
+            outcome.quantities = in_batch(outcome.quantities)
         return outcome
 
     def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:
@@ -367,7 +379,9 @@ class ModelService:
                 "target": served.target.id,
                 "estimated": f"{estimated}/bytes",
             }
-            return self._charged(served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes))
+            return self._charged(
+                plan, served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes)
+            )
 
         output = plan.rates.get(OUTPUT_TOKENS)
         return StreamPlan(outcome, output.price_nanos / output.per_quantity / BYTES_PER_TOKEN if output else 0.0)

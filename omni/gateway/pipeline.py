@@ -6,8 +6,10 @@ import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from uuid import UUID
 
+from omni.contracts.delegation import DELEGATION_HEADER, Delegation, InvalidDelegation
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.gateway.access.auth import Authenticator, Caller, check_caller, invalid_key
+from omni.gateway.admission.charges import in_batch
 from omni.gateway.admission.ledger import Ledger, Refused, Ticket, give_back, one_request
 from omni.gateway.admission.limits import Reserved
 from omni.gateway.config import GatewayConfig
@@ -27,6 +29,7 @@ from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 from omni.telemetry.spans import RequestSpan, RequestSpans
 
+DELEGATION = DELEGATION_HEADER.encode("ascii")
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
 _FORWARDED = (b"content-type", b"accept", b"idempotency-key")
 _CLIENT_CLOSED_STATUS = 499
@@ -126,9 +129,12 @@ class Pipeline:
             exchange.status = _CLIENT_CLOSED_STATUS
 
     async def _main_path(self, exchange: Exchange, route: Route) -> None:
-        credential = _credential(exchange.headers)
-        caller = self._auth.cached(credential) or await self._auth.look_up(credential)
-        check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
+        if DELEGATION in exchange.headers:
+            caller = await self._delegated(exchange, route)
+        else:
+            credential = _credential(exchange.headers)
+            caller = self._auth.cached(credential) or await self._auth.look_up(credential)
+            check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
         body = exchange.body_parts[0] if exchange.complete and len(exchange.body_parts) == 1 else await exchange.body()
         if route.operation is not None:
             asked = self._models.serves(route, exchange.headers.get(b"content-type", b""), body)
@@ -153,6 +159,19 @@ class Pipeline:
             self._gate.leave(place, exchange.waited_seconds)
             self._ledger.abandon(ticket)
 
+    async def _delegated(self, exchange: Exchange, route: Route) -> Caller:
+        """Whose batch the worker asks for; the request takes the id that the delegation gives it."""
+        value = exchange.headers[DELEGATION].decode("latin-1")
+        try:
+            delegation = Delegation.verify(value, self._config.principal_secret, unix_micros())
+        except InvalidDelegation:
+            raise invalid_key() from None
+        digest = delegation.key_digest
+        caller = self._auth.cached_by_digest(digest) or await self._auth.look_up_digest(digest)
+        check_caller(caller, route, None, delegated=True)
+        exchange.request_id, exchange.in_batch = str(delegation.request_id), True
+        return caller
+
     async def _forward_and_settle(self, exchange: Exchange, caller: Caller, body: bytes, ticket: Ticket) -> None:
         try:
             answer = await self._forward(exchange, caller, body, ticket.occurred_at_micros)
@@ -168,6 +187,8 @@ class Pipeline:
             return
         assert exchange.route is not None
         outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros, metered=exchange.route.metered)
+        if exchange.in_batch:
+            outcome.quantities = in_batch(outcome.quantities)
         headers = passed_headers(answer.headers) + ticket.headers
         outcome.status, content = self._models.listing.merged(exchange, caller, answer.status, answer.body)
         try:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 
 from fastapi import APIRouter
 
-from omni.foundation.db.sessions import Database
-from omni.inference.caller import caller
+from omni.foundation.db.sessions import Database, SystemSession
+from omni.foundation.objects import ObjectStore
+from omni.inference.batches.calling import Calls
+from omni.inference.batches.repository import forget_old as forget_old_answers
+from omni.inference.batches.routes import router as batches_router
+from omni.inference.batches.schemas import KIND as BATCH
+from omni.inference.batches.service import BatchService
+from omni.inference.batches.working import OUTPUT_LIFE, BatchWorker
+from omni.inference.caller import CallerDependency, caller
+from omni.inference.files.routes import router as files_router
+from omni.inference.files.service import FileService
+from omni.inference.jobs.routes import router as jobs_router
+from omni.inference.jobs.runner import JobRunner
+from omni.inference.jobs.service import JobService
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
 from omni.inference.language.routes import router as language_router
@@ -26,8 +40,10 @@ from omni.inference.tabular.routes import router as tabular_router
 from omni.inference.tabular.service import TabularService
 from omni.inference.vision.routes import router as vision_router
 from omni.inference.vision.service import VisionService
-from omni.kit.clock import unix_micros
+from omni.kit.clock import Clock, unix_micros
 from omni.telemetry.metrics import EngineMetrics
+
+OpenSystemSession = Callable[[], AbstractAsyncContextManager[SystemSession]]
 
 
 def build_pool(settings: InferenceSettings, metrics: EngineMetrics) -> EnginePool:
@@ -39,6 +55,8 @@ def build_routers(
     settings: InferenceSettings,
     database: Database,
     pool: EnginePool,
+    objects: ObjectStore,
+    clock: Clock,
     now_micros: Callable[[], int] = unix_micros,
 ) -> list[APIRouter]:
     """Every AI endpoint. `database` opens sessions as omni_app. No engine is loaded before its first request."""
@@ -54,4 +72,29 @@ def build_routers(
         language_router(LanguageService(embedder, pool), who),
         tabular_router(TabularService(pool), who),
         vision_router(VisionService(settings, pool, pdfs, cores), who),
+        *_job_routers(database, objects, who, clock),
     ]
+
+
+def job_runner(
+    database: Database, open_system: OpenSystemSession, objects: ObjectStore, calls: Calls, clock: Clock
+) -> JobRunner:
+    """What a worker works on jobs with."""
+    handlers = {BATCH: BatchWorker(FileService(database, objects), calls)}
+    return JobRunner(database, open_system, handlers, clock)
+
+
+async def forget_old_jobs(
+    database: Database, open_system: OpenSystemSession, objects: ObjectStore, now: datetime
+) -> None:
+    """Deletes files whose time is over, and what batches that ended long ago still keep."""
+    await FileService(database, objects).forget_expired(open_system, now)
+    async with open_system() as session:
+        await forget_old_answers(session, now - OUTPUT_LIFE)
+
+
+def _job_routers(database: Database, objects: ObjectStore, who: CallerDependency, clock: Clock) -> Iterator[APIRouter]:
+    files, jobs = FileService(database, objects), JobService(database, clock)
+    yield files_router(files, who, clock)
+    yield batches_router(BatchService(database, files, jobs, clock), who)
+    yield jobs_router(jobs, who)

@@ -35,11 +35,17 @@ def media_type(request: Request) -> str:
 
 async def read_upload(request: Request) -> Upload:
     """The one file of a multipart form, in the field `file`. Raises InvalidInput `file_missing`."""
+    return (await read_form(request))[0]
+
+
+async def read_form(request: Request) -> tuple[Upload, dict[str, str]]:
+    """The same, and the form's other fields. Raises InvalidInput `file_missing`."""
     async with request.form(max_files=1, max_fields=8) as form:
         file = form.get(FILE_FIELD)
         if not isinstance(file, UploadFile):
             raise InvalidInput("file_missing", f"Send the file in the form's field `{FILE_FIELD}`.", param=FILE_FIELD)
-        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read())
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read()), fields
 
 
 def file_name(upload: Upload) -> str:

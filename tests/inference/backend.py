@@ -28,6 +28,7 @@ class Backend:
     tenant_id: UUID = field(default_factory=uuid7)
     storage_bytes_limit: int | None = None
     models: frozenset[str] | None = None
+    key_digest: str = ""
 
     async def send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """The response to a signed request; `request` is httpx2's (json, content, files, headers, params)."""
@@ -49,6 +50,7 @@ class Backend:
             storage_bytes_limit=self.storage_bytes_limit,
             deadline_micros=unix_micros() + int(deadline_seconds * 1_000_000),
             models=self.models,
+            key_digest=self.key_digest,
         ).sign(SECRET)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from omni.apps.backend import backend_routers
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.sessions import Database
+from omni.foundation.objects import ObjectStore
 from omni.inference.app import build_pool
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
@@ -20,6 +21,7 @@ from omni.telemetry.metrics import EngineMetrics
 from tests.inference.backend import SECRET, Backend, backend
 
 DATA = Path(__file__).parent / "data"
+NO_FILES = ObjectStore("memory:///")
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +43,17 @@ def engines(inference_settings: InferenceSettings, engine_pool: EnginePool) -> B
     """A backend whose database is down: enough for the endpoints that need none."""
     nowhere = make_url("postgresql+asyncpg://nobody@127.0.0.1:1/none")
     down = Database(create_engine(nowhere, "tests", PoolSettings(connect_timeout_seconds=1)))
-    return backend(backend_routers(inference_settings, down, engine_pool, SystemClock()))
+    return backend(backend_routers(inference_settings, down, engine_pool, NO_FILES, SystemClock()))
 
 
 @pytest.fixture(scope="session")
-def stored(inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database) -> Backend:
+def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
+    return ObjectStore(f"file://{tmp_path_factory.mktemp('objects')}")
+
+
+@pytest.fixture(scope="session")
+def stored(
+    inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database, objects: ObjectStore
+) -> Backend:
     """A backend on a real database, calling as a tenant of its own."""
-    return backend(backend_routers(inference_settings, database, engine_pool, SystemClock()))
+    return backend(backend_routers(inference_settings, database, engine_pool, objects, SystemClock()))

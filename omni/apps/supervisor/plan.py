@@ -88,6 +88,7 @@ def child_environment(settings: Settings, ports: Ports, database_url: str, redis
         "OMNI_STATUS_PORT": str(ports.status),
         "OMNI_BACKEND_URL": f"http://127.0.0.1:{ports.backend}",
         "OMNI_CONSOLE_URL": settings.console_url if "console_url" in given else console,
+        "OMNI_GATEWAY_URL": settings.gateway_url or gateway,
         "OMNI_PUBLIC_URL": settings.public_url if "public_url" in given else gateway,
         "OMNI_PROBE_URLS": f"API={gateway}/readyz,Console={console}/readyz,"
         f"Inference=http://127.0.0.1:{ports.backend}/readyz,"

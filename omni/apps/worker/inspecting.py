@@ -18,7 +18,7 @@ from omni.domains.metering import facade as metering
 from omni.domains.payments import facade as payments
 from omni.foundation.db.figures import database_figures
 from omni.foundation.outbox.relay import waiting_messages
-from omni.foundation.tasks.celery_app import QUEUE
+from omni.foundation.tasks.celery_app import JOBS_QUEUE, QUEUE
 from omni.kit.clock import Clock, month_start
 from omni.telemetry.metrics import Figures, PlatformMetrics, WorkerMetrics
 
@@ -105,10 +105,11 @@ class Inspector:
         async with client.pipeline(transaction=False) as pipeline:
             pipeline.info()
             pipeline.llen(QUEUE)
+            pipeline.llen(JOBS_QUEUE)
             for number in range(redis_names.PARTITIONS):
                 pipeline.zcard(redis_names.holds_index(number))
-            info, queued, *holds = await pipeline.execute()
-        self._worker.queued_tasks.set(queued)
+            info, queued, jobs, *holds = await pipeline.execute()
+        self._worker.queued_tasks.set(queued + jobs)
         self._worker.open_holds.set(sum(holds))
         self._platform.put(_redis_figures(info))
 

@@ -20,7 +20,7 @@ from omni.apps.serving import begin, serve_metrics, until_stopped
 from omni.apps.settings import Settings
 from omni.apps.worker.pump import Pump
 from omni.apps.worker.services import Services, open_services
-from omni.foundation.tasks.celery_app import QueueSettings, TaskQueue, create_celery
+from omni.foundation.tasks.celery_app import JOBS_QUEUE, QUEUE, QueueSettings, TaskQueue, create_celery
 from omni.kit.errors import Unavailable
 from omni.telemetry.metrics import DatabaseMetrics, HealthMetrics, PlatformMetrics, WorkerMetrics
 
@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger("omni.worker")
 
 
 def main() -> None:
-    """Runs until SIGTERM; ends with an error when its task worker ends by itself."""
+    """Runs until SIGTERM; ends with an error when one of its task workers ends by itself."""
     settings = Settings()
     uvloop.run(until_stopped(lambda stop: _run(settings, stop)))
 
@@ -38,13 +38,14 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     metrics = WorkerMetrics(registry)
     async with open_services(settings, "worker", pool_settings(settings), DatabaseMetrics(registry)) as services:
         figures = _metrics_folder(settings.home)
-        tasks = await _start_task_worker(figures)
+        workers = {queue: await _start_task_worker(figures, queue) for queue in (QUEUE, JOBS_QUEUE)}
         MultiProcessCollector(registry, path=str(figures))  # type: ignore[no-untyped-call]
         monitor = HealthMonitor(
             {
                 "database": services.database.ping,
                 "redis": lambda: _ping(services),
-                "tasks": lambda: _alive(tasks),
+                "tasks": lambda: _alive(workers[QUEUE]),
+                "jobs": lambda: _alive(workers[JOBS_QUEUE]),
             }
         )
         HealthMetrics(monitor.dependencies, registry)
@@ -53,21 +54,22 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         checking = asyncio.create_task(monitor.run())
         queue = TaskQueue(create_celery(QueueSettings(settings.redis_address())))
         pumping = asyncio.create_task(Pump(services, queue, metrics, PlatformMetrics(registry)).run(stop))
-        ended = asyncio.create_task(tasks.wait())
-        await asyncio.wait({pumping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended = [asyncio.create_task(tasks.wait()) for tasks in workers.values()]
+        await asyncio.wait({pumping, *ended}, return_when=asyncio.FIRST_COMPLETED)
         monitor.stopping()
         failed = not stop.is_set()
         stop.set()
-        with suppress(ProcessLookupError):
-            tasks.send_signal(signal.SIGTERM)
+        for tasks in workers.values():
+            with suppress(ProcessLookupError):
+                tasks.send_signal(signal.SIGTERM)
         await asyncio.gather(pumping, return_exceptions=True)
-        await ended
+        await asyncio.gather(*ended)
         checking.cancel()
         queue.close()
         server.shutdown()
         shutil.rmtree(figures, ignore_errors=True)
     if failed:
-        log.error("task_worker_ended", code=tasks.returncode)
+        log.error("task_worker_ended", codes=[tasks.returncode for tasks in workers.values()])
         sys.exit(1)
 
 
@@ -79,9 +81,10 @@ def _metrics_folder(home: Path) -> Path:
     return folder
 
 
-async def _start_task_worker(figures: Path) -> asyncio.subprocess.Process:
+async def _start_task_worker(figures: Path, queue: str) -> asyncio.subprocess.Process:
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(figures)}
-    return await asyncio.create_subprocess_exec(sys.executable, "-m", "omni.apps.worker.task_worker", env=environment)
+    command = (sys.executable, "-m", "omni.apps.worker.task_worker", queue)
+    return await asyncio.create_subprocess_exec(*command, env=environment)
 
 
 async def _ping(services: Services) -> None:

@@ -33,12 +33,17 @@ from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.http.unit_of_work import forget_old_answers
 from omni.foundation.http_client import create_http_client
 from omni.foundation.mail import Mailer
+from omni.foundation.objects import ObjectStore
 from omni.foundation.outbox.messages import forget_processed
 from omni.foundation.outbox.relay import Message, bury
 from omni.foundation.outbox.schedule import Schedule
 from omni.foundation.redis_client import create_redis
 from omni.foundation.tasks.runtime import Bury
 from omni.foundation.tasks.task import Delivery, Task
+from omni.inference.app import forget_old_jobs, job_runner
+from omni.inference.batches.calling import GatewayCalls
+from omni.inference.jobs.runner import TASK_SECONDS
+from omni.inference.jobs.tasks import RUN
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import TaskDeps, control_plane_tasks
 from omni.telemetry.metrics import DatabaseMetrics
@@ -51,6 +56,8 @@ BILLING_RUN = "billing.run"
 RECONCILE_PAYMENTS = "payments.reconcile"
 WATCH_DEPOSITS = "payments.watch_deposits"
 SLA_RUN = "sla.run"
+RECOVER_JOBS = "worker.recover_jobs"
+FORGET_JOBS = "worker.forget_jobs"
 RECONCILED_PERIOD = timedelta(days=3)
 """Longer than a provider goes on sending a webhook that failed, and than PayPal's search is behind."""
 SCHEDULES = (
@@ -60,6 +67,8 @@ SCHEDULES = (
     Schedule("reconcile-payments", RECONCILE_PAYMENTS, timedelta(hours=1)),
     Schedule("watch-deposits", WATCH_DEPOSITS, timedelta(minutes=1)),
     Schedule("sla-months", SLA_RUN, timedelta(hours=1)),
+    Schedule("recover-jobs", RECOVER_JOBS, timedelta(seconds=15)),
+    Schedule("forget-jobs", FORGET_JOBS, timedelta(hours=1)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
 
@@ -117,7 +126,8 @@ def all_tasks(settings: Settings, services: Services) -> list[Task]:
         clock,
         providers,
     )
-    return [*control_plane_tasks(deps), *_own_tasks(services, providers, watcher, status_page(settings, services.http))]
+    own = _own_tasks(services, providers, watcher, status_page(settings, services.http))
+    return [*control_plane_tasks(deps), *own, *_job_tasks(settings, services, clock)]
 
 
 @asynccontextmanager
@@ -174,3 +184,22 @@ def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None
         Task(WATCH_DEPOSITS, watch_deposits),
         Task(SLA_RUN, sla_run),
     ]
+
+
+def _job_tasks(settings: Settings, services: Services, clock: SystemClock) -> list[Task]:
+    objects = ObjectStore(settings.objects())
+    calls = GatewayCalls(
+        services.http, settings.gateway_url or settings.public_url, services.master_key.derive("principal"), clock
+    )
+    runner = job_runner(services.database, services.system.session, objects, calls, clock)
+
+    async def run(_delivery: Delivery) -> None:
+        await runner.run_next()
+
+    async def recover(_delivery: Delivery) -> None:
+        await runner.recover()
+
+    async def forget(_delivery: Delivery) -> None:
+        await forget_old_jobs(services.database, services.system.session, objects, clock.now())
+
+    return [Task(RUN, run, TASK_SECONDS), Task(RECOVER_JOBS, recover), Task(FORGET_JOBS, forget)]

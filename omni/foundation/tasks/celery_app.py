@@ -12,7 +12,16 @@ from celery import Celery
 from omni.foundation.outbox.relay import Message
 
 QUEUE = "omni"
+JOBS_QUEUE = "omni-jobs"
+"""What takes long waits here, and is worked on by processes of its own: a mail never waits behind a batch."""
+JOBS_PREFIX = "jobs."
+"""Of the names of tasks that go there."""
 MAX_ATTEMPTS = 8
+
+
+def queue_of(task: str) -> str:
+    """The queue of a task."""
+    return JOBS_QUEUE if task.startswith(JOBS_PREFIX) else QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +30,7 @@ class QueueSettings:
 
     broker_url: str
     visibility_timeout_seconds: int = 120
-    """A task that a dead worker held is delivered again after this long; no task may run longer."""
+    """A task that a dead worker held is delivered again after this long; no task of the first queue runs longer."""
     time_limit_seconds: int = 90
     socket_timeout_seconds: int = 5
 
@@ -81,6 +90,7 @@ class TaskQueue:
             message.task,
             kwargs={"message_id": str(message.id), "args": message.args},
             task_id=str(message.id),
+            queue=queue_of(message.task),
             headers=headers,
             retry=False,
         )

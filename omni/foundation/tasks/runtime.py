@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -84,8 +84,9 @@ class TaskRuntime:
         self._runner.run(self._bury(message, reason, attempts))
 
 
-def register(app: Celery, names: Sequence[str], runtime: TaskRuntime) -> None:
-    """Makes a Celery task of each name and ties the runtime to the life of the worker's children."""
+def register(app: Celery, limits: Mapping[str, int | None], runtime: TaskRuntime) -> None:
+    """Makes a Celery task of each name, with its time limit in seconds (None = the queue's), and ties the runtime to
+    the life of the worker's children."""
 
     def on_start(**_signal: object) -> None:
         runtime.open()
@@ -95,9 +96,10 @@ def register(app: Celery, names: Sequence[str], runtime: TaskRuntime) -> None:
 
     worker_process_init.connect(on_start, weak=False)
     worker_process_shutdown.connect(on_stop, weak=False)
-    for name in names:
+    for name, limit in limits.items():
 
         def body(celery_task: CeleryTask, message_id: str, args: dict[str, Any], _name: str = name) -> None:
             runtime.run(celery_task, _name, message_id, args)
 
-        app.task(name=name, bind=True)(body)
+        own = {} if limit is None else {"time_limit": limit, "soft_time_limit": limit - 10}
+        app.task(name=name, bind=True, **own)(body)

@@ -26,3 +26,5 @@ class Task:
 
     name: str
     body: Callable[[Delivery], Coroutine[Any, Any, None]]
+    time_limit_seconds: int | None = None
+    """After so long its process is ended; None = the queue's limit."""

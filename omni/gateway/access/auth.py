@@ -52,6 +52,7 @@ class Caller:
     """A key with its tenant and plan, and what is derived from them once."""
 
     __slots__ = (
+        "_digest",
         "_events",
         "_free_limits",
         "_limits",
@@ -72,8 +73,9 @@ class Caller:
         "tenant",
     )
 
-    def __init__(self, known: Known, scripts: Scripts) -> None:
+    def __init__(self, known: Known, scripts: Scripts, digest: str = "") -> None:
         self._scripts = scripts
+        self._digest = digest
         self.known = known
         self.key, self.tenant, self.plan, self.money, self.credentials = known
         key, plan = self.key, self.plan
@@ -97,8 +99,9 @@ class Caller:
         """The header value that tells the platform's own engines for whom they work."""
         key = self.key
         principal = Principal(
-            request_id, key.tenant_id, key.project_id, key.mode, self.plan.storage_bytes, deadline_micros, self.models
-        )
+            request_id, key.tenant_id, key.project_id, key.mode, self.plan.storage_bytes, deadline_micros, self.models,
+            key.key_id, self._digest,
+        )  # fmt: skip
         return principal.sign(secret).encode("ascii")
 
     def may_use(self, model: str) -> bool:
@@ -160,7 +163,11 @@ class Authenticator:
 
     def cached(self, credential: bytes) -> Caller | None:
         """The caller when nothing has to be read, else None."""
-        caller = self._callers.get(hashlib.sha256(credential).hexdigest())
+        return self.cached_by_digest(hashlib.sha256(credential).hexdigest())
+
+    def cached_by_digest(self, digest: str) -> Caller | None:
+        """The same for a key of which only the SHA-256, hex, is known."""
+        caller = self._callers.get(digest)
         if caller is None or caller.generation != self._generation or self._loop.time() >= caller.fresh_until:
             return None
         return caller
@@ -171,7 +178,10 @@ class Authenticator:
         Raises Unauthenticated, or Unavailable `snapshots_unavailable`.
         """
         check_form(credential)
-        digest = hashlib.sha256(credential).hexdigest()
+        return await self.look_up_digest(hashlib.sha256(credential).hexdigest())
+
+    async def look_up_digest(self, digest: str) -> Caller:
+        """The same for a key of which only the SHA-256, hex, is known."""
         generation = self._generation
         key_name = redis_names.key_snapshot(digest)
         key = await self._keys.get(key_name)
@@ -192,7 +202,7 @@ class Authenticator:
         known = (key, tenant, plan, money, credentials)
         caller = self._callers.pop(digest, None)
         if caller is None or caller.known != known:
-            caller = Caller(known, self._scripts)
+            caller = Caller(known, self._scripts, digest)
         peeks = (
             self._keys.peek(key_name), self._tenants.peek(tenant_name), self._plans.peek(plan_name),
             self._money.peek(money_name), self._credentials.peek(credentials_name),
@@ -265,14 +275,20 @@ def check_form(credential: bytes) -> None:
         raise invalid_key()
 
 
-def check_caller(caller: Caller, route: Route, client: IPv4Address | IPv6Address | None) -> None:
-    """Whether this key may do this from there, now. Raises Unauthenticated or Forbidden."""
+def check_caller(
+    caller: Caller, route: Route, client: IPv4Address | IPv6Address | None, *, delegated: bool = False
+) -> None:
+    """Whether this key may do this from there, now; what is `delegated` was asked for from an address that may.
+
+    Raises Unauthenticated or Forbidden.
+    """
     key = caller.key
     if key.revoked or (key.expires_at_micros is not None and unix_micros() >= key.expires_at_micros):
         raise invalid_key()
     if not caller.tenant.active:
         raise Forbidden("tenant_suspended", "This account is suspended. Ask its owner to settle the account.")
-    if caller.networks and (client is None or not any(client in network for network in caller.networks)):
+    networks = () if delegated else caller.networks
+    if networks and (client is None or not any(client in network for network in networks)):
         raise Forbidden("address_not_allowed", "This key may not be used from this address.")
     if not caller.allows_all and route.scope not in caller.scopes:
         raise Forbidden("scope_missing", f"This key lacks the scope {route.scope}.", scope=route.scope)

@@ -14,7 +14,7 @@ from uuid import UUID
 from omni.contracts import redis_names
 from omni.contracts.money import Budget, MoneySnapshot
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot
-from omni.contracts.usage import COMPUTE_MS, REQUESTS, TOKEN_METERS
+from omni.contracts.usage import COMPUTE_MS, QUOTA_METERS, REQUESTS, TOKEN_METERS
 from omni.gateway.admission.events import EventTemplate
 from omni.gateway.admission.refusals import (
     RATE_REQUESTS,
@@ -37,6 +37,8 @@ from omni.kit.errors import LimitExceeded
 
 MINUTE_MICROS = 60_000_000
 _QUOTAS = (REQUESTS, COMPUTE_MS)
+_REQUEST_METERS = frozenset(meter for meter, quota in QUOTA_METERS.items() if quota == REQUESTS)
+_COMPUTE_METERS = frozenset(meter for meter, quota in QUOTA_METERS.items() if quota == COMPUTE_MS)
 _COUNTER_SECONDS = b"3456000"
 _FOR_EVER = b"0"
 _DAY_MICROS = 86_400_000_000
@@ -214,10 +216,10 @@ class LimitSet:
         for meter, quantity in quantities.items():
             if meter in TOKEN_METERS:
                 tokens += quantity
-            elif meter == REQUESTS:
-                requests = quantity
-            elif meter == COMPUTE_MS:
-                compute = quantity
+            elif meter in _REQUEST_METERS:
+                requests += quantity
+            elif meter in _COMPUTE_METERS:
+                compute += quantity
         if charge is None:
             before, charged = before + after, b""
         else:

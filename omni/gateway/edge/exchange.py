@@ -52,6 +52,7 @@ class Exchange:
         "gone",
         "headers",
         "http_1_0",
+        "in_batch",
         "keep_alive",
         "method",
         "path",
@@ -93,6 +94,8 @@ class Exchange:
         self.waited_seconds: float | None = None
         """How long it waited for an engine, as the backend says."""
         self.gone = False
+        self.in_batch = False
+        """Whether it is a part of a batch, and costs what that costs."""
         self._left_out = False
         self._backends: list[tuple[Watched, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None

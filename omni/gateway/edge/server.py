@@ -24,13 +24,13 @@ from omni.kit.errors import InvalidInput, OmniError, TooLarge
 _PASSED_HEADERS = frozenset(name.encode("ascii") for endpoint in ENDPOINTS for name in endpoint.passed_headers)
 _WANTED_HEADERS = _PASSED_HEADERS | frozenset((
     b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
-    b"host", b"idempotency-key", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms", b"openai-beta",
-    b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent", b"transfer-encoding",
-    b"upgrade", b"x-api-key", b"x-forwarded-for",
+    b"host", b"idempotency-key", b"omni-delegation", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms",
+    b"openai-beta", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent",
+    b"transfer-encoding", b"upgrade", b"x-api-key", b"x-forwarded-for",
 ))  # fmt: skip
 _SINGLE_HEADERS = _PASSED_HEADERS | frozenset((
-    b"authorization", b"content-type", b"expect", b"host", b"sec-websocket-key", b"sec-websocket-version",
-    b"transfer-encoding", b"upgrade", b"x-api-key",
+    b"authorization", b"content-type", b"expect", b"host", b"omni-delegation", b"sec-websocket-key",
+    b"sec-websocket-version", b"transfer-encoding", b"upgrade", b"x-api-key",
 ))  # fmt: skip
 _LINGER_SECONDS = 2.0
 _PIPELINE_LIMIT = 16

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from omni.contracts.routes import Operation, Provider, Target
+from omni.contracts.usage import BATCH_REQUESTS
 from omni.contracts.wire import BadAnswer
-from omni.gateway.admission.charges import OWN_KEY_PREFIX
+from omni.gateway.admission.charges import as_counted
 from omni.gateway.admission.events import Outcome
 from omni.gateway.edge.trace import Trace, new_span_id
 from omni.gateway.routing.ways import AnswerStream, Served, Tried
@@ -134,8 +135,8 @@ def span_of(tried: Tried, request: RequestSpan, operation: Operation, ended: flo
 def call_settled(served: Served, outcome: Outcome, error_type: str) -> None:
     """An answer is about to be billed like this; `error_type` is empty where the provider gave what was asked for."""
     quantities = outcome.quantities
-    if served.own_key:
-        quantities = {meter.removeprefix(OWN_KEY_PREFIX): count for meter, count in quantities.items()}
+    if served.own_key or BATCH_REQUESTS in quantities:
+        quantities = as_counted(quantities)
     served.calls.billed(quantities)
     if served.traced is not None:
         served.traced.end(error_type, quantities)

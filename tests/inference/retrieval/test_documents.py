@@ -16,8 +16,10 @@ from omni.inference.retrieval.repository import documents as repository
 from omni.inference.retrieval.tables import collection_words, document_chunks
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
+from omni.kit.clock import SystemClock
 from omni.kit.ids import uuid7
 from tests.inference.backend import Backend, backend, refusal, usage
+from tests.inference.conftest import NO_FILES
 from tests.inference.files import pdf_bomb, pdf_file
 from tests.inference.retrieval.conftest import GARDEN, new_collection
 
@@ -178,7 +180,8 @@ async def test_too_much_text_is_refused(
     tenant: Backend, inference_settings: InferenceSettings, database: Database, engine_pool: EnginePool
 ) -> None:
     small = dataclasses.replace(inference_settings, document_text_bytes=50)
-    limited = dataclasses.replace(tenant, app=backend(build_routers(small, database, engine_pool)).app)
+    app = backend(build_routers(small, database, engine_pool, NO_FILES, SystemClock())).app
+    limited = dataclasses.replace(tenant, app=app)
     path = await new_collection(limited)
     assert refusal(await upload(limited, path, "a.txt", b"x " * 30)) == (413, "document_text_too_large")
 

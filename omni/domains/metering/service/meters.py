@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -42,11 +43,19 @@ METERS = tuple(
         (PAGES, "Pages", "page", "Pages or images that were read by OCR."),
     )
 )
+BATCH_METERS = tuple(
+    replace(
+        meter, code=code, name=f"{meter.name} in batches", description=f"In batches: {meter.description}",
+        value_property=code,
+    )
+    for meter in METERS
+    if (code := usage.BATCH_PREFIX + meter.code) in usage.METERS
+)  # fmt: skip
 
 
 async def seed_meters(session: Session) -> None:
     """The meters that the platform's own endpoints use."""
-    await repository.insert_missing(session, METERS)
+    await repository.insert_missing(session, (*METERS, *BATCH_METERS))
 
 
 async def list_meters(session: Session) -> list[Meter]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from omni.contracts import redis_names
 from omni.contracts.money import Scope
 from omni.contracts.snapshots import Mode
-from omni.contracts.usage import COMPUTE_MS, REQUESTS, UsageEvent
+from omni.contracts.usage import QUOTA_METERS, UsageEvent
 from omni.domains.metering.contracts import Drained
 from omni.domains.metering.repository import stream as repository
 from omni.domains.metering.rules.stream import instant, parse_event, roll_up
@@ -23,7 +23,6 @@ from omni.foundation.db.sessions import ReadSession, SystemSession
 from omni.kit.clock import month_start, next_month
 
 COUNTER_SECONDS = 40 * 24 * 3600
-COUNTED_METERS = (REQUESTS, COMPUTE_MS)
 CLAIM_AFTER_MS = 10_000
 EXPIRED_STATUS = 0
 """What the reaper records: the lease ran out before an answer was known."""
@@ -166,10 +165,8 @@ class Counters:
         totals = await repository.month_totals(
             session, month_start(now), next_month(now), active_since=now - RECENTLY_ACTIVE
         )
-        for row in totals:
-            if row["meter"] in COUNTED_METERS:
-                key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{now:%Y%m}", row["meter"])
-                await self._raise(keys=[key], args=[row["quantity"], COUNTER_SECONDS])
+        for _, key, quantity in _quota_counters(totals, now):
+            await self._raise(keys=[key], args=[quantity, COUNTER_SECONDS])
         for key, nanos, seconds in await _spend_counters(session, now, active_since=now - RECENTLY_ACTIVE):
             await self._raise(keys=[key], args=[nanos, seconds])
 
@@ -178,10 +175,9 @@ class Counters:
         month = month_start(now)
         totals = await repository.month_totals(session, month, next_month(now))
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for row in totals:
-                if row["meter"] in COUNTED_METERS and redis_names.partition_of(row["tenant_id"]) in partitions:
-                    key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{month:%Y%m}", row["meter"])
-                    pipeline.set(key, row["quantity"], ex=COUNTER_SECONDS)
+            for tenant_id, key, quantity in _quota_counters(totals, month):
+                if redis_names.partition_of(tenant_id) in partitions:
+                    pipeline.set(key, quantity, ex=COUNTER_SECONDS)
             tags = tuple(redis_names.tag(number) for number in partitions)
             for key, nanos, seconds in await _spend_counters(session, now):
                 if key.startswith(tags):
@@ -189,6 +185,17 @@ class Counters:
             for number in partitions:
                 pipeline.set(redis_names.counters_ready(number), "1")
             await pipeline.execute()
+
+
+def _quota_counters(totals: Sequence[Mapping[Any, Any]], month: datetime) -> list[tuple[UUID, str, int]]:
+    """Tenant, counter and what it stands at, of what a month's use says."""
+    counted: dict[tuple[UUID, str], int] = {}
+    for row in totals:
+        if row["meter"] in QUOTA_METERS:
+            meter = QUOTA_METERS[row["meter"]]
+            key = redis_names.quota_key(row["tenant_id"], row["mode"], f"{month:%Y%m}", meter)
+            counted[row["tenant_id"], key] = counted.get((row["tenant_id"], key), 0) + row["quantity"]
+    return [(tenant_id, key, quantity) for (tenant_id, key), quantity in counted.items()]
 
 
 async def _spend_counters(

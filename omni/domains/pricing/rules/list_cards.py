@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from omni.contracts.money import ANY_MODEL, PRICE_FALLBACKS
+from omni.contracts.money import ANY_MODEL, price_sources
+from omni.contracts.usage import METERS
 from omni.domains.pricing.contracts import (
     DatedCard,
     DimensionRate,
@@ -32,12 +33,12 @@ def default_cards(prices: Sequence[Price], currency: str) -> list[DatedCard]:
     """
     known = [price for price in prices if price.currency == currency]
     priced = {price.meter for price in known}
-    meters = priced | {meter for meter, fallback in PRICE_FALLBACKS.items() if fallback in priced}
+    meters = priced | {meter for meter in METERS if any(source in priced for source, _ in price_sources(meter))}
     return [card for meter in sorted(meters) for card in _cards_of(known, meter, currency)]
 
 
 def _cards_of(prices: Sequence[Price], meter: str, currency: str) -> Iterable[DatedCard]:
-    sources = (meter, PRICE_FALLBACKS.get(meter))
+    sources = [source for source, _ in price_sources(meter)]
     mine = [price for price in prices if price.meter in sources]
     models = sorted({price.model for price in mine} - {ANY_MODEL})
     segments: list[tuple[datetime, RateCard | None]] = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from omni.contracts.money import ANY_MODEL, PRICE_FALLBACKS, PriceBook, Rate
+from omni.contracts.money import ANY_MODEL, PriceBook, Rate, price_sources
 from omni.domains.pricing.contracts import Price
 
 
@@ -13,13 +14,14 @@ def price_at(prices: Sequence[Price], meter: str, moment: datetime, model: str =
     """The price of a meter for a model at an instant: the newest that has begun; None before the first.
 
     As `omni.contracts.money.PriceBook.rates_at`: a model's own price goes before that of any model, and a meter's own
-    before its fallback.
+    before its fallback; what is used in a batch costs a part of what it costs else.
     """
-    for wanted in (meter, PRICE_FALLBACKS.get(meter)):
+    for wanted, divisor in price_sources(meter):
         for name in (model, ANY_MODEL):
             begun = [p for p in prices if p.meter == wanted and p.model == name and p.valid_from <= moment]
             if begun:
-                return max(begun, key=lambda price: price.valid_from)
+                newest = max(begun, key=lambda price: price.valid_from)
+                return replace(newest, per_quantity=divisor * newest.per_quantity)
     return None
 
 

@@ -1,0 +1,73 @@
+"""Batches of the calling tenant: jobs of one kind, in OpenAI's shape."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from omni.contracts.principal import Principal
+from omni.foundation.db.sessions import Database
+from omni.inference.batches.schemas import KIND, Batch, BatchList, BatchRequest, from_api_id, to_api_batch
+from omni.inference.files.service import FileService
+from omni.inference.jobs import repository
+from omni.inference.jobs.repository import NewJob
+from omni.inference.jobs.service import LIFE, JobService, submit
+from omni.kit.clock import Clock
+from omni.kit.errors import InvalidInput, NotFound
+
+
+class BatchService:
+    """Creates batches, shows and cancels them."""
+
+    def __init__(self, database: Database, files: FileService, jobs: JobService, clock: Clock) -> None:
+        self._database = database
+        self._files = files
+        self._jobs = jobs
+        self._clock = clock
+
+    async def create(self, who: Principal, request: BatchRequest) -> Batch:
+        """Queues a batch; its file is read when it begins. Raises NotFound `file_not_found`, InvalidInput."""
+        file = await self._files.get(who.tenant_id, request.input_file_id)
+        if file.purpose != "batch":
+            raise InvalidInput("wrong_file_purpose", "Upload the file with the purpose `batch`.", param="input_file_id")
+        new = NewJob(
+            KIND, request.model_dump(exclude_none=True), who.project_id, who.key_id, who.key_digest,
+            who.storage_bytes_limit, self._clock.now() + LIFE,
+        )  # fmt: skip
+        async with self._database.write(who.tenant_id) as session:
+            return to_api_batch(await submit(session, new))
+
+    async def list(self, tenant_id: UUID, limit: int, after: str | None) -> BatchList:
+        """One page, newest first. Raises NotFound when `after` is no batch's id."""
+        page = await self._jobs.list(tenant_id, limit, None if after is None else _id(after), KIND)
+        found = [to_api_batch(job) for job in page.data]
+        return BatchList(
+            data=found,
+            first_id=found[0].id if found else None,
+            last_id=found[-1].id if found else None,
+            has_more=page.next_cursor is not None,
+        )
+
+    async def get(self, tenant_id: UUID, batch_id: str) -> Batch:
+        """Raises NotFound `batch_not_found`."""
+        async with self._database.read(tenant_id) as session:
+            job = await repository.find(session, _id(batch_id), KIND)
+        if job is None:
+            raise batch_not_found()
+        return to_api_batch(job)
+
+    async def cancel(self, tenant_id: UUID, batch_id: str) -> Batch:
+        """Raises NotFound `batch_not_found`, Conflict `job_ended`."""
+        await self.get(tenant_id, batch_id)
+        return to_api_batch(await self._jobs.cancel(tenant_id, _id(batch_id)))
+
+
+def batch_not_found() -> NotFound:
+    """Missing, or another tenant's: the two answer alike."""
+    return NotFound("batch_not_found", "There is no such batch. List yours with GET /v1/batches.", param="batch_id")
+
+
+def _id(value: str) -> UUID:
+    found = from_api_id(value)
+    if found is None:
+        raise batch_not_found()
+    return found

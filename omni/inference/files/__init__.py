@@ -1,0 +1,1 @@
+"""Files that tenants bring, and those that jobs make for them."""

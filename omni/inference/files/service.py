@@ -1,0 +1,124 @@
+"""Files: kept in the object store, listed in PostgreSQL, counted as storage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from omni.foundation.db.sessions import Database, SystemSession
+from omni.foundation.objects import ObjectStore
+from omni.inference.files import repository
+from omni.inference.files.errors import file_not_found
+from omni.inference.files.repository import NewFile
+from omni.inference.files.schemas import DeletedFile, File, FileList, from_api_id
+from omni.inference.storage.repository import lock_storage, make_room
+from omni.kit.errors import NotFound
+from omni.kit.ids import uuid7
+
+FOLDER = "files"
+_EXPIRED_AT_ONCE = 500
+
+
+class FileService:
+    """The calling tenant's files. What belongs to another tenant is not found."""
+
+    def __init__(self, database: Database, objects: ObjectStore) -> None:
+        self._database = database
+        self._objects = objects
+
+    async def add(
+        self, tenant_id: UUID, project_id: UUID, name: str, purpose: str, data: bytes,
+        limit_bytes: int | None, expires_at: datetime | None = None,
+    ) -> File:  # fmt: skip
+        """Stores a file. Raises LimitExceeded `storage_quota_exceeded`; whatever is raised, nothing is stored."""
+        new = NewFile(uuid7(), project_id, name, purpose, len(data), expires_at)
+        stored = False
+        try:
+            async with self._database.write(tenant_id) as session:
+                await make_room(session, new.size_bytes, limit_bytes)
+                file = await repository.add(session, new)
+                stored = True
+                await self._objects.put(tenant_id, _object_name(new.id), data)
+        except BaseException:
+            if stored:
+                with suppress(Exception):
+                    await self._objects.delete(tenant_id, _object_name(new.id))
+            raise
+        return file
+
+    async def put_output(self, tenant_id: UUID, new: NewFile, path: Path) -> File:
+        """Stores what a job made, whatever the plan's limit. The same file again, after a crash, replaces itself."""
+        async with self._database.write(tenant_id) as session:
+            await lock_storage(session)
+            file = await repository.add(session, new)
+            await self._objects.put(tenant_id, _object_name(new.id), path)
+        return file
+
+    async def list(
+        self, tenant_id: UUID, purpose: str | None, limit: int, after: str | None, order: repository.Order
+    ) -> FileList:
+        """One page. Raises NotFound when `after` is no file's id."""
+        cursor = None if after is None else _id(after)
+        async with self._database.read(tenant_id) as session:
+            found = await repository.page(session, purpose, limit + 1, cursor, order)
+        page = found[:limit]
+        return FileList(
+            data=page,
+            first_id=page[0].id if page else None,
+            last_id=page[-1].id if page else None,
+            has_more=len(found) > limit,
+        )
+
+    async def get(self, tenant_id: UUID, file_id: str) -> File:
+        """Raises NotFound `file_not_found`."""
+        async with self._database.read(tenant_id) as session:
+            found = await repository.find(session, _id(file_id))
+        if found is None:
+            raise file_not_found()
+        return found
+
+    async def content(self, tenant_id: UUID, file_id: str) -> bytes:
+        """All of a file. Raises NotFound `file_not_found`."""
+        await self.get(tenant_id, file_id)
+        return await self._objects.get(tenant_id, _object_name(_id(file_id)))
+
+    async def stream(self, tenant_id: UUID, file_id: str) -> AsyncIterator[bytes]:
+        """A file piece by piece. Raises NotFound `file_not_found`."""
+        await self.get(tenant_id, file_id)
+        return await self._objects.stream(tenant_id, _object_name(_id(file_id)))
+
+    async def delete(self, tenant_id: UUID, file_id: str) -> DeletedFile:
+        """Raises NotFound `file_not_found`."""
+        await self._remove(tenant_id, _id(file_id))
+        return DeletedFile(id=file_id)
+
+    async def forget_expired(
+        self, open_system: Callable[[], AbstractAsyncContextManager[SystemSession]], now: datetime
+    ) -> int:
+        """Deletes what is over its time; returns how many."""
+        async with open_system() as session:
+            found = await repository.expired(session, now, _EXPIRED_AT_ONCE)
+        for tenant_id, file_id in found:
+            with suppress(NotFound):  # somebody was faster
+                await self._remove(tenant_id, file_id)
+        return len(found)
+
+    async def _remove(self, tenant_id: UUID, file_id: UUID) -> None:
+        async with self._database.write(tenant_id) as session:
+            if not await repository.remove(session, file_id):
+                raise file_not_found()
+        await self._objects.delete(tenant_id, _object_name(file_id))
+
+
+def _id(value: str) -> UUID:
+    found = from_api_id(value)
+    if found is None:
+        raise file_not_found()
+    return found
+
+
+def _object_name(file_id: UUID) -> str:
+    return f"{FOLDER}/{file_id.hex}"

@@ -1,0 +1,217 @@
+"""The SQL of jobs. Statements of tenants start from the session's tenant; a worker claims across all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, RowMapping, func, insert, select, text, update
+
+from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
+from omni.inference.jobs.schemas import Job, JobError, Level, LogLine, State
+from omni.inference.jobs.tables import job_log, jobs
+from omni.kit.ids import uuid7
+
+HIGHEST_PRIORITY = 10
+_CLAIM = text("""
+    with mine as (
+        select tenant_id, id from jobs
+        where state in ('queued', 'running') and (leased_until is null or leased_until < :now)
+        order by priority desc, (
+            select count(*) from jobs as busy
+            where busy.tenant_id = jobs.tenant_id and busy.state = 'running' and busy.leased_until >= :now
+        ), coalesce(leased_until, created_at)
+        limit 1 for update skip locked
+    )
+    update jobs set state = 'running', leased_until = :until, attempts = attempts + 1,
+           started_at = coalesce(started_at, :now)
+    from mine where jobs.tenant_id = mine.tenant_id and jobs.id = mine.id returning jobs.*
+""")
+"""Before others: higher priority, then tenants of whom fewer jobs are worked on, then who has waited longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that is to be queued."""
+
+    kind: str
+    input: Mapping[str, Any]
+    project_id: UUID
+    key_id: UUID | None
+    key_digest: str
+    storage_bytes_limit: int | None
+    expires_at: datetime
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that this worker has until its lease is over."""
+
+    tenant_id: UUID
+    project_id: UUID
+    key_digest: str
+    storage_bytes_limit: int | None
+    job: Job
+
+
+async def add(session: WriteSession, new: NewJob) -> Job:
+    """Queues a job."""
+    values = {
+        "tenant_id": session.tenant_id, "id": uuid7(), "kind": new.kind, "input": dict(new.input),
+        "project_id": new.project_id, "key_id": new.key_id, "key_digest": new.key_digest, "priority": new.priority,
+        "storage_bytes_limit": new.storage_bytes_limit, "expires_at": new.expires_at,
+    }  # fmt: skip
+    row = await session.first(insert(jobs).values(values).returning(jobs))
+    assert row is not None
+    return _from_row(row)
+
+
+async def find(session: ReadSession, job_id: UUID, kind: str | None = None) -> Job | None:
+    """The job, or None when there is none that the tenant may see."""
+    statement = select(jobs).where(jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id)
+    row = await session.first(statement if kind is None else statement.where(jobs.c.kind == kind))
+    return None if row is None else _from_row(row)
+
+
+async def page(
+    session: ReadSession, limit: int, after: UUID | None, kind: str | None = None, state: State | None = None
+) -> list[Job]:
+    """Up to `limit` jobs, newest first, of those older than `after`."""
+    statement = select(jobs).where(jobs.c.tenant_id == session.tenant_id)
+    if after is not None:
+        statement = statement.where(jobs.c.id < after)
+    if kind is not None:
+        statement = statement.where(jobs.c.kind == kind)
+    if state is not None:
+        statement = statement.where(jobs.c.state == state)
+    return [_from_row(row) for row in await session.all(statement.order_by(jobs.c.id.desc()).limit(limit))]
+
+
+async def request_cancel(session: WriteSession, job_id: UUID, now: datetime) -> Job | None:
+    """Asks for the end of a job, before others are worked on. None when there is no such job that has not ended."""
+    row = await session.first(
+        update(jobs).where(
+            jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id, jobs.c.state.in_(("queued", "running")),
+        ).values(
+            cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, now), priority=HIGHEST_PRIORITY
+        ).returning(jobs)
+    )  # fmt: skip
+    return None if row is None else _from_row(row)
+
+
+async def put_back(session: WriteSession, job_id: UUID, expires_at: datetime) -> Job | None:
+    """Queues a job that ended without success once more; None when it is no such job."""
+    row = await session.first(
+        update(jobs).where(
+            jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id,
+            jobs.c.state.in_(("failed", "cancelled", "expired")),
+        ).values(
+            state="queued", error=None, result=None, ended_at=None, cancel_requested_at=None, leased_until=None,
+            expires_at=expires_at, failures=0,
+        ).returning(jobs)
+    )  # fmt: skip
+    return None if row is None else _from_row(row)
+
+
+async def is_cancelled(session: ReadSession, job_id: UUID) -> bool:
+    """Whether somebody has asked for its end."""
+    return bool(
+        await session.scalar(
+            select(jobs.c.cancel_requested_at.is_not(None)).where(
+                jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id
+            )
+        )
+    )
+
+
+async def progressed(session: WriteSession, claimed: ClaimedJob, progress: Mapping[str, Any]) -> bool:
+    """Says how far it has come. False when the lease was lost to somebody else."""
+    return await _change(session, claimed, progress=dict(progress))
+
+
+async def renew(session: WriteSession, claimed: ClaimedJob, until: datetime) -> bool:
+    """Keeps it until then. False when the lease was lost to somebody else."""
+    return await _change(session, claimed, leased_until=until)
+
+
+async def release(session: WriteSession, claimed: ClaimedJob, progress: Mapping[str, Any], now: datetime) -> bool:
+    """Lets anybody go on with it."""
+    return await _change(session, claimed, progress=dict(progress), leased_until=now)
+
+
+async def count_failure(session: WriteSession, claimed: ClaimedJob, now: datetime) -> int | None:
+    """Lets go of a job whose worker met an error of ours; how often that has happened. None when the lease was lost."""
+    count: int | None = await session.scalar(
+        update(jobs)
+        .where(*_still_mine(session, claimed))
+        .values(failures=jobs.c.failures + 1, leased_until=now)
+        .returning(jobs.c.failures)
+    )
+    return count
+
+
+async def end(
+    session: WriteSession, claimed: ClaimedJob, state: State, now: datetime, *, progress: Mapping[str, Any],
+    result: Mapping[str, Any] | None = None, error: JobError | None = None,
+) -> bool:  # fmt: skip
+    """The job is over. False when the lease was lost to somebody else."""
+    return await _change(
+        session, claimed, state=state, ended_at=now, leased_until=None, progress=dict(progress),
+        result=None if result is None else dict(result), error=None if error is None else error.model_dump(),
+    )  # fmt: skip
+
+
+async def _change(session: WriteSession, claimed: ClaimedJob, **values: Any) -> bool:
+    statement = update(jobs).where(*_still_mine(session, claimed))
+    return (await session.execute(statement.values(**values))).rowcount > 0
+
+
+def _still_mine(session: WriteSession, claimed: ClaimedJob) -> tuple[ColumnElement[bool], ...]:
+    return (
+        jobs.c.tenant_id == session.tenant_id, jobs.c.id == claimed.job.id, jobs.c.state == "running",
+        jobs.c.attempts == claimed.job.attempts,
+    )  # fmt: skip
+
+
+async def claim_next(session: SystemSession, now: datetime, until: datetime) -> ClaimedJob | None:
+    """The job that is to be worked on next, of any tenant; None when there is nothing to do."""
+    row = await session.first(_CLAIM, {"now": now, "until": until})
+    if row is None:
+        return None
+    return ClaimedJob(
+        row["tenant_id"], row["project_id"], row["key_digest"], row["storage_bytes_limit"], _from_row(row)
+    )
+
+
+async def count_claimable(session: SystemSession, now: datetime) -> int:
+    """Jobs that wait for somebody to work on them."""
+    statement = select(func.count()).where(
+        jobs.c.state.in_(("queued", "running")), func.coalesce(jobs.c.leased_until, jobs.c.created_at) < now
+    )
+    return int(await session.scalar(statement))
+
+
+async def log(session: WriteSession, job_id: UUID, level: Level, message: str) -> None:
+    """Adds a line to the job's log."""
+    row = {"tenant_id": session.tenant_id, "id": uuid7(), "job_id": job_id, "level": level, "message": message}
+    await session.execute(insert(job_log).values(row))
+
+
+async def log_page(session: ReadSession, job_id: UUID, limit: int, after: UUID | None) -> list[LogLine]:
+    """Up to `limit` lines behind `after`, oldest first."""
+    statement = select(job_log).where(job_log.c.tenant_id == session.tenant_id, job_log.c.job_id == job_id)
+    if after is not None:
+        statement = statement.where(job_log.c.id > after)
+    rows = await session.all(statement.order_by(job_log.c.id).limit(limit))
+    return [LogLine.model_validate(row, from_attributes=True) for row in rows]
+
+
+def _from_row(row: RowMapping) -> Job:
+    return Job(
+        **{name: row[name] for name in Job.model_fields if name != "error"},
+        error=None if row["error"] is None else JobError(**row["error"]),
+    )

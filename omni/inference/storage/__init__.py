@@ -1,0 +1,1 @@
+"""What a tenant stores in all, wherever it is."""

@@ -1,0 +1,43 @@
+"""The SQL of what a tenant stores: documents with their vectors, and files."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, text
+
+from omni.foundation.db.sessions import ReadSession, WriteSession
+from omni.kit.errors import LimitExceeded
+
+QUOTA_RETRY_SECONDS = 3_600
+_STORED = text("""
+    select (select coalesce(sum(stored_bytes), 0) from collections where tenant_id = :tenant_id)
+         + (select coalesce(sum(size_bytes), 0) from files where tenant_id = :tenant_id)
+""")
+
+
+async def lock_storage(session: WriteSession) -> None:
+    """Let one transaction at a time add to what the tenant stores; held until it ends."""
+    key = f"storage:{session.tenant_id}"
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
+
+async def stored_bytes(session: ReadSession) -> int:
+    """What the tenant stores in all."""
+    return int(await session.scalar(_STORED, {"tenant_id": session.tenant_id}))
+
+
+async def make_room(session: WriteSession, size_bytes: int, limit_bytes: int | None) -> None:
+    """Locks the storage and raises LimitExceeded `storage_quota_exceeded` when so much more is over the plan's limit
+    (None = there is none)."""
+    await lock_storage(session)
+    if limit_bytes is None:
+        return
+    stored = await stored_bytes(session)
+    if stored + size_bytes > limit_bytes:
+        raise LimitExceeded(
+            "storage_quota_exceeded",
+            f"This needs {size_bytes} bytes; {stored} of the plan's {limit_bytes} are in use. Delete some or upgrade.",
+            retry_after_seconds=QUOTA_RETRY_SECONDS,
+            limit_bytes=limit_bytes,
+            stored_bytes=stored,
+            needed_bytes=size_bytes,
+        )

@@ -1,0 +1,113 @@
+"""Files: upload, list, download, delete; what is refused leaves nothing behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from omni.foundation.db.sessions import Database
+from omni.foundation.db.system_session import SystemDatabase
+from omni.foundation.objects import ObjectStore
+from omni.inference.app import forget_old_jobs
+from omni.kit.ids import uuid7
+from tests.inference.backend import refusal
+from tests.inference.jobs.conftest import World
+
+ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+
+
+async def test_a_file_comes_back_as_it_was(world: World) -> None:
+    data = bytes(range(256)) * 5_000
+    file_id = await world.upload(data, "user_data")
+    found = await world.get(f"/v1/files/{file_id}")
+    assert (found["bytes"], found["filename"], found["purpose"]) == (len(data), "requests.jsonl", "user_data")
+    assert (found["object"], found["status"], found["expires_at"]) == ("file", "processed", None)
+    response = await world.tenant.send("GET", f"/v1/files/{file_id}/content")
+    assert response.content == data
+    assert response.headers["content-disposition"] == "attachment; filename*=UTF-8''requests.jsonl"
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_files_are_listed_page_by_page(world: World) -> None:
+    ids = [await world.upload(b"x", purpose) for purpose in ("batch", "user_data", "batch")]
+    first = await world.get("/v1/files?limit=2")
+    assert ([each["id"] for each in first["data"]], first["has_more"]) == ([ids[2], ids[1]], True)
+    rest = await world.get(f"/v1/files?limit=2&after={first['last_id']}")
+    assert ([each["id"] for each in rest["data"]], rest["has_more"]) == ([ids[0]], False)
+    batches = await world.get("/v1/files?purpose=batch&order=asc")
+    assert [each["id"] for each in batches["data"]] == [ids[0], ids[2]]
+
+
+async def test_what_is_deleted_is_gone(world: World, objects: ObjectStore) -> None:
+    file_id = await world.upload(b"secret")
+    assert (await world.tenant.send("DELETE", f"/v1/files/{file_id}")).json() == {
+        "id": file_id, "object": "file", "deleted": True,
+    }  # fmt: skip
+    for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+        answer = await world.tenant.send(method, f"/v1/files/{file_id}{path}")
+        assert refusal(answer) == (404, "file_not_found")
+    assert await objects.names(world.tenant.tenant_id) == []
+
+
+async def test_another_tenants_file_is_not_found(world: World) -> None:
+    file_id = await world.upload(b"mine")
+    other = dataclasses.replace(world.tenant, tenant_id=uuid7())
+    for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+        assert refusal(await other.send(method, f"/v1/files/{file_id}{path}")) == (404, "file_not_found")
+    assert (await other.send("GET", "/v1/files")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "invalid_purpose"),
+        ({"purpose": "batch_output"}, "invalid_purpose"),
+        ({"purpose": "batch", ANCHOR: "created_at"}, "invalid_expiry"),
+        ({"purpose": "batch", SECONDS: "3600"}, "invalid_expiry"),
+        ({"purpose": "batch", ANCHOR: "created_at", SECONDS: "1"}, "invalid_expiry"),
+        ({"purpose": "batch", ANCHOR: "created_at", SECONDS: "9" * 99}, "invalid_expiry"),
+    ],
+)
+async def test_a_wrong_form_is_refused(world: World, fields: dict[str, str], code: str) -> None:
+    answer = await world.tenant.send("POST", "/v1/files", files={"file": ("a", b"x")}, data=fields)
+    assert refusal(answer) == (400, code)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256])
+async def test_a_wrong_name_is_refused(world: World, name: str) -> None:
+    files: Any = {"file": (name, b"x")}
+    answer = await world.tenant.send("POST", "/v1/files", files=files, data={"purpose": "batch"})
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/files/nothing", "/v1/files/file-zz", "/v1/files/file-" + "0" * 32])
+async def test_an_unknown_id_is_not_found(world: World, path: str) -> None:
+    assert refusal(await world.tenant.send("GET", path)) == (404, "file_not_found")
+
+
+async def test_more_than_the_plan_stores_is_refused_and_leaves_nothing(world: World, objects: ObjectStore) -> None:
+    world.tenant.storage_bytes_limit = 10
+    kept = await world.upload(b"12345678")
+    answer = await world.tenant.send("POST", "/v1/files", files={"file": ("a", b"123")}, data={"purpose": "batch"})
+    assert refusal(answer) == (429, "storage_quota_exceeded")
+    assert [each["id"] for each in (await world.get("/v1/files"))["data"]] == [kept]
+    assert len(await objects.names(world.tenant.tenant_id)) == 1
+    assert await world.upload(b"12"), "there is room for this one"
+
+
+async def test_a_file_is_deleted_when_its_time_is_over(
+    world: World, database: Database, system_database: SystemDatabase, objects: ObjectStore
+) -> None:
+    fields = {"purpose": "batch", ANCHOR: "created_at", SECONDS: "3600"}
+    made = (await world.tenant.send("POST", "/v1/files", files={"file": ("a", b"x")}, data=fields)).json()
+    assert 3_590 <= made["expires_at"] - made["created_at"] <= 3_610
+    kept = await world.upload(b"stays")
+    now = datetime.now(UTC)
+    await forget_old_jobs(database, system_database.session, objects, now)
+    assert (await world.get(f"/v1/files/{made['id']}"))["id"] == made["id"]
+    await forget_old_jobs(database, system_database.session, objects, now + timedelta(hours=2))
+    assert [each["id"] for each in (await world.get("/v1/files"))["data"]] == [kept]
+    assert len(await objects.names(world.tenant.tenant_id)) == 1
