@@ -137,7 +137,7 @@ class ServerConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._begin_upgrade(nothing_behind=upgrade.args[0] == len(data))
         except httptools.HttpParserInvalidMethodError:
-            self._refuse_reading(MethodNotAllowed("GET, POST, DELETE"))
+            self._refuse_reading(MethodNotAllowed("DELETE, GET, PATCH, POST, PUT"))
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse_reading(cause if isinstance(cause, OmniError) else malformed(str(error)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omni.kit.errors import LimitExceeded, NotFound
+from omni.kit.errors import Conflict, LimitExceeded, NotFound
 
 QUOTA_RETRY_SECONDS = 3_600
 
@@ -15,6 +15,19 @@ def collection_not_found() -> NotFound:
 def document_not_found() -> NotFound:
     """Missing, or in another collection or tenant."""
     return NotFound("document_not_found", "There is no such document in this collection.")
+
+
+def document_name_taken() -> Conflict:
+    """Another document of the collection has the name that was sent."""
+    return Conflict(
+        "document_name_taken",
+        "Another document of the collection has this name. Replace that one, or send another name.",
+    )
+
+
+def document_changed() -> Conflict:
+    """Others replaced the document again and again while this request prepared its own content."""
+    return Conflict("document_changed", "Others are replacing this document at the same time. Send it again.")
 
 
 def storage_quota_exceeded(limit: int, stored: int, needed: int) -> LimitExceeded:

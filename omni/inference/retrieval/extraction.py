@@ -42,7 +42,7 @@ class Extractor:
         Raises UnsupportedType `unsupported_media_type` or `content_type_mismatch`, InvalidInput `document_not_utf8` or
         `document_has_no_text`, TooLarge `document_text_too_large`, and what PdfReader.text raises.
         """
-        content_type = _content_type(name, declared_type)
+        content_type = content_type_of(name, declared_type)
         if (content_type == PDF) != is_pdf(data):
             raise UnsupportedType(
                 "content_type_mismatch",
@@ -79,7 +79,10 @@ class Extractor:
         return Extracted(content_type, text)
 
 
-def _content_type(name: str, declared_type: str) -> str:
+def content_type_of(name: str, declared_type: str) -> str:
+    """What a file is by its declared type, or by its name where that says nothing. Raises UnsupportedType
+    `unsupported_media_type`.
+    """
     by_name = _SUFFIXES.get(PurePosixPath(name.lower()).suffix)
     content_type = (by_name if declared_type in _UNSURE and by_name else None) or _TYPES.get(declared_type)
     if content_type is None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from omni.inference.caller import CallerDependency, MeteredRoute
+from omni.inference.retrieval.ingest import Sent
 from omni.inference.retrieval.schemas import (
     AnswerRequest,
     AnswerResponse,
@@ -17,6 +18,7 @@ from omni.inference.retrieval.schemas import (
     Document,
     DocumentList,
     DocumentRequest,
+    IngestedDocument,
     SearchRequest,
     SearchResponse,
 )
@@ -64,31 +66,40 @@ def _collections(routes: APIRouter, service: RetrievalService, caller: CallerDep
 def _documents(routes: APIRouter, service: RetrievalService, caller: CallerDependency) -> None:
     @routes.post(
         "/{collection_id}/documents",
-        summary="Add a document",
+        summary="Add a document, or replace the one of its name",
         status_code=201,
-        responses={200: {"model": Document, "description": "The collection already has this name with this content."}},
+        responses={
+            200: {"model": IngestedDocument, "description": "The collection already had a document of this name."}
+        },
         openapi_extra=multipart_or_json(DocumentRequest),
     )
     async def add_document(
         collection_id: UUID, request: Request, response: Response, call: Call = Depends(caller)
-    ) -> Document:
+    ) -> IngestedDocument:
         """Extract, cut, embed and index a txt, md, html or pdf file of at most 20 MiB, 5 MiB of text and 2,000 pages.
 
         Send the file as multipart form (field `file`) or text as JSON. All or nothing: a request that fails stores
-        nothing.
+        nothing. A document of the same name is replaced as by `PUT`.
         """
-        match media_type(request):
-            case "multipart/form-data":
-                upload = await read_upload(request)
-                name, content_type, data = file_name(upload), upload.content_type, upload.data
-            case "application/json":
-                body = await read_json(request, DocumentRequest)
-                name, content_type, data = body.name, body.content_type, body.text.encode("utf-8")
-            case _:
-                raise unsupported("multipart/form-data or application/json")
-        document, is_new = await service.add_document(call, collection_id, name, content_type, data)
-        response.status_code = 201 if is_new else 200
+        document = await service.put_document(call, await _sent(request, collection_id, None))
+        response.status_code = 201 if document.outcome == "created" else 200
         return document
+
+    @routes.put(
+        "/{collection_id}/documents/{document_id}",
+        summary="Replace a document",
+        openapi_extra=multipart_or_json(DocumentRequest),
+    )
+    async def replace_document(
+        collection_id: UUID, document_id: UUID, request: Request, call: Call = Depends(caller)
+    ) -> IngestedDocument:
+        """Give a document another content, and the name that is sent with it; its id stays.
+
+        The same content (by SHA-256) under the same name and type changes nothing and is charged as a request only. Of
+        another content only those chunks are embedded, and charged, whose text the document does not have yet. Whoever
+        searches meanwhile sees the old document or the new one, never parts of both.
+        """
+        return await service.put_document(call, await _sent(request, collection_id, document_id))
 
     @routes.get("/{collection_id}/documents", summary="List documents")
     async def list_documents(
@@ -111,6 +122,19 @@ def _documents(routes: APIRouter, service: RetrievalService, caller: CallerDepen
     async def delete_document(collection_id: UUID, document_id: UUID, call: Call = Depends(caller)) -> None:
         """Delete a document from every index, for good."""
         await service.delete_document(call, collection_id, document_id)
+
+
+async def _sent(request: Request, collection_id: UUID, document_id: UUID | None) -> Sent:
+    """The document in a request's body, of either content type."""
+    match media_type(request):
+        case "multipart/form-data":
+            upload = await read_upload(request)
+            return Sent(collection_id, document_id, file_name(upload), upload.content_type, upload.data)
+        case "application/json":
+            body = await read_json(request, DocumentRequest)
+            return Sent(collection_id, document_id, body.name, body.content_type, body.text.encode("utf-8"))
+        case _:
+            raise unsupported("multipart/form-data or application/json")
 
 
 def _questions(routes: APIRouter, service: RetrievalService, caller: CallerDependency) -> None:

@@ -67,10 +67,23 @@ class Document(BaseModel):
     page_count: Annotated[int | None, Field(description="PDF only.")]
     chunk_count: int
     stored_bytes: int
+    version: Annotated[int, Field(description="1, and one more for each time that its content was replaced.")]
     created_at: datetime
+    updated_at: Annotated[datetime | None, Field(description="When it was last changed; null = never.")]
     text: Annotated[
         str | None, Field(description="Extracted text, with `include=text`; all offsets count its characters.")
     ] = None
+
+
+class IngestedDocument(Document):
+    """What became of a document that was sent."""
+
+    outcome: Annotated[
+        Literal["created", "replaced", "unchanged"],
+        Field(description="`unchanged`: the same content was there already; nothing was read, embedded or charged."),
+    ]
+    embedded_chunks: Annotated[int, Field(description="Chunks that were new, and so embedded and charged.")]
+    kept_chunks: Annotated[int, Field(description="Chunks whose text was there already, with their ids and vectors.")]
 
 
 class DocumentList(BaseModel):

@@ -35,7 +35,7 @@ class Search:
             vector, tokens = await self._embedder.embed_text(call, query)
             call.usage.input_tokens += tokens
             call.usage.model = self._embedder.model.name
-        async with self._database.read(call.principal.tenant_id) as session:
+        async with self._database.snapshot(call.principal.tenant_id) as session:
             collection = await collections.find(session, collection_id)
             if collection is None:
                 raise collection_not_found()

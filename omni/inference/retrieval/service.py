@@ -8,7 +8,7 @@ from omni.foundation.db.sessions import Database
 from omni.inference.language.models import EmbeddingModel
 from omni.inference.retrieval.answering import Answering
 from omni.inference.retrieval.errors import collection_not_found, document_not_found
-from omni.inference.retrieval.ingest import Ingest
+from omni.inference.retrieval.ingest import Ingest, Sent
 from omni.inference.retrieval.repository import collections, documents
 from omni.inference.retrieval.schemas import (
     AnswerRequest,
@@ -18,6 +18,7 @@ from omni.inference.retrieval.schemas import (
     CollectionRequest,
     Document,
     DocumentList,
+    IngestedDocument,
     SearchRequest,
     SearchResponse,
 )
@@ -63,11 +64,9 @@ class RetrievalService:
             if not await collections.remove(session, collection_id):
                 raise collection_not_found()
 
-    async def add_document(
-        self, call: Call, collection_id: UUID, name: str, content_type: str, data: bytes
-    ) -> tuple[Document, bool]:
-        """The document, and whether it is new. Raises what Ingest.add raises."""
-        return await self._ingest.add(call, collection_id, name, content_type, data)
+    async def put_document(self, call: Call, sent: Sent) -> IngestedDocument:
+        """The stored document, and what became of it. Raises what Ingest.put raises."""
+        return await self._ingest.put(call, sent)
 
     async def list_documents(self, call: Call, collection_id: UUID, limit: int, cursor: UUID | None) -> DocumentList:
         """One page of a collection's documents, newest first. Raises NotFound `collection_not_found`."""
@@ -93,7 +92,7 @@ class RetrievalService:
         async with self._database.write(call.principal.tenant_id) as session:
             if not await collections.count(session, collection_id, 0, 0, 0):
                 raise collection_not_found()
-            found = await documents.find(session, collection_id, document_id, with_text=False)
+            found = await documents.find(session, collection_id, document_id)
             if found is None:
                 raise document_not_found()
             await documents.remove(session, found)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 
-from omni.foundation.db.base import created_at_column, id_column, metadata, tenant_id_column
+from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
 
 DIMENSIONS = 384
 TEXT_SEARCH = "english"
@@ -52,7 +52,10 @@ documents = Table(
     Column("page_starts", ARRAY(Integer)),
     Column("chunk_count", Integer, nullable=False),
     Column("stored_bytes", BigInteger, nullable=False),
+    # How often the content was replaced: who prepared a change of what is no longer there begins again.
+    Column("version", Integer, nullable=False, server_default="1"),
     created_at_column(),
+    moment_column("updated_at"),
     ForeignKeyConstraint(
         ["tenant_id", "collection_id"], ["collections.tenant_id", "collections.id"], ondelete="CASCADE"
     ),

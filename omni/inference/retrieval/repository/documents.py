@@ -1,4 +1,4 @@
-"""Documents with their chunks and word counts: add, list, find, delete."""
+"""Documents with their chunks and word counts: add, replace, list, find, delete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, func, insert, select, text, update
 
 from omni.foundation.db.sessions import ReadSession, WriteSession
 from omni.inference.retrieval.schemas import Document
@@ -26,13 +26,15 @@ _COLUMNS = (
     documents.c.page_starts,
     documents.c.chunk_count,
     documents.c.stored_bytes,
+    documents.c.version,
     documents.c.created_at,
+    documents.c.updated_at,
 )
 _COUNT_WORDS = text("""
     insert into collection_words (tenant_id, collection_id, word, chunk_count)
     select :tenant_id, :collection_id, word, count(*)
     from document_chunks, unnest(tsvector_to_array(words)) as word
-    where tenant_id = :tenant_id and document_id = :document_id group by word
+    where tenant_id = :tenant_id and id = any(cast(:chunk_ids as uuid[])) group by word order by word
     on conflict (tenant_id, collection_id, word)
     do update set chunk_count = collection_words.chunk_count + excluded.chunk_count
 """)
@@ -40,13 +42,20 @@ _UNCOUNT_WORDS = text("""
     update collection_words set chunk_count = chunk_count - counted.chunks
     from (
         select word, count(*) as chunks from document_chunks, unnest(tsvector_to_array(words)) as word
-        where tenant_id = :tenant_id and document_id = :document_id group by word
+        where tenant_id = :tenant_id and id = any(cast(:chunk_ids as uuid[])) group by word
     ) as counted
     where tenant_id = :tenant_id and collection_id = :collection_id and collection_words.word = counted.word
 """)
 _FORGET_WORDS = text("""
     delete from collection_words
     where tenant_id = :tenant_id and collection_id = :collection_id and chunk_count <= 0
+""")
+_MOVE_CHUNKS = text("""
+    update document_chunks c set start_offset = moved.starts, end_offset = moved.ends, page = moved.page
+    from unnest(cast(:chunk_ids as uuid[]), cast(:starts as int[]), cast(:ends as int[]), cast(:pages as int[]))
+        as moved (id, starts, ends, page)
+    where c.tenant_id = :tenant_id and c.id = moved.id
+      and (c.start_offset, c.end_offset, c.page) is distinct from (moved.starts, moved.ends, moved.page)
 """)
 
 
@@ -75,61 +84,91 @@ class NewChunk:
     embedding: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class KeptChunk:
+    """A chunk that is stored already, and its place in the document's new text."""
+
+    chunk_id: UUID
+    start: int
+    end: int
+    page: int | None
+
+
 async def add(session: WriteSession, document: NewDocument, chunks: Sequence[NewChunk]) -> Document:
     """Store a document with its chunks and count its words. Its collection must be locked (collections.count)."""
     document_id = uuid7()
+    values = {**_content(document, len(chunks)), "collection_id": document.collection_id, "name": document.name}
     row = await session.first(
-        insert(documents)
+        insert(documents).values(tenant_id=session.tenant_id, id=document_id, **values).returning(*_COLUMNS)
+    )
+    assert row is not None
+    await _add_chunks(session, document.collection_id, document_id, chunks)
+    return _document(row)
+
+
+async def replace(
+    session: WriteSession, document_id: UUID, document: NewDocument, new: Sequence[NewChunk], kept: Sequence[KeptChunk]
+) -> Document:
+    """Give a document another content: chunks that are neither kept nor new go. Its collection must be locked
+    (collections.count).
+    """
+    chunks = document_chunks.c
+    kept_ids = [chunk.chunk_id for chunk in kept]
+    gone = (
+        chunks.tenant_id == session.tenant_id,
+        chunks.document_id == document_id,
+        chunks.id.not_in(kept_ids),
+    )
+    gone_ids = (await session.execute(select(chunks.id).where(*gone))).scalars().all()
+    shared = {"tenant_id": session.tenant_id, "collection_id": document.collection_id}
+    if gone_ids:
+        await session.execute(_UNCOUNT_WORDS, {**shared, "chunk_ids": gone_ids})
+        await session.execute(delete(document_chunks).where(*gone))
+    if kept:
+        places = {
+            "starts": [chunk.start for chunk in kept],
+            "ends": [chunk.end for chunk in kept],
+            "pages": [chunk.page for chunk in kept],
+        }
+        await session.execute(_MOVE_CHUNKS, {"tenant_id": session.tenant_id, "chunk_ids": kept_ids, **places})
+    await _add_chunks(session, document.collection_id, document_id, new)
+    if gone_ids:
+        await session.execute(_FORGET_WORDS, shared)
+    row = await session.first(
+        update(documents)
+        .where(*_is(session, document.collection_id, document_id))
         .values(
-            tenant_id=session.tenant_id,
-            id=document_id,
-            collection_id=document.collection_id,
+            **_content(document, len(kept) + len(new)),
             name=document.name,
-            content_type=document.content_type,
-            content_sha256=document.content_sha256,
-            text=document.text,
-            page_starts=document.page_starts,
-            chunk_count=len(chunks),
-            stored_bytes=document.stored_bytes,
+            version=documents.c.version + 1,
+            updated_at=func.now(),
         )
         .returning(*_COLUMNS)
     )
     assert row is not None
-    shared = {
-        "tenant_id": session.tenant_id,
-        "collection_id": document.collection_id,
-        "document_id": document_id,
-    }
-    await session.execute(
-        insert(document_chunks),
-        [
-            {
-                **shared,
-                "id": uuid7(),
-                "start_offset": chunk.start,
-                "end_offset": chunk.end,
-                "page": chunk.page,
-                "text": chunk.text,
-                "embedding": chunk.embedding,
-            }
-            for chunk in chunks
-        ],
-    )
-    await session.execute(_COUNT_WORDS, shared)
     return _document(row)
+
+
+async def chunk_digests(session: ReadSession, document_id: UUID) -> list[tuple[bytes, UUID]]:
+    """SHA-256 of each chunk's text (UTF-8) with the chunk's id, in the order of the text."""
+    chunks = document_chunks.c
+    digest = func.sha256(func.convert_to(chunks.text, "UTF8")).label("digest")
+    rows = await session.all(
+        select(digest, chunks.id)
+        .where(chunks.tenant_id == session.tenant_id, chunks.document_id == document_id)
+        .order_by(chunks.start_offset, chunks.id)
+    )
+    return [(bytes(row["digest"]), row["id"]) for row in rows]
 
 
 async def find_same(session: ReadSession, collection_id: UUID, name: str, content_sha256: bytes) -> Document | None:
     """The document of that name and content, if the collection has it."""
-    row = await session.first(
-        select(*_COLUMNS).where(
-            documents.c.tenant_id == session.tenant_id,
-            documents.c.collection_id == collection_id,
-            documents.c.name == name,
-            documents.c.content_sha256 == content_sha256,
-        )
-    )
-    return None if row is None else _document(row)
+    return await _first(session, collection_id, documents.c.name == name, documents.c.content_sha256 == content_sha256)
+
+
+async def find_named(session: ReadSession, collection_id: UUID, name: str) -> Document | None:
+    """The newest document of that name, if the collection has one."""
+    return await _first(session, collection_id, documents.c.name == name)
 
 
 async def page(session: ReadSession, collection_id: UUID, limit: int, after: UUID | None) -> list[Document]:
@@ -143,7 +182,9 @@ async def page(session: ReadSession, collection_id: UUID, limit: int, after: UUI
     return [_document(row) for row in rows]
 
 
-async def find(session: ReadSession, collection_id: UUID, document_id: UUID, with_text: bool) -> Document | None:
+async def find(
+    session: ReadSession, collection_id: UUID, document_id: UUID, with_text: bool = False
+) -> Document | None:
     """The document, or None when the collection has none of that id."""
     columns = (*_COLUMNS, documents.c.text) if with_text else _COLUMNS
     row = await session.first(select(*columns).where(*_is(session, collection_id, document_id)))
@@ -152,14 +193,58 @@ async def find(session: ReadSession, collection_id: UUID, document_id: UUID, wit
 
 async def remove(session: WriteSession, document: Document) -> None:
     """Delete a document with its chunks and words. Its collection must be locked (collections.count)."""
-    shared = {
-        "tenant_id": session.tenant_id,
-        "collection_id": document.collection_id,
-        "document_id": document.id,
-    }
-    await session.execute(_UNCOUNT_WORDS, shared)
-    await session.execute(_FORGET_WORDS, {"tenant_id": session.tenant_id, "collection_id": document.collection_id})
+    shared = {"tenant_id": session.tenant_id, "collection_id": document.collection_id}
+    chunks = document_chunks.c
+    gone_ids = await session.execute(
+        select(chunks.id).where(chunks.tenant_id == session.tenant_id, chunks.document_id == document.id)
+    )
+    await session.execute(_UNCOUNT_WORDS, {**shared, "chunk_ids": gone_ids.scalars().all()})
+    await session.execute(_FORGET_WORDS, shared)
     await session.execute(delete(documents).where(*_is(session, document.collection_id, document.id)))
+
+
+async def _add_chunks(
+    session: WriteSession, collection_id: UUID, document_id: UUID, chunks: Sequence[NewChunk]
+) -> None:
+    if not chunks:
+        return
+    shared = {"tenant_id": session.tenant_id, "collection_id": collection_id}
+    rows = [
+        {
+            **shared,
+            "document_id": document_id,
+            "id": uuid7(),
+            "start_offset": chunk.start,
+            "end_offset": chunk.end,
+            "page": chunk.page,
+            "text": chunk.text,
+            "embedding": chunk.embedding,
+        }
+        for chunk in chunks
+    ]
+    await session.execute(insert(document_chunks), rows)
+    await session.execute(_COUNT_WORDS, {**shared, "chunk_ids": [row["id"] for row in rows]})
+
+
+async def _first(session: ReadSession, collection_id: UUID, *conditions: Any) -> Document | None:
+    row = await session.first(
+        select(*_COLUMNS)
+        .where(documents.c.tenant_id == session.tenant_id, documents.c.collection_id == collection_id, *conditions)
+        .order_by(documents.c.id.desc())
+        .limit(1)
+    )
+    return None if row is None else _document(row)
+
+
+def _content(document: NewDocument, chunk_count: int) -> dict[str, Any]:
+    return {
+        "content_type": document.content_type,
+        "content_sha256": document.content_sha256,
+        "text": document.text,
+        "page_starts": document.page_starts,
+        "chunk_count": chunk_count,
+        "stored_bytes": document.stored_bytes,
+    }
 
 
 def _is(session: ReadSession, collection_id: UUID, document_id: UUID) -> tuple[Any, Any, Any]:
@@ -181,6 +266,8 @@ def _document(row: Mapping[Any, Any]) -> Document:
         page_count=None if starts is None else len(starts),
         chunk_count=row["chunk_count"],
         stored_bytes=row["stored_bytes"],
+        version=row["version"],
         created_at=row["created_at"],
+        updated_at=row["updated_at"],
         text=row.get("text"),
     )
