@@ -39,7 +39,7 @@ from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
 from omni.inference.retrieval.repository import collections, documents, search
 from omni.inference.retrieval.repository.documents import NewChunk, NewDocument
-from omni.inference.retrieval.search import Search
+from omni.inference.retrieval.search import Search, Wanted
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
@@ -146,7 +146,8 @@ async def recall_at_10(
         async with database.read(tenant_id) as session:
             collection = await collections.find(session, collection_id)
             assert collection is not None
-            found = {chunk_id for chunk_id, _ in (await search.nearest(session, collection, query, 100))[:10]}
+            scope = await search.scope_of(session, collection, None)
+            found = {chunk_id for chunk_id, _ in (await search.nearest(session, scope, query, 100))[:10]}
             await session.execute(text("set local enable_indexscan = off"))
             literal = "[" + ",".join(map(str, query.tolist())) + "]"
             rows = await session.all(exact, {"id": collection_id, "q": literal})
@@ -169,7 +170,7 @@ async def measure(folder: Path) -> list[Bar]:
         for number in range(QUERIES):
             query = corpus.text(8)
             begun = time.perf_counter()
-            await find(call_of(tenant_id), collection_id, query, 10, "hybrid")
+            await find(call_of(tenant_id), collection_id, Wanted(query, 10, "hybrid"))
             if number >= WARM_UP:
                 times.append((time.perf_counter() - begun) * 1000)
         call = call_of(tenant_id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -26,6 +28,8 @@ class Upload:
     name: str
     content_type: str
     data: bytes
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The form's other fields."""
 
 
 def media_type(request: Request) -> str:
@@ -35,17 +39,12 @@ def media_type(request: Request) -> str:
 
 async def read_upload(request: Request) -> Upload:
     """The one file of a multipart form, in the field `file`. Raises InvalidInput `file_missing`."""
-    return (await read_form(request))[0]
-
-
-async def read_form(request: Request) -> tuple[Upload, dict[str, str]]:
-    """The same, and the form's other fields. Raises InvalidInput `file_missing`."""
     async with request.form(max_files=1, max_fields=8) as form:
         file = form.get(FILE_FIELD)
         if not isinstance(file, UploadFile):
             raise InvalidInput("file_missing", f"Send the file in the form's field `{FILE_FIELD}`.", param=FILE_FIELD)
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read()), fields
+        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read(), fields)
 
 
 def file_name(upload: Upload) -> str:
@@ -70,15 +69,32 @@ async def read_json(request: Request, model: type[Body]) -> Body:
         raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
 
 
+def read_fields(upload: Upload, model: type[Body]) -> Body:
+    """A form's fields as `model`, each a JSON text. Raises InvalidInput `invalid_json` and RequestValidationError."""
+    given: dict[str, object] = {}
+    for name in model.model_fields:
+        if name in upload.fields:
+            try:
+                given[name] = orjson.loads(upload.fields[name])
+            except orjson.JSONDecodeError as error:
+                raise InvalidInput(
+                    "invalid_json", f"The form's field `{name}` is not JSON: {error.msg}.", param=name
+                ) from None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+
+
 def unsupported(accepted: str) -> UnsupportedType:
     """The answer to a content type that is none of `accepted`."""
     return UnsupportedType("unsupported_media_type", f"Send {accepted}.", accepted=accepted)
 
 
-def multipart_or_json(model: type[BaseModel]) -> dict[str, object]:
-    """OpenAPI's `requestBody` for a route that takes either."""
+def multipart_or_json(model: type[BaseModel], fields: Mapping[str, dict[str, str]] | None = None) -> dict[str, object]:
+    """OpenAPI's `requestBody` for a route that takes either; `fields` are schemas of further fields of the form."""
     file = {"type": "string", "format": "binary"}
-    form = {"type": "object", "required": [FILE_FIELD], "properties": {FILE_FIELD: file}}
+    form = {"type": "object", "required": [FILE_FIELD], "properties": {FILE_FIELD: file, **(fields or {})}}
     return {
         "requestBody": {
             "required": True,

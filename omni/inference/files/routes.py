@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from omni.inference.files.schemas import (
 )
 from omni.inference.files.service import FileService
 from omni.inference.runtime.call import Call
-from omni.inference.uploads import file_name, read_form
+from omni.inference.uploads import file_name, read_upload
 from omni.kit.clock import Clock
 from omni.kit.errors import InvalidInput
 
@@ -56,12 +57,12 @@ def router(service: FileService, caller: CallerDependency, clock: Clock) -> APIR
     @routes.post("", summary="Upload a file", openapi_extra=FORM)
     async def upload_file(request: Request, call: Call = Depends(caller)) -> File:
         """A file of up to 32 MiB, e.g. the requests of a batch as JSON lines."""
-        upload, fields = await read_form(request)
-        purpose = fields.get("purpose", "")
+        upload = await read_upload(request)
+        purpose = upload.fields.get("purpose", "")
         if purpose not in UPLOAD_PURPOSES:
             raise InvalidInput("invalid_purpose", f"`purpose` is one of {', '.join(UPLOAD_PURPOSES)}.", param="purpose")
         who = call.principal
-        expires_at = _expires_at(fields, clock.now())
+        expires_at = _expires_at(upload.fields, clock.now())
         return await service.add(
             who.tenant_id, who.project_id, file_name(upload), purpose, upload.data, who.storage_bytes_limit, expires_at
         )
@@ -102,7 +103,7 @@ def router(service: FileService, caller: CallerDependency, clock: Clock) -> APIR
     return routes
 
 
-def _expires_at(fields: dict[str, str], now: datetime) -> datetime | None:
+def _expires_at(fields: Mapping[str, str], now: datetime) -> datetime | None:
     anchor, seconds = fields.get("expires_after[anchor]"), fields.get("expires_after[seconds]")
     if anchor is None and seconds is None:
         return None

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from omni.inference.language.embedder import Embedder
+from omni.inference.retrieval.filtering import read_filter
 from omni.inference.retrieval.schemas import AnswerRequest, AnswerResponse, Citation, Hit
-from omni.inference.retrieval.search import Search
+from omni.inference.retrieval.search import Search, Wanted
 from omni.inference.retrieval.sentences import sentences
 from omni.inference.runtime.call import Call
 
@@ -114,7 +115,9 @@ class Answering:
         """The best sentences, each with its place; found = False when none reaches THRESHOLD. Raises what
         Search.find raises.
         """
-        collection, hits = await self._search.find(call, collection_id, request.question, CHUNKS, "hybrid")
+        where = None if request.filter is None else read_filter(request.filter)
+        wanted = Wanted(request.question, CHUNKS, "hybrid", where)
+        collection, hits = await self._search.find(call, collection_id, wanted)
         candidates = _candidates(hits)
         scored = sorted(await self._scored(call, request.question, candidates), key=lambda pair: -pair[0])
         best = scored[0][0] if scored else None

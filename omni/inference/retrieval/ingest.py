@@ -21,7 +21,7 @@ from omni.inference.retrieval.errors import (
 from omni.inference.retrieval.extraction import Extracted, Extractor, content_type_of
 from omni.inference.retrieval.repository import collections, documents
 from omni.inference.retrieval.repository.documents import KeptChunk, NewChunk, NewDocument
-from omni.inference.retrieval.schemas import Document, IngestedDocument
+from omni.inference.retrieval.schemas import Document, IngestedDocument, Metadata
 from omni.inference.retrieval.tables import DIMENSIONS
 from omni.inference.runtime.call import Call
 
@@ -39,6 +39,8 @@ class Sent:
     name: str
     declared_type: str
     data: bytes
+    metadata: Metadata | None
+    """None: a document that is there keeps its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Ingest:
                 target = await _target(session, sent, digest)
                 stored = [] if target is None else await documents.chunk_digests(session, target.id)
             if target is not None and _is_same(target, sent, digest):
-                return _answer(target, "unchanged", 0, target.chunk_count)
+                return await self._unchanged(call, target, sent.metadata)
             if extracted is None:
                 extracted = await self._extractor.extract(call, sent.name, sent.declared_type, sent.data)
             new, kept = await self._chunks(call, extracted, stored)
@@ -87,11 +89,18 @@ class Ingest:
                 text=extracted.text,
                 page_starts=extracted.page_starts,
                 stored_bytes=size,
+                metadata=sent.metadata,
             )
             done = await self._store(call, sent, _Prepared(target, document, new, kept))
             if done is not None:
                 return done
         raise document_changed()
+
+    async def _unchanged(self, call: Call, target: Document, metadata: Metadata | None) -> IngestedDocument:
+        if metadata is not None and metadata != target.metadata:
+            async with self._database.write(call.principal.tenant_id) as session:
+                target = await documents.set_metadata(session, target, metadata)
+        return _answer(target, "unchanged", 0, target.chunk_count)
 
     async def _store(self, call: Call, sent: Sent, prepared: _Prepared) -> IngestedDocument | None:
         """The stored document; None when another request changed it since `prepared` looked at it."""

@@ -19,13 +19,23 @@ from omni.inference.retrieval.schemas import (
     DocumentList,
     DocumentRequest,
     IngestedDocument,
+    MetadataForm,
     SearchRequest,
     SearchResponse,
 )
 from omni.inference.retrieval.service import RetrievalService
 from omni.inference.runtime.call import Call
-from omni.inference.uploads import file_name, media_type, multipart_or_json, read_json, read_upload, unsupported
+from omni.inference.uploads import (
+    file_name,
+    media_type,
+    multipart_or_json,
+    read_fields,
+    read_json,
+    read_upload,
+    unsupported,
+)
 
+METADATA_FIELD = {"type": "string", "description": "JSON object: what searches can filter by, as in JSON requests."}
 Limit = Annotated[int, Query(ge=1, le=100, description="Most entries of a page.")]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
 
@@ -71,7 +81,7 @@ def _documents(routes: APIRouter, service: RetrievalService, caller: CallerDepen
         responses={
             200: {"model": IngestedDocument, "description": "The collection already had a document of this name."}
         },
-        openapi_extra=multipart_or_json(DocumentRequest),
+        openapi_extra=multipart_or_json(DocumentRequest, {"metadata": METADATA_FIELD}),
     )
     async def add_document(
         collection_id: UUID, request: Request, response: Response, call: Call = Depends(caller)
@@ -88,7 +98,7 @@ def _documents(routes: APIRouter, service: RetrievalService, caller: CallerDepen
     @routes.put(
         "/{collection_id}/documents/{document_id}",
         summary="Replace a document",
-        openapi_extra=multipart_or_json(DocumentRequest),
+        openapi_extra=multipart_or_json(DocumentRequest, {"metadata": METADATA_FIELD}),
     )
     async def replace_document(
         collection_id: UUID, document_id: UUID, request: Request, call: Call = Depends(caller)
@@ -129,10 +139,12 @@ async def _sent(request: Request, collection_id: UUID, document_id: UUID | None)
     match media_type(request):
         case "multipart/form-data":
             upload = await read_upload(request)
-            return Sent(collection_id, document_id, file_name(upload), upload.content_type, upload.data)
+            form = read_fields(upload, MetadataForm) if "metadata" in upload.fields else MetadataForm(metadata=None)
+            return Sent(collection_id, document_id, file_name(upload), upload.content_type, upload.data, form.metadata)
         case "application/json":
             body = await read_json(request, DocumentRequest)
-            return Sent(collection_id, document_id, body.name, body.content_type, body.text.encode("utf-8"))
+            text = body.text.encode("utf-8")
+            return Sent(collection_id, document_id, body.name, body.content_type, text, body.metadata)
         case _:
             raise unsupported("multipart/form-data or application/json")
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+
+from omni.inference.retrieval.filtering import FIELD, MAX_INTEGER, MAX_VALUE_CHARS
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
 MAX_TEXT_CHARS = 5 * 1024 * 1024
 MAX_QUERY_CHARS = 2_000
+MAX_METADATA_BYTES = 16 * 1024
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 Query = Annotated[
@@ -21,6 +25,48 @@ Query = Annotated[
 ]
 TextType = Literal["text/plain", "text/markdown", "text/html"]
 Mode = Literal["hybrid", "dense", "lexical"]
+
+
+def _not_an_integer(value: object) -> object:
+    if isinstance(value, int):
+        raise ValueError("an integer of more than 2^53 would lose digits")
+    return value
+
+
+MetadataField = Annotated[str, Field(pattern=FIELD)]
+MetadataText = Annotated[str, Field(max_length=MAX_VALUE_CHARS, pattern=NO_NUL)]
+MetadataValue = (
+    StrictBool
+    | Annotated[StrictInt, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+    | Annotated[StrictFloat, Field(allow_inf_nan=False), BeforeValidator(_not_an_integer)]
+    | MetadataText
+    | Annotated[list[MetadataText], Field(max_length=50)]
+)
+Metadata = dict[MetadataField, MetadataValue]
+
+
+def _small_enough(metadata: Metadata | None) -> Metadata | None:
+    if metadata is not None and len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata has at most {MAX_METADATA_BYTES} bytes of JSON")
+    return metadata
+
+
+MetadataOrNone = Annotated[
+    Metadata | None,
+    Field(
+        max_length=32,
+        description="What searches can filter by: at most 32 fields (letters, digits, _ . -) with text of at most "
+        "1,000 characters, a finite number, true or false, or a list of at most 50 texts; at most 16 KiB of JSON. Left "
+        "out or null: a document that is there keeps its own.",
+    ),
+    AfterValidator(_small_enough),
+]
+
+
+class MetadataForm(BaseModel):
+    """The form field `metadata` of a multipart request: a JSON object."""
+
+    metadata: MetadataOrNone
 
 
 class CollectionRequest(BaseModel):
@@ -50,12 +96,22 @@ class CollectionList(BaseModel):
 
 class DocumentRequest(BaseModel):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "note.md", "text": "# Note\n\nThe key is under the mat."}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "note.md",
+                    "text": "# Note\n\nThe key is under the mat.",
+                    "content_type": "text/markdown",
+                    "metadata": {"year": 2026, "draft": False, "tags": ["house", "keys"]},
+                }
+            ]
+        }
     )
 
     name: Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)]
     text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS, pattern=NO_NUL)]
     content_type: TextType = "text/plain"
+    metadata: MetadataOrNone = None
 
 
 class Document(BaseModel):
@@ -67,6 +123,7 @@ class Document(BaseModel):
     page_count: Annotated[int | None, Field(description="PDF only.")]
     chunk_count: int
     stored_bytes: int
+    metadata: Metadata
     version: Annotated[int, Field(description="1, and one more for each time that its content was replaced.")]
     created_at: datetime
     updated_at: Annotated[datetime | None, Field(description="When it was last changed; null = never.")]
@@ -80,7 +137,10 @@ class IngestedDocument(Document):
 
     outcome: Annotated[
         Literal["created", "replaced", "unchanged"],
-        Field(description="`unchanged`: the same content was there already; nothing was read, embedded or charged."),
+        Field(
+            description="`unchanged`: the same content was there already; nothing was read, embedded or charged. "
+            "Metadata that was sent is set in any case."
+        ),
     ]
     embedded_chunks: Annotated[int, Field(description="Chunks that were new, and so embedded and charged.")]
     kept_chunks: Annotated[int, Field(description="Chunks whose text was there already, with their ids and vectors.")]
@@ -91,8 +151,27 @@ class DocumentList(BaseModel):
     next_cursor: UUID | None
 
 
+FilterOrNone = Annotated[
+    dict[str, Any] | None,
+    Field(
+        description="Only documents whose metadata pass: `{field: value}` or `{field: {operator: value}}`, all of "
+        "which must hold, with `$and`, `$or` (lists of filters) and `$not`. Operators: `$eq`, `$ne`, `$in`, `$nin`, "
+        "`$gt`, `$gte`, `$lt`, `$lte`, `$exists`. `$eq` and `$in` also find a text in a list. Numbers compare with "
+        "numbers, texts with texts by code point; a field of another kind, or that is missing, fails every condition "
+        "but the negated ones (`$ne`, `$nin`, `$not`). At most 50 conditions, nested 5 deep; 100 values in a list.",
+    ),
+]
+
+
 class SearchRequest(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "Who may sublicense?", "top_k": 5}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": "Who may sublicense?", "top_k": 5},
+                {"query": "notice period", "filter": {"year": {"$gte": 2020}, "tags": {"$in": ["hr", "legal"]}}},
+            ]
+        }
+    )
 
     query: Query
     top_k: Annotated[int, Field(ge=1, le=50, description="Most results.")] = 10
@@ -102,6 +181,7 @@ class SearchRequest(BaseModel):
             description="dense: by meaning; lexical: by words; hybrid: both, joined by reciprocal-rank fusion (k = 60)."
         ),
     ] = "hybrid"
+    filter: FilterOrNone = None
 
 
 class Hit(BaseModel):
@@ -128,6 +208,7 @@ class AnswerRequest(BaseModel):
 
     question: Query
     max_sentences: Annotated[int, Field(ge=1, le=10)] = 3
+    filter: FilterOrNone = None
 
 
 class Citation(BaseModel):

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from omni.foundation.db.sessions import Database
 from omni.inference.language.embedder import Embedder
 from omni.inference.retrieval.errors import collection_not_found
+from omni.inference.retrieval.filtering import Filter
 from omni.inference.retrieval.repository import collections, search
 from omni.inference.retrieval.schemas import Collection, Hit, Mode
 from omni.inference.runtime.call import Call
 
 FUSION_K = 60
 LEG_CANDIDATES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for."""
+
+    query: str
+    top_k: int
+    mode: Mode
+    where: Filter | None = None
 
 
 class Search:
@@ -23,29 +35,28 @@ class Search:
         self._database = database
         self._embedder = embedder
 
-    async def find(
-        self, call: Call, collection_id: UUID, query: str, top_k: int, mode: Mode
-    ) -> tuple[Collection, list[Hit]]:
+    async def find(self, call: Call, collection_id: UUID, wanted: Wanted) -> tuple[Collection, list[Hit]]:
         """The collection and its best chunks for the query.
 
         Raises NotFound `collection_not_found`, InvalidInput `input_too_long` and what the engines raise.
         """
         vector = None
-        if mode != "lexical":
-            vector, tokens = await self._embedder.embed_text(call, query)
+        if wanted.mode != "lexical":
+            vector, tokens = await self._embedder.embed_text(call, wanted.query)
             call.usage.input_tokens += tokens
             call.usage.model = self._embedder.model.name
         async with self._database.snapshot(call.principal.tenant_id) as session:
             collection = await collections.find(session, collection_id)
             if collection is None:
                 raise collection_not_found()
+            scope = await search.scope_of(session, collection, wanted.where)
             dense, lexical = [], []
             if vector is not None:
-                dense = await search.nearest(session, collection, vector, LEG_CANDIDATES)
-            if mode != "dense":
-                lexical = await search.matching(session, collection, query, LEG_CANDIDATES)
-            scores = _scores(mode, dense, lexical)
-            best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:top_k]
+                dense = await search.nearest(session, scope, vector, LEG_CANDIDATES)
+            if wanted.mode != "dense":
+                lexical = await search.matching(session, scope, wanted.query, LEG_CANDIDATES)
+            scores = _scores(wanted.mode, dense, lexical)
+            best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[: wanted.top_k]
             found = await search.load(session, best)
         cosines, ranks = dict(dense), dict(lexical)
         return collection, [

@@ -8,6 +8,7 @@ from omni.foundation.db.sessions import Database
 from omni.inference.language.models import EmbeddingModel
 from omni.inference.retrieval.answering import Answering
 from omni.inference.retrieval.errors import collection_not_found, document_not_found
+from omni.inference.retrieval.filtering import read_filter
 from omni.inference.retrieval.ingest import Ingest, Sent
 from omni.inference.retrieval.repository import collections, documents
 from omni.inference.retrieval.schemas import (
@@ -22,7 +23,7 @@ from omni.inference.retrieval.schemas import (
     SearchRequest,
     SearchResponse,
 )
-from omni.inference.retrieval.search import Search
+from omni.inference.retrieval.search import Search, Wanted
 from omni.inference.runtime.call import Call
 
 
@@ -99,8 +100,10 @@ class RetrievalService:
             await collections.count(session, collection_id, -1, -found.chunk_count, -found.stored_bytes)
 
     async def search(self, call: Call, collection_id: UUID, request: SearchRequest) -> SearchResponse:
-        """The best chunks. Raises what Search.find raises."""
-        collection, hits = await self._search.find(call, collection_id, request.query, request.top_k, request.mode)
+        """The best chunks. Raises InvalidInput `invalid_filter` and what Search.find raises."""
+        where = None if request.filter is None else read_filter(request.filter)
+        wanted = Wanted(request.query, request.top_k, request.mode, where)
+        collection, hits = await self._search.find(call, collection_id, wanted)
         model = None if request.mode == "lexical" else collection.embedding_model
         return SearchResponse(results=hits, mode=request.mode, embedding_model=model)
 

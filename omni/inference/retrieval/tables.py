@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
 
@@ -52,6 +52,7 @@ documents = Table(
     Column("page_starts", ARRAY(Integer)),
     Column("chunk_count", Integer, nullable=False),
     Column("stored_bytes", BigInteger, nullable=False),
+    Column("metadata", JSONB, nullable=False, server_default="{}"),
     # How often the content was replaced: who prepared a change of what is no longer there begins again.
     Column("version", Integer, nullable=False, server_default="1"),
     created_at_column(),

@@ -125,7 +125,12 @@ async def test_the_index_finds_what_is_nearest_beside_a_larger_collection(
         async with database.read(tenant_id) as session:
             collection = await collections.find(session, collection_id)
             assert collection is not None
-            found = [chunk_id for chunk_id, _ in (await search.nearest(session, collection, query, 50))[:10]]
+            found = [
+                chunk_id
+                for chunk_id, _ in (
+                    await search.nearest(session, await search.scope_of(session, collection, None), query, 50)
+                )[:10]
+            ]
             texts = {int(chunk.text) for chunk in (await search.load(session, found)).values()}
         hits += len(texts & set(np.argsort(-(vectors @ query))[:10].tolist()))
     assert hits >= 95

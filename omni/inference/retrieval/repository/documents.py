@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, text, update
 
 from omni.foundation.db.sessions import ReadSession, WriteSession
-from omni.inference.retrieval.schemas import Document
+from omni.inference.retrieval.errors import document_not_found
+from omni.inference.retrieval.schemas import Document, Metadata
 from omni.inference.retrieval.tables import document_chunks, documents
 from omni.kit.ids import uuid7
 
@@ -26,6 +27,7 @@ _COLUMNS = (
     documents.c.page_starts,
     documents.c.chunk_count,
     documents.c.stored_bytes,
+    documents.c.metadata,
     documents.c.version,
     documents.c.created_at,
     documents.c.updated_at,
@@ -71,6 +73,8 @@ class NewDocument:
     page_starts: list[int] | None
     """Offset at which each page of a PDF starts."""
     stored_bytes: int
+    metadata: Metadata | None = None
+    """None leaves what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,19 @@ async def replace(
         .returning(*_COLUMNS)
     )
     assert row is not None
+    return _document(row)
+
+
+async def set_metadata(session: WriteSession, document: Document, metadata: Metadata) -> Document:
+    """Give a document other metadata; its content stays."""
+    row = await session.first(
+        update(documents)
+        .where(*_is(session, document.collection_id, document.id))
+        .values(metadata=metadata, updated_at=func.now())
+        .returning(*_COLUMNS)
+    )
+    if row is None:
+        raise document_not_found()
     return _document(row)
 
 
@@ -244,6 +261,7 @@ def _content(document: NewDocument, chunk_count: int) -> dict[str, Any]:
         "page_starts": document.page_starts,
         "chunk_count": chunk_count,
         "stored_bytes": document.stored_bytes,
+        **({} if document.metadata is None else {"metadata": document.metadata}),
     }
 
 
@@ -266,6 +284,7 @@ def _document(row: Mapping[Any, Any]) -> Document:
         page_count=None if starts is None else len(starts),
         chunk_count=row["chunk_count"],
         stored_bytes=row["stored_bytes"],
+        metadata=row["metadata"],
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -8,9 +8,12 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, cast, func, literal, select, text, true
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from omni.foundation.db.sessions import ReadSession
+from omni.inference.retrieval.filtering import Filter
+from omni.inference.retrieval.repository.filters import matching_chunks, matching_documents
 from omni.inference.retrieval.schemas import Collection
 from omni.inference.retrieval.tables import TEXT_SEARCH, document_chunks, documents
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 EXACT_CHUNKS = 5_000  # up to here every vector is compared: as fast as the index, and nothing is missed
 EF_SEARCH = 100  # candidates that the HNSW index keeps (Malkov and Yashunin 2018); recall 0.98 on 50,000 chunks
+EXACT_FILTERED_CHUNKS = 20_000  # the same where a filter leaves so many
 MAX_SCAN_TUPLES = 40_000  # where an iterative scan through other tenants' and collections' vectors ends
 RANKED_CHUNKS = 800  # most chunks that are ranked by their words
 
@@ -37,15 +41,6 @@ _WORDS = text("""
       on counted.word = query.word and counted.tenant_id = :tenant_id and counted.collection_id = :collection_id
     order by chunks, query.word
 """).bindparams(configuration=TEXT_SEARCH)
-_RANK = text("""
-    select id, ts_rank_cd(words, cast(:every as tsquery)) as score
-    from (
-        select id, words from document_chunks
-        where tenant_id = :tenant_id and collection_id = :collection_id and words @@ cast(:some as tsquery)
-        limit :ranked
-    ) as matching
-    order by score desc, id limit :limit
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +56,82 @@ class Found:
     text: str
 
 
-async def nearest(
-    session: ReadSession, collection: Collection, query: np.ndarray, limit: int
-) -> list[tuple[UUID, float]]:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a collection that is searched: all of it, or the documents that pass a filter."""
+
+    collection_id: UUID
+    chunk_count: int
+    where: Filter | None = None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether every vector is compared. A filter's few are spread over the index, which would have to be walked
+        through far."""
+        return self.chunk_count <= (EXACT_CHUNKS if self.where is None else EXACT_FILTERED_CHUNKS)
+
+
+async def scope_of(session: ReadSession, collection: Collection, where: Filter | None) -> Scope:
+    """What there is to search in."""
+    if where is None:
+        return Scope(collection.id, collection.chunk_count)
+    return Scope(collection.id, await matching_chunks(session, collection.id, where), where)
+
+
+async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: int) -> list[tuple[UUID, float]]:
     """Chunk ids with their cosine to `query` (float32 [384], length 1), nearest first."""
     chunks = document_chunks.c
-    mine = (chunks.tenant_id == session.tenant_id, chunks.collection_id == collection.id)
-    if collection.chunk_count <= EXACT_CHUNKS:
-        part = (
-            select(chunks.id, chunks.embedding)
-            .where(*mine)
-            .cte("part")
-            .prefix_with("materialized", dialect="postgresql")
-        )
+    distance = chunks.embedding.cosine_distance(query).label("distance")
+    mine = [chunks.tenant_id == session.tenant_id, chunks.collection_id == scope.collection_id]
+    if scope.is_small:
+        if scope.where is not None:
+            mine.append(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
+        part = select(chunks.id, chunks.embedding).where(*mine).cte("part").prefix_with("materialized")
         distance = part.c.embedding.cosine_distance(query).label("distance")
-        statement = select(part.c.id, distance).order_by(distance).limit(limit)
+        rows = await session.all(select(part.c.id, distance).order_by(distance).limit(limit))
     else:
+        if scope.where is not None:
+            # IS TRUE keeps the planner from making a join of it, which would give the index's order up.
+            passes = chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where))
+            mine.append(passes.is_(true()))
         await session.execute(_PREPARE_INDEX)
-        distance = chunks.embedding.cosine_distance(query).label("distance")
-        statement = select(chunks.id, distance).where(*mine).order_by(distance).limit(limit)
-    rows = await session.all(statement)
-    if collection.chunk_count > EXACT_CHUNKS:
+        rows = await session.all(select(chunks.id, distance).where(*mine).order_by(distance).limit(limit))
         await session.execute(_LEAVE_INDEX)
     return sorted(((row["id"], 1.0 - float(row["distance"])) for row in rows), key=lambda found: -found[1])
 
 
-async def matching(session: ReadSession, collection: Collection, query: str, limit: int) -> list[tuple[UUID, float]]:
+async def matching(session: ReadSession, scope: Scope, query: str, limit: int) -> list[tuple[UUID, float]]:
     """Chunk ids with their ts_rank_cd for all words of `query`, best first.
 
     Only chunks with a rare word are ranked, RANKED_CHUNKS at most: a word that is everywhere tells little and would
-    cost a look at every chunk.
+    cost a look at every chunk. Where a filter leaves too few of them, chunks with any of the words are.
     """
-    scope = {"tenant_id": session.tenant_id, "collection_id": collection.id}
-    rows = [row for row in await session.all(_WORDS, {**scope, "query": query}) if row["chunks"]]
+    parameters = {"tenant_id": session.tenant_id, "collection_id": scope.collection_id, "query": query}
+    rows = [row for row in await session.all(_WORDS, parameters) if row["chunks"]]
     if not rows:
         return []
     words = [row["word"] for row in rows]
-    parameters = {
-        **scope,
-        "every": _any_of(words),
-        "some": _selection(words, [row["chunks"] for row in rows]),
-        "ranked": RANKED_CHUNKS,
-        "limit": limit,
-    }
-    return [(row["id"], float(row["score"])) for row in await session.all(_RANK, parameters)]
+    every, some = _any_of(words), _selection(words, [row["chunks"] for row in rows])
+    found = await session.all(_ranked(session, scope, every, some, limit))
+    if scope.where is not None and len(found) < limit and some != every:
+        found = await session.all(_ranked(session, scope, every, every, limit))
+    return [(row["id"], float(row["score"])) for row in found]
+
+
+def _ranked(session: ReadSession, scope: Scope, every: str, some: str, limit: int) -> Select[tuple[UUID, float]]:
+    """Chunks that match `some`, ranked by `every`: both are tsqueries in text form."""
+    chunks = document_chunks.c
+    some_words, every_word = (cast(literal(query), TSQUERY) for query in (some, every))
+    matching = select(chunks.id, chunks.words).where(
+        chunks.tenant_id == session.tenant_id,
+        chunks.collection_id == scope.collection_id,
+        chunks.words.op("@@", is_comparison=True)(some_words),
+    )
+    if scope.where is not None:
+        matching = matching.where(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
+    part = matching.limit(RANKED_CHUNKS).subquery("matching")
+    score = func.ts_rank_cd(part.c.words, every_word).label("score")
+    return select(part.c.id, score).order_by(score.desc(), part.c.id).limit(limit)
 
 
 async def load(session: ReadSession, chunk_ids: Sequence[UUID]) -> dict[UUID, Found]:
