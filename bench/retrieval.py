@@ -39,6 +39,7 @@ from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
 from omni.inference.retrieval.repository import collections, documents, search
 from omni.inference.retrieval.repository.documents import NewChunk, NewDocument
+from omni.inference.retrieval.schemas import CollectionRequest
 from omni.inference.retrieval.search import Search, Wanted
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
@@ -111,14 +112,14 @@ def call_of(tenant_id: UUID) -> Call:
 async def fill(database: Database, embedder: Embedder, corpus: Corpus, tenant_id: UUID, count: int) -> UUID:
     """A collection of `count` chunks."""
     async with database.write(tenant_id) as session:
-        collection = await collections.add(session, "bench", MINILM.name)
+        collection = await collections.add(session, CollectionRequest(name="bench"))
     for number in range(count // CHUNKS_PER_DOCUMENT):
         texts = [corpus.text(WORDS_PER_CHUNK) for _ in range(CHUNKS_PER_DOCUMENT)]
         call = call_of(tenant_id)
         real = await embedder.embed(call, await embedder.tokenize(call, [t[:600] for t in texts[::REAL_EVERY]]))
         vectors = [real[i // REAL_EVERY] if i % REAL_EVERY == 0 else corpus.vector() for i in range(len(texts))]
         parts = [NewChunk(0, len(t), None, t, v) for t, v in zip(texts, vectors, strict=True)]
-        document = NewDocument(collection.id, f"{number}.txt", "text/plain", os.urandom(32), "", None, 0)
+        document = NewDocument(collection.id, "english", f"{number}.txt", "text/plain", os.urandom(32), "", None, 0)
         async with database.write(tenant_id) as session:
             await collections.count(session, collection.id, 1, len(parts), 0)
             await documents.add(session, document, parts)

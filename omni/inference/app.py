@@ -34,6 +34,7 @@ from omni.inference.retrieval.ingest import Ingest
 from omni.inference.retrieval.routes import router as retrieval_router
 from omni.inference.retrieval.search import Search
 from omni.inference.retrieval.service import RetrievalService
+from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.inference.tabular.routes import router as tabular_router
@@ -65,13 +66,18 @@ def build_routers(
     embedder = Embedder(MINILM, settings, pool, cores)
     pdfs = PdfReader(settings, pool)
     search = Search(database, embedder)
-    ingest = Ingest(database, embedder, Extractor(pdfs, pool, settings.document_text_bytes))
+    vision = VisionService(settings, pool, pdfs, cores)
+
+    async def read_image(call: Call, data: bytes) -> list[str]:
+        return [page.text for page in (await vision.read(call, data)).pages]
+
+    ingest = Ingest(database, embedder, Extractor(pdfs, read_image, pool, settings.document_text_bytes))
     retrieval = RetrievalService(database, MINILM, ingest, search, Answering(search, embedder))
     return [
         retrieval_router(retrieval, who),
         language_router(LanguageService(embedder, pool), who),
         tabular_router(TabularService(pool), who),
-        vision_router(VisionService(settings, pool, pdfs, cores), who),
+        vision_router(vision, who),
         *_job_routers(database, objects, who, clock),
     ]
 

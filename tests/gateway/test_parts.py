@@ -48,7 +48,7 @@ def test_every_endpoint_is_found_by_its_own_template() -> None:
         assert routes.match(endpoint.method.encode(), path).endpoint is endpoint
     with pytest.raises(MethodNotAllowed) as refused:
         routes.match(b"PUT", b"/v1/collections/x")
-    assert refused.value.allow == "DELETE, GET"
+    assert refused.value.allow == "DELETE, GET, PATCH"
     for path in (
         b"",
         b"/",

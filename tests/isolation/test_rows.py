@@ -38,7 +38,7 @@ BY_TYPE: dict[str, str] = {
     "uuid": "gen_random_uuid()", "text": "'x'", "character varying": "'x'", "bigint": "1", "integer": "1",
     "timestamp with time zone": "now()", "jsonb": "'{}'::jsonb", "boolean": "false",
     "bytea": "sha256(gen_random_uuid()::text::bytea)", "ARRAY": "'{}'", "smallint": "1", "double precision": "1",
-    "numeric": "1", "date": "current_date", "bit": "1::bit(1024)",
+    "numeric": "1", "date": "current_date", "bit": "1::bit(1024)", "tsvector": "'x'::tsvector",
 }  # fmt: skip
 
 

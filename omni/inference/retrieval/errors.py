@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omni.kit.errors import Conflict, LimitExceeded, NotFound
+from omni.kit.errors import Conflict, InvalidInput, LimitExceeded, NotFound
 
 QUOTA_RETRY_SECONDS = 3_600
 
@@ -10,6 +10,25 @@ QUOTA_RETRY_SECONDS = 3_600
 def collection_not_found() -> NotFound:
     """Missing, or another tenant's: the two answer alike."""
     return NotFound("collection_not_found", "There is no such collection. List yours with GET /v1/collections.")
+
+
+def collection_not_empty() -> Conflict:
+    """Chunks and vectors of its documents were made by the settings that would change."""
+    return Conflict(
+        "collection_not_empty",
+        "Only the name of a collection with documents can be changed. Delete its documents first, or create another "
+        "collection and send them there.",
+    )
+
+
+def unsupported_embedding_model(available: str) -> InvalidInput:
+    """Not a model that collections can be embedded with."""
+    return InvalidInput(
+        "unsupported_embedding_model",
+        f"Collections are embedded with one of: {available}.",
+        param="embedding_model",
+        available=[available],
+    )
 
 
 def document_not_found() -> NotFound:

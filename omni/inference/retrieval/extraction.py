@@ -2,64 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from omni.inference.pdf.reader import PdfReader, is_pdf
+from omni.inference.retrieval.csv_text import csv_text
 from omni.inference.retrieval.html_text import html_text
 from omni.inference.runtime.call import Call
+from omni.inference.runtime.lazy import LazyEngine
 from omni.inference.runtime.pool import EnginePool
 from omni.kit.errors import InvalidInput, TooLarge, UnsupportedType
 
-PDF, HTML, MARKDOWN, PLAIN = "application/pdf", "text/html", "text/markdown", "text/plain"
-ACCEPTED = "a txt, md, html or pdf file"
-_TYPES = {PDF: PDF, HTML: HTML, MARKDOWN: MARKDOWN, "text/x-markdown": MARKDOWN, PLAIN: PLAIN}
-_SUFFIXES = {".pdf": PDF, ".html": HTML, ".htm": HTML, ".md": MARKDOWN, ".markdown": MARKDOWN, ".txt": PLAIN}
-_UNSURE = frozenset({"", "application/octet-stream", PLAIN})  # what senders say who do not know: the name decides
+PDF, HTML, MARKDOWN, PLAIN, CSV = "application/pdf", "text/html", "text/markdown", "text/plain", "text/csv"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/tiff"})
+ACCEPTED = "a txt, md, html, csv, pdf or docx file, or a png, jpeg, webp or tiff image"
+_TYPES = {kind: kind for kind in (PDF, HTML, MARKDOWN, PLAIN, CSV, DOCX, *IMAGES)} | {"text/x-markdown": MARKDOWN}
+_SUFFIXES = {
+    ".pdf": PDF, ".html": HTML, ".htm": HTML, ".md": MARKDOWN, ".markdown": MARKDOWN, ".txt": PLAIN, ".csv": CSV,
+    ".docx": DOCX, ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp",
+    ".tif": "image/tiff", ".tiff": "image/tiff",
+}  # fmt: skip
+# What senders say who do not know, and what browsers beside Excel say of CSV files: the name decides.
+_UNSURE = frozenset({"", "application/octet-stream", PLAIN, "application/vnd.ms-excel"})
+_ZIP_MAGIC = b"PK\x03\x04"
 PAGE_BREAK = "\n\n"
+
+ReadImage = Callable[[Call, bytes], Awaitable[list[str]]]
+"""The text of each page of an image file, by OCR; it counts the pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """Text of a document; `page_starts` has the offset of each page of a PDF."""
+    """Text of a document."""
 
     content_type: str
     text: str
     page_starts: list[int] | None = None
+    """Offset of each page of a PDF or image."""
+    rows: list[tuple[int, int]] | None = None
+    """Start and end of each row of a table."""
 
 
 class Extractor:
     """Turns files into text."""
 
-    def __init__(self, pdfs: PdfReader, pool: EnginePool, max_text_bytes: int) -> None:
+    def __init__(self, pdfs: PdfReader, read_image: ReadImage, pool: EnginePool, max_text_bytes: int) -> None:
         self._pdfs = pdfs
+        self._read_image = read_image
         self._pool = pool
         self._max_text_bytes = max_text_bytes
+        self._docx: LazyEngine[Callable[[bytes, int, Callable[[], float]], str]] = LazyEngine(
+            "omni.inference.retrieval.docx_text", lambda module: module.docx_text
+        )
 
     async def extract(self, call: Call, name: str, declared_type: str, data: bytes) -> Extracted:
-        """The text of a file whose content is what its type says.
+        """The text of a file whose content is what its type says. Pages of PDFs and images are metered.
 
         Raises UnsupportedType `unsupported_media_type` or `content_type_mismatch`, InvalidInput `document_not_utf8` or
-        `document_has_no_text`, TooLarge `document_text_too_large`, and what PdfReader.text raises.
+        `document_has_no_text`, TooLarge `document_text_too_large`, and what PdfReader.text, docx_text, csv_text and the
+        reader of images raise.
         """
         content_type = content_type_of(name, declared_type)
-        if (content_type == PDF) != is_pdf(data):
+        if (content_type == PDF) != is_pdf(data) or (content_type == DOCX) != data.startswith(_ZIP_MAGIC):
             raise UnsupportedType(
                 "content_type_mismatch",
                 f"The file is not {content_type}. Send its true content type.",
                 accepted=ACCEPTED,
             )
         if content_type == PDF:
-            extracted = _joined(await self._pdfs.text(call, data))
+            extracted = _joined(PDF, await self._pdfs.text(call, data))
+            call.usage.pages += len(extracted.page_starts or ())
+        elif content_type in IMAGES:
+            extracted = _joined(content_type, await self._read_image(call, data))
+        elif content_type == DOCX:
+            extracted = await self._pool.run(call, "text", lambda: self._from_docx(call, data))
         else:
-            extracted = await self._pool.run(call, "text", lambda: self._from_text(content_type, data))
+            extracted = await self._pool.run(call, "text", lambda: self._from_text(call, content_type, data))
         if not extracted.text.strip():
             raise InvalidInput(
                 "document_has_no_text", "The document holds no text. For scanned pages use POST /v1/vision/ocr first."
             )
         return extracted
 
-    def _from_text(self, content_type: str, data: bytes) -> Extracted:
+    def _from_docx(self, call: Call, data: bytes) -> Extracted:
+        return Extracted(DOCX, self._docx.get()(data, self._max_text_bytes, call.seconds_left))
+
+    def _from_text(self, call: Call, content_type: str, data: bytes) -> Extracted:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -68,6 +98,8 @@ class Extractor:
             ) from None
         if "\x00" in text:
             raise InvalidInput("document_not_utf8", "The file holds NUL bytes: it is not text.")
+        if content_type == CSV:
+            return Extracted(CSV, *_table(text, self._max_text_bytes, call))
         text = html_text(text) if content_type == HTML else text.replace("\r\n", "\n").replace("\r", "\n")
         if len(text.encode("utf-8")) > self._max_text_bytes:
             limit = self._max_text_bytes
@@ -90,9 +122,14 @@ def content_type_of(name: str, declared_type: str) -> str:
     return content_type
 
 
-def _joined(pages: list[str]) -> Extracted:
+def _table(text: str, max_text_bytes: int, call: Call) -> tuple[str, None, list[tuple[int, int]]]:
+    rendered, rows = csv_text(text, max_text_bytes, call.seconds_left)
+    return rendered, None, rows
+
+
+def _joined(content_type: str, pages: list[str]) -> Extracted:
     starts, offset = [], 0
     for page in pages:
         starts.append(offset)
         offset += len(page) + len(PAGE_BREAK)
-    return Extracted(PDF, PAGE_BREAK.join(pages), starts)
+    return Extracted(content_type, PAGE_BREAK.join(pages), starts)

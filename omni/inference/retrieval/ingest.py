@@ -10,7 +10,7 @@ from uuid import UUID
 
 from omni.foundation.db.sessions import Database, ReadSession
 from omni.inference.language.embedder import Embedder
-from omni.inference.retrieval.chunking import Span, chunks, halves
+from omni.inference.retrieval.chunking import ChunkRules, Span, chunks, halves
 from omni.inference.retrieval.errors import (
     collection_not_found,
     document_changed,
@@ -19,9 +19,10 @@ from omni.inference.retrieval.errors import (
     storage_quota_exceeded,
 )
 from omni.inference.retrieval.extraction import Extracted, Extractor, content_type_of
+from omni.inference.retrieval.languages import text_search_of
 from omni.inference.retrieval.repository import collections, documents
 from omni.inference.retrieval.repository.documents import KeptChunk, NewChunk, NewDocument
-from omni.inference.retrieval.schemas import Document, IngestedDocument, Metadata
+from omni.inference.retrieval.schemas import Collection, Document, IngestedDocument, Metadata
 from omni.inference.retrieval.tables import DIMENSIONS
 from omni.inference.runtime.call import Call
 
@@ -47,6 +48,7 @@ class Sent:
 class _Prepared:
     """A content that is ready to be stored in the place of `target`, or as a new document."""
 
+    collection: Collection
     target: Document | None
     document: NewDocument
     new: list[NewChunk]
@@ -73,16 +75,18 @@ class Ingest:
         extracted: Extracted | None = None
         for _ in range(TRIES):
             async with self._database.snapshot(call.principal.tenant_id) as session:
+                collection = await _collection(session, sent)
                 target = await _target(session, sent, digest)
                 stored = [] if target is None else await documents.chunk_digests(session, target.id)
             if target is not None and _is_same(target, sent, digest):
                 return await self._unchanged(call, target, sent.metadata)
             if extracted is None:
                 extracted = await self._extractor.extract(call, sent.name, sent.declared_type, sent.data)
-            new, kept = await self._chunks(call, extracted, stored)
+            new, kept = await self._chunks(call, extracted, collection.chunking.rules(), stored)
             size = len(extracted.text.encode("utf-8")) + VECTOR_BYTES * (len(new) + len(kept))
             document = NewDocument(
                 collection_id=sent.collection_id,
+                text_search=text_search_of(collection.language),
                 name=sent.name,
                 content_type=extracted.content_type,
                 content_sha256=digest,
@@ -91,7 +95,7 @@ class Ingest:
                 stored_bytes=size,
                 metadata=sent.metadata,
             )
-            done = await self._store(call, sent, _Prepared(target, document, new, kept))
+            done = await self._store(call, sent, _Prepared(collection, target, document, new, kept))
             if done is not None:
                 return done
         raise document_changed()
@@ -109,6 +113,8 @@ class Ingest:
         call.seconds_left()
         async with self._database.write(call.principal.tenant_id) as session:
             await collections.lock_storage(session)
+            if (await _collection(session, sent)).settings() != prepared.collection.settings():
+                return None
             target = await _target(session, sent, document.content_sha256)
             if (target and (target.id, target.version)) != (before and (before.id, before.version)):
                 return None
@@ -126,12 +132,12 @@ class Ingest:
             return _answer(replaced, "replaced", len(prepared.new), len(prepared.kept))
 
     async def _chunks(
-        self, call: Call, extracted: Extracted, stored: Sequence[tuple[bytes, UUID]]
+        self, call: Call, extracted: Extracted, rules: ChunkRules, stored: Sequence[tuple[bytes, UUID]]
     ) -> tuple[list[NewChunk], list[KeptChunk]]:
         """The chunks of a text: those to be stored, with their vectors, and those that are `stored` by their digest."""
         text = extracted.text
         token_spans = await self._embedder.token_spans(call, text)
-        spans = chunks(text, token_spans)
+        spans = chunks(text, token_spans, rules, extracted.rows)
         inputs = await self._embedder.tokenize(call, [text[span.start : span.end] for span in spans])
         spans, inputs = await self._all_fit(call, text, spans, inputs)
         known: dict[bytes, list[UUID]] = {}
@@ -175,12 +181,17 @@ class Ingest:
         return spans, inputs
 
 
+async def _collection(session: ReadSession, sent: Sent) -> Collection:
+    found = await collections.find(session, sent.collection_id)
+    if found is None:
+        raise collection_not_found()
+    return found
+
+
 async def _target(session: ReadSession, sent: Sent, digest: bytes) -> Document | None:
     """The document that what was sent belongs to; None when it is a new one. Raises what `Ingest.put` says of missing
     things and names.
     """
-    if await collections.find(session, sent.collection_id) is None:
-        raise collection_not_found()
     same = await documents.find_same(session, sent.collection_id, sent.name, digest)
     named = same or await documents.find_named(session, sent.collection_id, sent.name)
     if sent.document_id is None:

@@ -13,6 +13,7 @@ from omni.inference.retrieval.schemas import (
     AnswerRequest,
     AnswerResponse,
     Collection,
+    CollectionChange,
     CollectionList,
     CollectionRequest,
     Document,
@@ -67,6 +68,15 @@ def _collections(routes: APIRouter, service: RetrievalService, caller: CallerDep
         """One collection with its totals."""
         return await service.get_collection(call, collection_id)
 
+    @routes.patch("/{collection_id}", summary="Change a collection")
+    async def change_collection(
+        collection_id: UUID, body: CollectionChange, call: Call = Depends(caller)
+    ) -> Collection:
+        """Another name, at any time; other settings only while the collection has no documents, because these were cut,
+        embedded and stemmed by them. To index documents anew, create another collection and send them there.
+        """
+        return await service.change_collection(call, collection_id, body)
+
     @routes.delete("/{collection_id}", summary="Delete a collection", status_code=204)
     async def delete_collection(collection_id: UUID, call: Call = Depends(caller)) -> None:
         """Delete a collection with all its documents, for good."""
@@ -86,10 +96,12 @@ def _documents(routes: APIRouter, service: RetrievalService, caller: CallerDepen
     async def add_document(
         collection_id: UUID, request: Request, response: Response, call: Call = Depends(caller)
     ) -> IngestedDocument:
-        """Extract, cut, embed and index a txt, md, html or pdf file of at most 20 MiB, 5 MiB of text and 2,000 pages.
+        """Extract, cut, embed and index a txt, md, html, csv, docx or pdf file or an image of at most 20 MiB and 5 MiB
+        of text; a PDF file of at most 2,000 pages, an image of 20.
 
         Send the file as multipart form (field `file`) or text as JSON. All or nothing: a request that fails stores
-        nothing. A document of the same name is replaced as by `PUT`.
+        nothing. A document of the same name is replaced as by `PUT`. Each page of a PDF file, and each that is read in
+        an image, counts as one on the meter `pages`.
         """
         document = await service.put_document(call, await _sent(request, collection_id, None))
         response.status_code = 201 if document.outcome == "created" else 200

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    model_validator,
+)
 
+from omni.inference.language.models import MINILM
+from omni.inference.retrieval.chunking import DEFAULT_RULES, ChunkRules, Strategy
 from omni.inference.retrieval.filtering import FIELD, MAX_INTEGER, MAX_VALUE_CHARS
+from omni.inference.retrieval.languages import Language
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
 MAX_TEXT_CHARS = 5 * 1024 * 1024
@@ -69,22 +82,93 @@ class MetadataForm(BaseModel):
     metadata: MetadataOrNone
 
 
+class Chunking(BaseModel):
+    """How documents are cut into the chunks that are embedded and found. Tables (csv) are cut between rows always."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"strategy": "headings", "max_tokens": 120, "overlap": 0}]}
+    )
+
+    strategy: Annotated[
+        Strategy,
+        Field(
+            description="sentences: runs of whole sentences, begun anew at headings; headings: the same, never over "
+            "a heading; tokens: windows of `max_tokens`, cut between words where possible."
+        ),
+    ] = DEFAULT_RULES.strategy
+    max_tokens: Annotated[
+        int, Field(ge=16, le=254, description="Tokens of a chunk, at most; the model reads 256 with its own two.")
+    ] = DEFAULT_RULES.max_tokens
+    overlap: Annotated[
+        int, Field(ge=0, le=127, description="Tokens that neighbours share, at most; up to half of `max_tokens`.")
+    ] = DEFAULT_RULES.overlap_tokens
+
+    @model_validator(mode="after")
+    def _overlaps_by_half_at_most(self) -> Self:
+        if self.overlap > self.max_tokens // 2:
+            raise ValueError("overlap is at most half of max_tokens")
+        return self
+
+    def rules(self) -> ChunkRules:
+        """The same for the one who cuts."""
+        return ChunkRules(self.strategy, self.max_tokens, self.overlap)
+
+
+LanguageField = Annotated[
+    Language,
+    Field(description="Whose words lexical search stems; see `language_note` of the collection for its limits."),
+]
+ModelField = Annotated[str, Field(max_length=100, description="`all-MiniLM-L6-v2` is the only one there is.")]
+
+
 class CollectionRequest(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "licences"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "licences"},
+                {
+                    "name": "handbook",
+                    "chunking": {"strategy": "headings", "max_tokens": 120, "overlap": 20},
+                    "language": "german",
+                },
+            ]
+        }
+    )
 
     name: Name
+    chunking: Chunking = Chunking()
+    embedding_model: ModelField = MINILM.name
+    language: LanguageField = "english"
+
+
+class CollectionChange(BaseModel):
+    """What is left out stays. All but the name can be changed only while the collection is empty."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "licences, 2026"}]}, extra="forbid")
+
+    name: Name | None = None
+    chunking: Chunking | None = None
+    embedding_model: ModelField | None = None
+    language: LanguageField | None = None
 
 
 class Collection(BaseModel):
     id: UUID
     name: str
     embedding_model: str
+    chunking: Chunking
+    language: str
+    language_note: Annotated[str | None, Field(description="What lexical search cannot do in this language.")]
     document_count: int
     chunk_count: int
     stored_bytes: Annotated[
         int, Field(description="UTF-8 text and vectors (2 bytes per dimension), counted as storage.")
     ]
     created_at: datetime
+
+    def settings(self) -> tuple[Chunking, str, str]:
+        """What its chunks, vectors and words were made by."""
+        return self.chunking, self.embedding_model, self.language
 
 
 class CollectionList(BaseModel):
@@ -120,7 +204,7 @@ class Document(BaseModel):
     name: str
     content_type: str
     content_sha256: Annotated[str, Field(description="Of the file as it was sent, hexadecimal.")]
-    page_count: Annotated[int | None, Field(description="PDF only.")]
+    page_count: Annotated[int | None, Field(description="PDF files and images only.")]
     chunk_count: int
     stored_bytes: int
     metadata: Metadata
@@ -190,7 +274,9 @@ class Hit(BaseModel):
     document_name: str
     start: Annotated[int, Field(description="First character of the chunk in the document's text.")]
     end: Annotated[int, Field(description="One past its last character.")]
-    page: Annotated[int | None, Field(description="PDF only: the page that the chunk starts on, from 1.")]
+    page: Annotated[
+        int | None, Field(description="PDF files and images only: the page that the chunk starts on, from 1.")
+    ]
     text: str
     score: Annotated[float, Field(description="What the results are ordered by; comparable within one response only.")]
     dense_score: Annotated[float | None, Field(description="Cosine to the query; null = not among the nearest.")]

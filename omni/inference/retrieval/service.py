@@ -7,7 +7,12 @@ from uuid import UUID
 from omni.foundation.db.sessions import Database
 from omni.inference.language.models import EmbeddingModel
 from omni.inference.retrieval.answering import Answering
-from omni.inference.retrieval.errors import collection_not_found, document_not_found
+from omni.inference.retrieval.errors import (
+    collection_not_empty,
+    collection_not_found,
+    document_not_found,
+    unsupported_embedding_model,
+)
 from omni.inference.retrieval.filtering import read_filter
 from omni.inference.retrieval.ingest import Ingest, Sent
 from omni.inference.retrieval.repository import collections, documents
@@ -15,6 +20,7 @@ from omni.inference.retrieval.schemas import (
     AnswerRequest,
     AnswerResponse,
     Collection,
+    CollectionChange,
     CollectionList,
     CollectionRequest,
     Document,
@@ -40,9 +46,35 @@ class RetrievalService:
         self._answering = answering
 
     async def create_collection(self, call: Call, request: CollectionRequest) -> Collection:
-        """A new, empty collection."""
+        """A new, empty collection. Raises InvalidInput `unsupported_embedding_model`."""
+        self._check_model(request.embedding_model)
         async with self._database.write(call.principal.tenant_id) as session:
-            return await collections.add(session, request.name, self._model.name)
+            return await collections.add(session, request)
+
+    async def change_collection(self, call: Call, collection_id: UUID, change: CollectionChange) -> Collection:
+        """The collection as it is then. What its documents were indexed by stays as long as there are any.
+
+        Raises NotFound `collection_not_found`, InvalidInput `unsupported_embedding_model`, Conflict
+        `collection_not_empty`.
+        """
+        changes = change.model_dump(exclude_none=True)
+        if change.embedding_model is not None:
+            self._check_model(change.embedding_model)
+        async with self._database.write(call.principal.tenant_id) as session:
+            await collections.lock_storage(session)
+            found = await collections.find(session, collection_id)
+            if found is None:
+                raise collection_not_found()
+            changed = found.model_copy(update={name: getattr(change, name) for name in changes})
+            if found.document_count and changed.settings() != found.settings():
+                raise collection_not_empty()
+            if changes:
+                await collections.change(session, collection_id, changes)
+            return await collections.find(session, collection_id) or found
+
+    def _check_model(self, name: str) -> None:
+        if name != self._model.name:
+            raise unsupported_embedding_model(self._model.name)
 
     async def list_collections(self, call: Call, limit: int, cursor: UUID | None) -> CollectionList:
         """One page of collections, newest first."""

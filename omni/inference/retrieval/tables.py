@@ -6,7 +6,7 @@ from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
     Column,
-    Computed,
+    FetchedValue,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -22,8 +22,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
 
 DIMENSIONS = 384
-TEXT_SEARCH = "english"
-"""PostgreSQL's text search configuration: how words are stemmed and which are too common to count."""
 
 collections = Table(
     "collections",
@@ -32,6 +30,8 @@ collections = Table(
     id_column(),
     Column("name", String(200), nullable=False),
     Column("embedding_model", String(100), nullable=False),
+    Column("chunking", JSONB, nullable=False, server_default="{}"),  # members that are missing have their defaults
+    Column("language", String(50), nullable=False, server_default="english"),
     # Kept true by the transactions that add and remove documents; they lock this row first.
     Column("document_count", Integer, nullable=False, server_default="0"),
     Column("chunk_count", Integer, nullable=False, server_default="0"),
@@ -75,9 +75,10 @@ document_chunks = Table(
     Column("page", Integer),
     Column("text", Text, nullable=False),
     Column("embedding", HALFVEC(DIMENSIONS), nullable=False),
-    Column(
-        "words", TSVECTOR, Computed(f"to_tsvector('{TEXT_SEARCH}'::regconfig, text)", persisted=True), nullable=False
-    ),
+    # PostgreSQL's text search configuration: how words are stemmed and which are too common to count.
+    Column("text_search", String(50), nullable=False, server_default="english"),
+    # Set by a trigger, which knows the row's own configuration; a generated column could have one for all only.
+    Column("words", TSVECTOR, nullable=False, server_default=FetchedValue()),
     ForeignKeyConstraint(["tenant_id", "document_id"], ["documents.tenant_id", "documents.id"], ondelete="CASCADE"),
     Index("ix_document_chunks_tenant_collection", "tenant_id", "collection_id"),
     Index("ix_document_chunks_tenant_document", "tenant_id", "document_id"),

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.inference.retrieval.chunking import CHUNK_CHARS, CHUNK_TOKENS, Span, chunks, halves
+from omni.inference.retrieval.chunking import DEFAULT_RULES, Span, chunks, halves
 from omni.inference.retrieval.sentences import sentences
 
 
@@ -56,8 +56,8 @@ def test_chunks_lose_nothing_and_stay_small(text: str) -> None:
     covered = {index for span in spans for index in range(span.start, span.end)}
     assert all(char.isspace() for index, char in enumerate(text) if index not in covered)
     for span in spans:
-        assert 0 < span.end - span.start <= CHUNK_CHARS
-        assert len([start for start, _ in words(text) if span.start <= start < span.end]) <= CHUNK_TOKENS
+        assert 0 < span.end - span.start <= DEFAULT_RULES.max_chars
+        assert len([start for start, _ in words(text) if span.start <= start < span.end]) <= DEFAULT_RULES.max_tokens
     assert [span.start for span in spans] == sorted({span.start for span in spans})
 
 

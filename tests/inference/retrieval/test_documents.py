@@ -149,7 +149,7 @@ async def test_nothing_stays_of_an_ingest_that_fails_at_its_end(
 @pytest.mark.parametrize(
     ("name", "data", "content_type", "expected"),
     [
-        ("a.docx", b"PK\x03\x04", "application/zip", (415, "unsupported_media_type")),
+        ("a.zip", b"PK\x03\x04", "application/zip", (415, "unsupported_media_type")),
         ("a.bin", b"text", "", (415, "unsupported_media_type")),
         ("a.pdf", b"plain text", "application/pdf", (415, "content_type_mismatch")),
         ("a.txt", b"%PDF-1.7 text", "text/plain", (415, "content_type_mismatch")),

@@ -16,6 +16,7 @@ from omni.foundation.db.sessions import Database
 from omni.inference.retrieval.filtering import MAX_CONDITIONS, MAX_DEPTH, read_filter
 from omni.inference.retrieval.repository import collections, search
 from omni.inference.retrieval.repository.filters import matching_documents
+from omni.inference.retrieval.schemas import CollectionRequest
 from omni.inference.retrieval.tables import document_chunks, documents
 from omni.kit.errors import InvalidInput
 from omni.kit.ids import uuid7
@@ -254,7 +255,7 @@ async def planted(database: Database, tenant_id: UUID, count: int, rare_every: i
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = [uuid7() for _ in range(count)]
     async with database.write(tenant_id) as session:
-        collection = await collections.add(session, "c", "m")
+        collection = await collections.add(session, CollectionRequest(name="c"))
         await collections.count(session, collection.id, count, count, 0)
         shared = {"tenant_id": tenant_id, "collection_id": collection.id}
         await session.execute(

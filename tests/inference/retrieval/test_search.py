@@ -11,6 +11,7 @@ import pytest
 from omni.foundation.db.sessions import Database
 from omni.inference.retrieval.repository import collections, documents, search
 from omni.inference.retrieval.repository.documents import NewChunk, NewDocument
+from omni.inference.retrieval.schemas import CollectionRequest
 from omni.inference.retrieval.search import fuse
 from omni.kit.ids import uuid7
 from tests.inference.backend import Backend, refusal, usage
@@ -111,9 +112,9 @@ async def test_the_index_finds_what_is_nearest_beside_a_larger_collection(
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         parts = [NewChunk(0, 1, None, f"{n}", vector) for n, vector in enumerate(vectors)]
         async with database.write(tenant_id) as session:
-            collection = await collections.add(session, "c", "m")
+            collection = await collections.add(session, CollectionRequest(name="c"))
             await collections.count(session, collection.id, 1, count, 0)
-            document = NewDocument(collection.id, "d", "text/plain", b"", "", None, 0)
+            document = NewDocument(collection.id, "english", "d", "text/plain", b"", "", None, 0)
             await documents.add(session, document, parts)
         return collection.id, vectors
 

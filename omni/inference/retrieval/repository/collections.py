@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, update
 
 from omni.foundation.db.sessions import ReadSession, WriteSession
-from omni.inference.retrieval.schemas import Collection
+from omni.inference.retrieval.languages import NOTES
+from omni.inference.retrieval.schemas import Collection, CollectionRequest
 from omni.inference.retrieval.tables import collections
 from omni.kit.ids import uuid7
 
@@ -15,6 +18,8 @@ _COLUMNS = (
     collections.c.id,
     collections.c.name,
     collections.c.embedding_model,
+    collections.c.chunking,
+    collections.c.language,
     collections.c.document_count,
     collections.c.chunk_count,
     collections.c.stored_bytes,
@@ -22,11 +27,21 @@ _COLUMNS = (
 )
 
 
-async def add(session: WriteSession, name: str, embedding_model: str) -> Collection:
+async def add(session: WriteSession, request: CollectionRequest) -> Collection:
     """A new, empty collection."""
-    values = {"tenant_id": session.tenant_id, "id": uuid7(), "name": name, "embedding_model": embedding_model}
+    values = {"tenant_id": session.tenant_id, "id": uuid7(), **request.model_dump()}
     row = await session.first(insert(collections).values(values).returning(*_COLUMNS))
-    return Collection.model_validate(row, from_attributes=True)
+    assert row is not None
+    return _collection(row)
+
+
+async def change(session: WriteSession, collection_id: UUID, changes: dict[str, Any]) -> None:
+    """Set members of a collection."""
+    await session.execute(
+        update(collections)
+        .where(collections.c.tenant_id == session.tenant_id, collections.c.id == collection_id)
+        .values(**changes)
+    )
 
 
 async def page(session: ReadSession, limit: int, after: UUID | None) -> list[Collection]:
@@ -35,7 +50,7 @@ async def page(session: ReadSession, limit: int, after: UUID | None) -> list[Col
     if after is not None:
         statement = statement.where(collections.c.id < after)
     rows = await session.all(statement.order_by(collections.c.id.desc()).limit(limit))
-    return [Collection.model_validate(row, from_attributes=True) for row in rows]
+    return [_collection(row) for row in rows]
 
 
 async def find(session: ReadSession, collection_id: UUID) -> Collection | None:
@@ -43,7 +58,7 @@ async def find(session: ReadSession, collection_id: UUID) -> Collection | None:
     row = await session.first(
         select(*_COLUMNS).where(collections.c.tenant_id == session.tenant_id, collections.c.id == collection_id)
     )
-    return None if row is None else Collection.model_validate(row, from_attributes=True)
+    return None if row is None else _collection(row)
 
 
 async def remove(session: WriteSession, collection_id: UUID) -> bool:
@@ -82,3 +97,7 @@ async def count(session: WriteSession, collection_id: UUID, documents: int, chun
         )
     )
     return result.rowcount > 0
+
+
+def _collection(row: Mapping[Any, Any]) -> Collection:
+    return Collection.model_validate({**row, "language_note": NOTES.get(row["language"])})

@@ -66,6 +66,8 @@ class NewDocument:
     """A document that is ready to be stored."""
 
     collection_id: UUID
+    text_search: str
+    """PostgreSQL's configuration for the words of the chunks."""
     name: str
     content_type: str
     content_sha256: bytes
@@ -106,7 +108,7 @@ async def add(session: WriteSession, document: NewDocument, chunks: Sequence[New
         insert(documents).values(tenant_id=session.tenant_id, id=document_id, **values).returning(*_COLUMNS)
     )
     assert row is not None
-    await _add_chunks(session, document.collection_id, document_id, chunks)
+    await _add_chunks(session, document, document_id, chunks)
     return _document(row)
 
 
@@ -135,7 +137,7 @@ async def replace(
             "pages": [chunk.page for chunk in kept],
         }
         await session.execute(_MOVE_CHUNKS, {"tenant_id": session.tenant_id, "chunk_ids": kept_ids, **places})
-    await _add_chunks(session, document.collection_id, document_id, new)
+    await _add_chunks(session, document, document_id, new)
     if gone_ids:
         await session.execute(_FORGET_WORDS, shared)
     row = await session.first(
@@ -221,14 +223,15 @@ async def remove(session: WriteSession, document: Document) -> None:
 
 
 async def _add_chunks(
-    session: WriteSession, collection_id: UUID, document_id: UUID, chunks: Sequence[NewChunk]
+    session: WriteSession, document: NewDocument, document_id: UUID, chunks: Sequence[NewChunk]
 ) -> None:
     if not chunks:
         return
-    shared = {"tenant_id": session.tenant_id, "collection_id": collection_id}
+    shared = {"tenant_id": session.tenant_id, "collection_id": document.collection_id}
     rows = [
         {
             **shared,
+            "text_search": document.text_search,
             "document_id": document_id,
             "id": uuid7(),
             "start_offset": chunk.start,

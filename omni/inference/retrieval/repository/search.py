@@ -13,9 +13,10 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from omni.foundation.db.sessions import ReadSession
 from omni.inference.retrieval.filtering import Filter
+from omni.inference.retrieval.languages import text_search_of
 from omni.inference.retrieval.repository.filters import matching_chunks, matching_documents
 from omni.inference.retrieval.schemas import Collection
-from omni.inference.retrieval.tables import TEXT_SEARCH, document_chunks, documents
+from omni.inference.retrieval.tables import document_chunks, documents
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +41,7 @@ _WORDS = text("""
     left join collection_words as counted
       on counted.word = query.word and counted.tenant_id = :tenant_id and counted.collection_id = :collection_id
     order by chunks, query.word
-""").bindparams(configuration=TEXT_SEARCH)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Scope:
     """The part of a collection that is searched: all of it, or the documents that pass a filter."""
 
     collection_id: UUID
+    text_search: str
     chunk_count: int
     where: Filter | None = None
 
@@ -74,8 +76,9 @@ class Scope:
 async def scope_of(session: ReadSession, collection: Collection, where: Filter | None) -> Scope:
     """What there is to search in."""
     if where is None:
-        return Scope(collection.id, collection.chunk_count)
-    return Scope(collection.id, await matching_chunks(session, collection.id, where), where)
+        return Scope(collection.id, text_search_of(collection.language), collection.chunk_count)
+    chunk_count = await matching_chunks(session, collection.id, where)
+    return Scope(collection.id, text_search_of(collection.language), chunk_count, where)
 
 
 async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: int) -> list[tuple[UUID, float]]:
@@ -106,7 +109,12 @@ async def matching(session: ReadSession, scope: Scope, query: str, limit: int) -
     Only chunks with a rare word are ranked, RANKED_CHUNKS at most: a word that is everywhere tells little and would
     cost a look at every chunk. Where a filter leaves too few of them, chunks with any of the words are.
     """
-    parameters = {"tenant_id": session.tenant_id, "collection_id": scope.collection_id, "query": query}
+    parameters = {
+        "tenant_id": session.tenant_id,
+        "collection_id": scope.collection_id,
+        "configuration": scope.text_search,
+        "query": query,
+    }
     rows = [row for row in await session.all(_WORDS, parameters) if row["chunks"]]
     if not rows:
         return []
