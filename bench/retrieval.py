@@ -78,8 +78,8 @@ class Corpus:
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[tuple[Database, URL]]:
-    """A migrated PostgreSQL of its own; sessions as omni_app, and the owner's address."""
+async def started(folder: Path) -> AsyncIterator[tuple[Database, DatabaseAddress]]:
+    """A migrated PostgreSQL of its own; sessions as omni_app, and its address."""
     master_key = MasterKey(os.urandom(32))
     service = EmbeddedPostgres(folder, free_port(), master_key)
     service.prepare()
@@ -96,7 +96,7 @@ async def started(folder: Path) -> AsyncIterator[tuple[Database, URL]]:
         await migrate(address, whole_schema())
         patient = PoolSettings(statement_timeout_seconds=600)
         database = Database(create_engine(address.url(Role.APP), "bench", patient))
-        yield database, address.url(Role.OWNER)
+        yield database, address
         await database.close()
     finally:
         process.send_signal(service.stop_signal)
@@ -162,10 +162,10 @@ async def measure(folder: Path) -> list[Bar]:
     pool = EnginePool(cores, 64, EngineMetrics(CollectorRegistry()))
     settings = InferenceSettings(model_cache=folder / "models", principal_secret=b"")
     embedder = Embedder(MINILM, settings, pool, cores)
-    async with started(folder / "postgres") as (database, owner_url):
+    async with started(folder / "postgres") as (database, address):
         collection_id = await fill(database, embedder, corpus, tenant_id, CHUNKS)
         other_id = await fill(database, embedder, corpus, tenant_id, OTHER_CHUNKS)
-        await analyze(owner_url)
+        await analyze(address.url(Role.OWNER))
         find = Search(database, embedder).find
         times = []
         for number in range(QUERIES):

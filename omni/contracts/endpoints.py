@@ -91,6 +91,7 @@ ENDPOINTS = (
     Endpoint("DELETE", _DOCUMENT, SCOPE_COLLECTIONS_WRITE, 0),
     Endpoint("POST", _COLLECTION + "/search", SCOPE_COLLECTIONS_READ, 64 * KIB),
     Endpoint("POST", _COLLECTION + "/answer", SCOPE_COLLECTIONS_READ, 64 * KIB),
+    Endpoint("POST", _COLLECTION + "/evaluate", SCOPE_COLLECTIONS_READ, 256 * KIB),
     Endpoint("POST", "/v1/forecasts", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/anomalies/detect", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/text/sentiment", SCOPE_INFERENCE, MIB),

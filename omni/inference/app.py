@@ -29,6 +29,7 @@ from omni.inference.language.routes import router as language_router
 from omni.inference.language.service import LanguageService
 from omni.inference.pdf.reader import PdfReader
 from omni.inference.retrieval.answering import Answering
+from omni.inference.retrieval.evaluating import Evaluating
 from omni.inference.retrieval.extraction import Extractor
 from omni.inference.retrieval.ingest import Ingest
 from omni.inference.retrieval.routes import router as retrieval_router
@@ -72,7 +73,9 @@ def build_routers(
         return [page.text for page in (await vision.read(call, data)).pages]
 
     ingest = Ingest(database, embedder, Extractor(pdfs, read_image, pool, settings.document_text_bytes))
-    retrieval = RetrievalService(database, MINILM, ingest, search, Answering(search, embedder))
+    answering = Answering(search, embedder)
+    evaluating = Evaluating(database, embedder, answering)
+    retrieval = RetrievalService(database, MINILM, ingest, search, answering, evaluating)
     return [
         retrieval_router(retrieval, who),
         language_router(LanguageService(embedder, pool), who),

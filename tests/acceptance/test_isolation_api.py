@@ -16,6 +16,9 @@ from tests.acceptance.platform import Platform, until
 # What fills a path parameter, and the body of those operations that need one to get as far as looking for the object.
 BODIES: dict[str, Any] = {
     "POST /v1/collections/{collection_id}/documents": {"name": "a", "text": "Some text."},
+    "POST /v1/collections/{collection_id}/evaluate": {
+        "questions": [{"question": "x", "relevant": [{"quote": "x"}]}]
+    },
     "PATCH /v1/collections/{collection_id}": {"name": "x"},
     "PUT /v1/collections/{collection_id}/documents/{document_id}": {"name": "a", "text": "Some text."},
     "POST /v1/collections/{collection_id}/search": {"query": "x"},

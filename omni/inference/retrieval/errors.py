@@ -31,6 +31,13 @@ def unsupported_embedding_model(available: str) -> InvalidInput:
     )
 
 
+def target_not_found(place: str) -> InvalidInput:
+    """A question's target names what the collection does not have; `place` says which."""
+    return InvalidInput(
+        "target_not_found", f"{place} names a document or chunk that the collection does not have.", param=place
+    )
+
+
 def document_not_found() -> NotFound:
     """Missing, or in another collection or tenant."""
     return NotFound("document_not_found", "There is no such document in this collection.")

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from omni.inference.caller import CallerDependency, MeteredRoute
+from omni.inference.retrieval.evaluation_schemas import EvaluationRequest, EvaluationResponse
 from omni.inference.retrieval.ingest import Sent
+from omni.inference.retrieval.question_schemas import AnswerRequest, AnswerResponse, SearchRequest, SearchResponse
 from omni.inference.retrieval.schemas import (
-    AnswerRequest,
-    AnswerResponse,
     Collection,
     CollectionChange,
     CollectionList,
@@ -21,8 +21,6 @@ from omni.inference.retrieval.schemas import (
     DocumentRequest,
     IngestedDocument,
     MetadataForm,
-    SearchRequest,
-    SearchResponse,
 )
 from omni.inference.retrieval.service import RetrievalService
 from omni.inference.runtime.call import Call
@@ -170,6 +168,16 @@ def _questions(routes: APIRouter, service: RetrievalService, caller: CallerDepen
     @routes.post("/{collection_id}/answer", summary="Answer from a collection")
     async def answer(collection_id: UUID, body: AnswerRequest, call: Call = Depends(caller)) -> AnswerResponse:
         """Sentences of the documents that answer the question, each cited to the character; `found: false` when none
-        does.
+        does. A question that goes on from `history` is searched for with words of it.
         """
         return await service.answer(call, collection_id, body)
+
+    @routes.post("/{collection_id}/evaluate", summary="Evaluate a collection")
+    async def evaluate(
+        collection_id: UUID, body: EvaluationRequest, call: Call = Depends(caller)
+    ) -> EvaluationResponse:
+        """Recall, precision, MRR and nDCG at k of each mode, side by side, over questions whose relevant documents,
+        chunks or quotes you name; with `answers`, also how many are answered, how many answers cite what is relevant,
+        and how faithful they are to what they cite. At most 50 questions, 20 with answers; nothing is stored.
+        """
+        return await service.evaluate(call, collection_id, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 import orjson
@@ -26,18 +26,10 @@ from omni.inference.retrieval.languages import Language
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
 MAX_TEXT_CHARS = 5 * 1024 * 1024
-MAX_QUERY_CHARS = 2_000
 MAX_METADATA_BYTES = 16 * 1024
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
-Query = Annotated[
-    str,
-    Field(
-        min_length=1, max_length=MAX_QUERY_CHARS, pattern=NO_NUL, description="At most 256 tokens and 2,000 characters."
-    ),
-]
 TextType = Literal["text/plain", "text/markdown", "text/html"]
-Mode = Literal["hybrid", "dense", "lexical"]
 
 
 def _not_an_integer(value: object) -> object:
@@ -233,92 +225,3 @@ class IngestedDocument(Document):
 class DocumentList(BaseModel):
     data: Annotated[list[Document], Field(description="Newest first.")]
     next_cursor: UUID | None
-
-
-FilterOrNone = Annotated[
-    dict[str, Any] | None,
-    Field(
-        description="Only documents whose metadata pass: `{field: value}` or `{field: {operator: value}}`, all of "
-        "which must hold, with `$and`, `$or` (lists of filters) and `$not`. Operators: `$eq`, `$ne`, `$in`, `$nin`, "
-        "`$gt`, `$gte`, `$lt`, `$lte`, `$exists`. `$eq` and `$in` also find a text in a list. Numbers compare with "
-        "numbers, texts with texts by code point; a field of another kind, or that is missing, fails every condition "
-        "but the negated ones (`$ne`, `$nin`, `$not`). At most 50 conditions, nested 5 deep; 100 values in a list.",
-    ),
-]
-
-
-class SearchRequest(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"query": "Who may sublicense?", "top_k": 5},
-                {"query": "notice period", "filter": {"year": {"$gte": 2020}, "tags": {"$in": ["hr", "legal"]}}},
-            ]
-        }
-    )
-
-    query: Query
-    top_k: Annotated[int, Field(ge=1, le=50, description="Most results.")] = 10
-    mode: Annotated[
-        Mode,
-        Field(
-            description="dense: by meaning; lexical: by words; hybrid: both, joined by reciprocal-rank fusion (k = 60)."
-        ),
-    ] = "hybrid"
-    filter: FilterOrNone = None
-
-
-class Hit(BaseModel):
-    chunk_id: UUID
-    document_id: UUID
-    document_name: str
-    start: Annotated[int, Field(description="First character of the chunk in the document's text.")]
-    end: Annotated[int, Field(description="One past its last character.")]
-    page: Annotated[
-        int | None, Field(description="PDF files and images only: the page that the chunk starts on, from 1.")
-    ]
-    text: str
-    score: Annotated[float, Field(description="What the results are ordered by; comparable within one response only.")]
-    dense_score: Annotated[float | None, Field(description="Cosine to the query; null = not among the nearest.")]
-    lexical_score: Annotated[float | None, Field(description="PostgreSQL's ts_rank_cd; null = no word matched.")]
-
-
-class SearchResponse(BaseModel):
-    results: Annotated[list[Hit], Field(description="Best first.")]
-    mode: Mode
-    embedding_model: Annotated[str | None, Field(description="Null for lexical search.")]
-
-
-class AnswerRequest(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "When does the licence terminate?"}]})
-
-    question: Query
-    max_sentences: Annotated[int, Field(ge=1, le=10)] = 3
-    filter: FilterOrNone = None
-
-
-class Citation(BaseModel):
-    """A sentence of the answer: exactly the characters `start` to `end` of the document's text."""
-
-    sentence: str
-    document_id: UUID
-    document_name: str
-    chunk_id: UUID
-    page: int | None
-    start: int
-    end: int
-    score: Annotated[float, Field(description="0.75 cosine to the question + 0.25 share of its words, 0 to 1.")]
-
-
-class AnswerResponse(BaseModel):
-    found: bool
-    answer: Annotated[
-        str | None, Field(description="The cited sentences; null when nothing in the collection answers.")
-    ]
-    citations: Annotated[list[Citation], Field(description="In the order of the answer, best first.")]
-    reason: Annotated[
-        Literal["collection_empty", "no_relevant_passage"] | None, Field(description="Why there is no answer.")
-    ] = None
-    best_score: Annotated[float | None, Field(description="Of the best sentence, cited or not.")]
-    threshold: Annotated[float, Field(description="What a sentence has to reach.")]
-    embedding_model: str

@@ -1,31 +1,84 @@
-"""Search in a collection: two legs, fused."""
+"""Search in a collection: two legs, fused; then, as asked for, reranked, cut off, made diverse and grouped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from omni.foundation.db.sessions import Database
+from omni.foundation.db.sessions import Database, ReadSession
 from omni.inference.language.embedder import Embedder
 from omni.inference.retrieval.errors import collection_not_found
 from omni.inference.retrieval.filtering import Filter
+from omni.inference.retrieval.question_schemas import Group, Hit, Mode
+from omni.inference.retrieval.ranking import FUSION_K, by_document, diversify, fuse
+from omni.inference.retrieval.relevance import Relevance
 from omni.inference.retrieval.repository import collections, search
-from omni.inference.retrieval.schemas import Collection, Hit, Mode
+from omni.inference.retrieval.repository.search import Found, Scope
+from omni.inference.retrieval.schemas import Collection
+from omni.inference.retrieval.sentences import sentences
 from omni.inference.runtime.call import Call
 
-FUSION_K = 60
+if TYPE_CHECKING:
+    import numpy as np
+
 LEG_CANDIDATES = 100
+RERANK_CANDIDATES = 20
+MMR_CANDIDATES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is searched for."""
+    """What is searched for, and how its chunks are chosen and ordered."""
 
     query: str
     top_k: int
     mode: Mode
     where: Filter | None = None
+    rerank: bool = False
+    min_score: float | None = None
+    mmr_balance: float | None = None
+    """1 = relevance alone, 0 = difference alone; None = no maximal marginal relevance."""
+    chunks_per_document: int | None = None
+    """`top_k` counts documents when it is set."""
+
+    @property
+    def candidates(self) -> int:
+        """How many of the fused chunks are looked at."""
+        if self.rerank:
+            return RERANK_CANDIDATES
+        if self.chunks_per_document is not None or self.min_score is not None:
+            return 2 * LEG_CANDIDATES
+        return self.top_k if self.mmr_balance is None else max(self.top_k, MMR_CANDIDATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """Chunk ids with the score that each leg gave them, best first."""
+
+    dense: Sequence[tuple[UUID, float]]
+    lexical: Sequence[tuple[UUID, float]]
+
+    def scores(self, mode: Mode) -> dict[UUID, float]:
+        """What a mode orders by, best first; equal ones by their id."""
+        match mode:
+            case "dense":
+                scores = dict(self.dense)
+            case "lexical":
+                scores = dict(self.lexical)
+            case "hybrid":
+                scores = fuse(((chunk_id for chunk_id, _ in leg) for leg in (self.dense, self.lexical)), FUSION_K)
+        return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a search found."""
+
+    collection: Collection
+    hits: list[Hit]
+    groups: list[Group] | None
 
 
 class Search:
@@ -34,8 +87,9 @@ class Search:
     def __init__(self, database: Database, embedder: Embedder) -> None:
         self._database = database
         self._embedder = embedder
+        self._relevance = Relevance(embedder)
 
-    async def find(self, call: Call, collection_id: UUID, wanted: Wanted) -> tuple[Collection, list[Hit]]:
+    async def find(self, call: Call, collection_id: UUID, wanted: Wanted) -> Result:
         """The collection and its best chunks for the query.
 
         Raises NotFound `collection_not_found`, InvalidInput `input_too_long` and what the engines raise.
@@ -50,50 +104,102 @@ class Search:
             if collection is None:
                 raise collection_not_found()
             scope = await search.scope_of(session, collection, wanted.where)
-            dense, lexical = [], []
-            if vector is not None:
-                dense = await search.nearest(session, scope, vector, LEG_CANDIDATES)
-            if wanted.mode != "dense":
-                lexical = await search.matching(session, scope, wanted.query, LEG_CANDIDATES)
-            scores = _scores(wanted.mode, dense, lexical)
-            best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[: wanted.top_k]
-            found = await search.load(session, best)
-        cosines, ranks = dict(dense), dict(lexical)
-        return collection, [
-            Hit(
-                chunk_id=chunk_id,
-                document_id=found[chunk_id].document_id,
-                document_name=found[chunk_id].document_name,
-                start=found[chunk_id].start,
-                end=found[chunk_id].end,
-                page=found[chunk_id].page,
-                text=found[chunk_id].text,
-                score=scores[chunk_id],
-                dense_score=cosines.get(chunk_id),
-                lexical_score=ranks.get(chunk_id),
+            legs = await legs_of(session, scope, wanted.query, vector, wanted.mode)
+            scores = dict(list(legs.scores(wanted.mode).items())[: wanted.candidates])
+            found = await search.load(session, list(scores))
+            vectors = {} if wanted.mmr_balance is None else await search.vectors(session, list(scores))
+        reranked = await self._reranked(call, wanted.query, found, scores) if wanted.rerank else {}
+        scores = dict(sorted(reranked.items(), key=lambda pair: -pair[1])) if wanted.rerank else scores
+        if wanted.min_score is not None:
+            scores = {chunk_id: score for chunk_id, score in scores.items() if score >= wanted.min_score}
+        marginal: dict[UUID, float] = {}
+        if wanted.mmr_balance is not None:
+            most = wanted.top_k if wanted.chunks_per_document is None else len(scores)
+            marginal = dict(diversify(scores, vectors, wanted.mmr_balance, most))
+        order = list(marginal or scores)
+        groups = None
+        if wanted.chunks_per_document is not None:
+            grouped = by_document(
+                [(found[chunk_id].document_id, chunk_id) for chunk_id in order],
+                wanted.top_k,
+                wanted.chunks_per_document,
             )
-            for chunk_id in best
+            groups = [_group(found, scores, chunk_ids) for chunk_ids in grouped.values()]
+            order = [chunk_id for chunk_ids in grouped.values() for chunk_id in chunk_ids]
+        else:
+            order = order[: wanted.top_k]
+        explained = _Explained(legs, scores, reranked, marginal)
+        return Result(collection, [explained.hit(found[chunk_id]) for chunk_id in order], groups)
+
+    async def _reranked(
+        self, call: Call, query: str, found: Mapping[UUID, Found], scores: Mapping[UUID, float]
+    ) -> dict[UUID, float]:
+        """The score of each chunk's best sentence."""
+        parts = [
+            (chunk_id, text)
+            for chunk_id in scores
+            for sentence in sentences(found[chunk_id].text)
+            if (text := found[chunk_id].text[sentence.start : sentence.end])
         ]
+        best = dict.fromkeys(scores, 0.0)
+        call.usage.model = self._embedder.model.name
+        relevance = await self._relevance.of(call, query, [text for _, text in parts])
+        for (chunk_id, _), score in zip(parts, relevance, strict=True):
+            best[chunk_id] = max(best[chunk_id], score or 0.0)
+        return best
 
 
-def _scores(
-    mode: Mode, dense: Sequence[tuple[UUID, float]], lexical: Sequence[tuple[UUID, float]]
-) -> dict[UUID, float]:
-    match mode:
-        case "dense":
-            return dict(dense)
-        case "lexical":
-            return dict(lexical)
-        case "hybrid":
-            return fuse(((chunk_id for chunk_id, _ in leg) for leg in (dense, lexical)), FUSION_K)
+async def legs_of(session: ReadSession, scope: Scope, query: str, vector: np.ndarray | None, mode: Mode) -> Legs:
+    """Both legs, or the one that the mode needs. `vector` is the query's, float32 [384] of length 1."""
+    dense: Sequence[tuple[UUID, float]] = []
+    lexical: Sequence[tuple[UUID, float]] = []
+    if vector is not None and mode != "lexical":
+        dense = await search.nearest(session, scope, vector, LEG_CANDIDATES)
+    if mode != "dense":
+        lexical = await search.matching(session, scope, query, LEG_CANDIDATES)
+    return Legs(dense, lexical)
 
 
-def fuse(rankings: Iterable[Iterable[UUID]], k: int) -> dict[UUID, float]:
-    """Reciprocal-rank fusion (Cormack, Clarke and Büttcher 2009): the sum of 1 / (k + rank) over the rankings, rank
-    from 1.
-    """
-    scores: dict[UUID, float] = {}
-    for ranking in rankings:
-        for rank, chunk_id in enumerate(ranking, 1):
-            scores[chunk_id] = scores.get(chunk_id, 0.0) + 1 / (k + rank)
-    return scores
+class _Explained:
+    """Says of each chunk why it is where it is."""
+
+    def __init__(
+        self,
+        legs: Legs,
+        scores: Mapping[UUID, float],
+        reranked: Mapping[UUID, float],
+        marginal: Mapping[UUID, float],
+    ) -> None:
+        self._dense, self._lexical = dict(legs.dense), dict(legs.lexical)
+        self._dense_ranks = {chunk_id: rank for rank, (chunk_id, _) in enumerate(legs.dense, 1)}
+        self._lexical_ranks = {chunk_id: rank for rank, (chunk_id, _) in enumerate(legs.lexical, 1)}
+        self._scores, self._reranked, self._marginal = scores, reranked, marginal
+
+    def hit(self, found: Found) -> Hit:
+        chunk_id = found.chunk_id
+        return Hit(
+            chunk_id=chunk_id,
+            document_id=found.document_id,
+            document_name=found.document_name,
+            start=found.start,
+            end=found.end,
+            page=found.page,
+            text=found.text,
+            score=self._scores[chunk_id],
+            dense_score=self._dense.get(chunk_id),
+            dense_rank=self._dense_ranks.get(chunk_id),
+            lexical_score=self._lexical.get(chunk_id),
+            lexical_rank=self._lexical_ranks.get(chunk_id),
+            rerank_score=self._reranked.get(chunk_id),
+            mmr_score=self._marginal.get(chunk_id),
+        )
+
+
+def _group(found: Mapping[UUID, Found], scores: Mapping[UUID, float], chunk_ids: Sequence[UUID]) -> Group:
+    first = found[chunk_ids[0]]
+    return Group(
+        document_id=first.document_id,
+        document_name=first.document_name,
+        score=max(scores[chunk_id] for chunk_id in chunk_ids),
+        chunk_ids=list(chunk_ids),
+    )

@@ -13,12 +13,13 @@ from omni.inference.retrieval.errors import (
     document_not_found,
     unsupported_embedding_model,
 )
+from omni.inference.retrieval.evaluating import Evaluating
+from omni.inference.retrieval.evaluation_schemas import EvaluationRequest, EvaluationResponse
 from omni.inference.retrieval.filtering import read_filter
 from omni.inference.retrieval.ingest import Ingest, Sent
+from omni.inference.retrieval.question_schemas import AnswerRequest, AnswerResponse, SearchRequest, SearchResponse
 from omni.inference.retrieval.repository import collections, documents
 from omni.inference.retrieval.schemas import (
-    AnswerRequest,
-    AnswerResponse,
     Collection,
     CollectionChange,
     CollectionList,
@@ -26,8 +27,6 @@ from omni.inference.retrieval.schemas import (
     Document,
     DocumentList,
     IngestedDocument,
-    SearchRequest,
-    SearchResponse,
 )
 from omni.inference.retrieval.search import Search, Wanted
 from omni.inference.runtime.call import Call
@@ -37,13 +36,20 @@ class RetrievalService:
     """Collections, documents, search and answers of the calling tenant. What belongs to another tenant is not found."""
 
     def __init__(
-        self, database: Database, model: EmbeddingModel, ingest: Ingest, search: Search, answering: Answering
+        self,
+        database: Database,
+        model: EmbeddingModel,
+        ingest: Ingest,
+        search: Search,
+        answering: Answering,
+        evaluating: Evaluating,
     ) -> None:
         self._database = database
         self._model = model
         self._ingest = ingest
         self._search = search
         self._answering = answering
+        self._evaluating = evaluating
 
     async def create_collection(self, call: Call, request: CollectionRequest) -> Collection:
         """A new, empty collection. Raises InvalidInput `unsupported_embedding_model`."""
@@ -133,11 +139,28 @@ class RetrievalService:
 
     async def search(self, call: Call, collection_id: UUID, request: SearchRequest) -> SearchResponse:
         """The best chunks. Raises InvalidInput `invalid_filter` and what Search.find raises."""
-        where = None if request.filter is None else read_filter(request.filter)
-        wanted = Wanted(request.query, request.top_k, request.mode, where)
-        collection, hits = await self._search.find(call, collection_id, wanted)
-        model = None if request.mode == "lexical" else collection.embedding_model
-        return SearchResponse(results=hits, mode=request.mode, embedding_model=model)
+        wanted = Wanted(
+            query=request.query,
+            top_k=request.top_k,
+            mode=request.mode,
+            where=None if request.filter is None else read_filter(request.filter),
+            rerank=request.rerank,
+            min_score=request.min_score,
+            mmr_balance=None if request.mmr is None else request.mmr.balance,
+            chunks_per_document=request.chunks_per_document if request.group_by else None,
+        )
+        found = await self._search.find(call, collection_id, wanted)
+        embeds = request.mode != "lexical" or request.rerank
+        return SearchResponse(
+            results=found.hits,
+            groups=found.groups,
+            mode=request.mode,
+            embedding_model=found.collection.embedding_model if embeds else None,
+        )
+
+    async def evaluate(self, call: Call, collection_id: UUID, request: EvaluationRequest) -> EvaluationResponse:
+        """How good search and answers are. Raises what Evaluating.evaluate raises."""
+        return await self._evaluating.evaluate(call, collection_id, request)
 
     async def answer(self, call: Call, collection_id: UUID, request: AnswerRequest) -> AnswerResponse:
         """Cited sentences. Raises what Search.find raises."""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from omni.foundation.db.sessions import Database
+from omni.inference.retrieval.ranking import fuse
 from omni.inference.retrieval.repository import collections, documents, search
 from omni.inference.retrieval.repository.documents import NewChunk, NewDocument
 from omni.inference.retrieval.schemas import CollectionRequest
-from omni.inference.retrieval.search import fuse
 from omni.kit.ids import uuid7
 from tests.inference.backend import Backend, refusal, usage
 from tests.inference.retrieval.conftest import new_collection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -188,6 +188,26 @@ async def find_same(session: ReadSession, collection_id: UUID, name: str, conten
 async def find_named(session: ReadSession, collection_id: UUID, name: str) -> Document | None:
     """The newest document of that name, if the collection has one."""
     return await _first(session, collection_id, documents.c.name == name)
+
+
+async def existing(session: ReadSession, collection_id: UUID, document_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the ids that are documents of the collection."""
+    found = await session.execute(
+        select(documents.c.id).where(
+            documents.c.tenant_id == session.tenant_id,
+            documents.c.collection_id == collection_id,
+            documents.c.id.in_(document_ids),
+        )
+    )
+    return set(found.scalars())
+
+
+async def part(session: ReadSession, collection_id: UUID, document_id: UUID, start: int, end: int) -> str | None:
+    """Characters `start` to `end` of a document's text; None when it is not there."""
+    found = await session.scalar(
+        select(func.substr(documents.c.text, start + 1, end - start)).where(*_is(session, collection_id, document_id))
+    )
+    return None if found is None else str(found)
 
 
 async def page(session: ReadSession, collection_id: UUID, limit: int, after: UUID | None) -> list[Document]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as Ids
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -140,6 +141,28 @@ def _ranked(session: ReadSession, scope: Scope, every: str, some: str, limit: in
     part = matching.limit(RANKED_CHUNKS).subquery("matching")
     score = func.ts_rank_cd(part.c.words, every_word).label("score")
     return select(part.c.id, score).order_by(score.desc(), part.c.id).limit(limit)
+
+
+async def existing(session: ReadSession, collection_id: UUID, chunk_ids: Ids[UUID]) -> set[UUID]:
+    """Those of the ids that are chunks of the collection."""
+    chunks = document_chunks.c
+    found = await session.execute(
+        select(chunks.id).where(
+            chunks.tenant_id == session.tenant_id, chunks.collection_id == collection_id, chunks.id.in_(chunk_ids)
+        )
+    )
+    return set(found.scalars())
+
+
+async def vectors(session: ReadSession, chunk_ids: Sequence[UUID]) -> dict[UUID, np.ndarray]:
+    """The vectors of the chunks of those ids, float32 [384] of length 1 but for rounding to 16 bits."""
+    import numpy as np  # noqa: PLC0415 heavy, and only this needs more than its types
+
+    chunks = document_chunks.c
+    rows = await session.all(
+        select(chunks.id, chunks.embedding).where(chunks.tenant_id == session.tenant_id, chunks.id.in_(chunk_ids))
+    )
+    return {row["id"]: np.asarray(row["embedding"], np.float32) for row in rows}
 
 
 async def load(session: ReadSession, chunk_ids: Sequence[UUID]) -> dict[UUID, Found]:
