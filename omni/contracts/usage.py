@@ -39,10 +39,12 @@ CHARACTERS = "characters"
 AUDIO_MS = "audio_ms"
 COMPUTE_MS = "compute_ms"
 PAGES = "pages"
+VECTOR_BYTE_HOURS = "vector_byte_hours"
+"""Of vectors that a tenant stores, hour by hour; no request's. 10⁹ of them are a GB-hour."""
 _METERS = (
     REQUESTS, CACHED_REQUESTS, INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, INPUT_AUDIO_TOKENS,
     INPUT_IMAGE_TOKENS, OUTPUT_TOKENS, REASONING_TOKENS, OUTPUT_AUDIO_TOKENS, OUTPUT_IMAGE_TOKENS, IMAGES, CHARACTERS,
-    AUDIO_MS, COMPUTE_MS, PAGES,
+    AUDIO_MS, COMPUTE_MS, PAGES, VECTOR_BYTE_HOURS,
 )  # fmt: skip
 TOKEN_METERS = frozenset(meter for meter in _METERS if meter.endswith("_tokens"))
 
@@ -50,9 +52,12 @@ BATCH_PREFIX = "batch_"
 """Of the meters of requests in a batch, which has a price of its own."""
 BATCH_REQUESTS = BATCH_PREFIX + REQUESTS
 BATCH_COMPUTE_MS = BATCH_PREFIX + COMPUTE_MS
-METERS = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter != CACHED_REQUESTS))
+METERS = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter not in (CACHED_REQUESTS, VECTOR_BYTE_HOURS)))
 QUOTA_METERS = {REQUESTS: REQUESTS, COMPUTE_MS: COMPUTE_MS, BATCH_REQUESTS: REQUESTS, BATCH_COMPUTE_MS: COMPUTE_MS}
 """Meter → the meter whose monthly quota it counts against."""
+
+STORAGE_ENDPOINT = "storage"
+"""What stands for the endpoint in events of what is stored: they are no requests, and have no project or key."""
 
 # Money rides in the same record, in nano-units of the platform's currency; it is not priced again.
 SPEND_NANOS = "spend_nanos"

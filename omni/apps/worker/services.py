@@ -17,6 +17,7 @@ from omni.apps.payments import crypto_provider, payment_providers
 from omni.apps.settings import Settings
 from omni.apps.status_page import status_page
 from omni.apps.system import open_system_database
+from omni.apps.worker.vector_storage import vector_storage_task
 from omni.domains.billing import facade as billing
 from omni.domains.identity import tasks as identity_tasks
 from omni.domains.metering import facade as metering
@@ -58,6 +59,7 @@ WATCH_DEPOSITS = "payments.watch_deposits"
 SLA_RUN = "sla.run"
 RECOVER_JOBS = "worker.recover_jobs"
 FORGET_JOBS = "worker.forget_jobs"
+METER_VECTORS = "retrieval.meter_vectors"
 RECONCILED_PERIOD = timedelta(days=3)
 """Longer than a provider goes on sending a webhook that failed, and than PayPal's search is behind."""
 SCHEDULES = (
@@ -69,6 +71,7 @@ SCHEDULES = (
     Schedule("sla-months", SLA_RUN, timedelta(hours=1)),
     Schedule("recover-jobs", RECOVER_JOBS, timedelta(seconds=15)),
     Schedule("forget-jobs", FORGET_JOBS, timedelta(hours=1)),
+    Schedule("meter-vectors", METER_VECTORS, timedelta(minutes=15)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
 
@@ -183,6 +186,7 @@ def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None
         Task(RECONCILE_PAYMENTS, reconcile_payments),
         Task(WATCH_DEPOSITS, watch_deposits),
         Task(SLA_RUN, sla_run),
+        vector_storage_task(METER_VECTORS, services.system, clock),
     ]
 
 

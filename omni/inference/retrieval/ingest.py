@@ -23,10 +23,9 @@ from omni.inference.retrieval.languages import text_search_of
 from omni.inference.retrieval.repository import collections, documents
 from omni.inference.retrieval.repository.documents import KeptChunk, NewChunk, NewDocument
 from omni.inference.retrieval.schemas import Collection, Document, IngestedDocument, Metadata
-from omni.inference.retrieval.tables import DIMENSIONS
+from omni.inference.retrieval.tables import VECTOR_BYTES
 from omni.inference.runtime.call import Call
 
-VECTOR_BYTES = 2 * DIMENSIONS
 TRIES = 3
 """How often a request prepares its content, when others replace the same document meanwhile."""
 

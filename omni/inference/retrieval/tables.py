@@ -6,6 +6,7 @@ from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     FetchedValue,
     ForeignKeyConstraint,
     Index,
@@ -16,12 +17,14 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 from omni.foundation.db.base import created_at_column, id_column, metadata, moment_column, tenant_id_column
 
 DIMENSIONS = 384
+VECTOR_BYTES = 2 * DIMENSIONS  # half precision
 
 collections = Table(
     "collections",
@@ -93,6 +96,20 @@ document_chunks = Table(
     # Whole rows stay in their page: ranking reads thousands of `words`, and each would be fetched and decompressed.
     postgresql_with={"toast_tuple_target": 8160},
 )
+
+vector_changes = Table(
+    "vector_changes",
+    metadata,
+    tenant_id_column(),
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("vectors", BigInteger, nullable=False),
+    Index("ix_vector_changes_tenant_id_changed_at", "tenant_id", "changed_at"),
+    info={"app_grants": "select, insert", "system_grants": "select, insert, delete"},
+)
+"""When a tenant's number of vectors changed, and by how many. Written by a trigger on `collections`, so no change is
+missed; hours that are metered are folded into one row.
+"""
 
 collection_words = Table(
     "collection_words",

@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from omni.contracts.usage import STORAGE_ENDPOINT
 from omni.foundation.db.sessions import SystemSession
 from omni.kit.clock import month_start
 
 DAY = timedelta(hours=24)
 
-_ACTIVE = text("""
+_ACTIVE = text(f"""
     select count(distinct tenant_id) from (
-        select tenant_id from usage_rollups where mode = 'live' and starts_at >= :since
+        select tenant_id from usage_rollups
+        where mode = 'live' and starts_at >= :since and endpoint <> '{STORAGE_ENDPOINT}'
         union all
         select tenant_id from event_rollups where mode = 'live' and starts_at >= :since) as used
 """)
@@ -24,7 +26,7 @@ _USED = text("""
 
 
 async def active_tenants(session: SystemSession, now: datetime) -> int:
-    """Tenants with live usage within 24 hours, to the quarter of an hour."""
+    """Tenants with live usage within 24 hours, to the quarter of an hour. Storing something is none."""
     return int(await session.scalar(_ACTIVE, {"since": now - DAY}))
 
 

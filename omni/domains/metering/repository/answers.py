@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import RowMapping, text
 
 from omni.contracts.snapshots import Mode
-from omni.contracts.usage import CACHED_REQUESTS, REQUESTS
+from omni.contracts.usage import CACHED_REQUESTS, REQUESTS, STORAGE_ENDPOINT
 from omni.foundation.db.sessions import ReadSession
 
 _BY_SLOT = text(f"""
@@ -19,7 +19,8 @@ _BY_SLOT = text(f"""
         union all
         select date_bin('15 minutes', occurred_at, timestamptz 'epoch'), status, 1::bigint from usage_events
         where tenant_id = :tenant_id and mode = :mode and occurred_at >= :start and occurred_at < :end
-          and not jsonb_exists_any(quantities, '{{{REQUESTS},{CACHED_REQUESTS}}}'::text[]))
+          and not jsonb_exists_any(quantities, '{{{REQUESTS},{CACHED_REQUESTS}}}'::text[])
+          and endpoint <> '{STORAGE_ENDPOINT}')
     select slot, sum(events)::bigint as valid,
            coalesce(sum(events) filter (where status >= 500 or status = 0), 0)::bigint as failed
     from answers group by slot order by slot

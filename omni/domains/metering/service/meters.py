@@ -40,7 +40,13 @@ METERS = tuple(
         (usage.CHARACTERS, "Characters", "character", "Characters that were spoken."),
         (usage.AUDIO_MS, "Audio", "millisecond", "Length of sound that was transcribed."),
         (COMPUTE_MS, "Compute", "millisecond", "Processor time of the engines."),
-        (PAGES, "Pages", "page", "Pages or images that were read by OCR."),
+        (PAGES, "Pages", "page", "Pages of PDF files, and pages or images that were read by OCR."),
+        (
+            usage.VECTOR_BYTE_HOURS,
+            "Vector storage",
+            "byte-hour",
+            "Bytes of vectors in collections, times the hours that they were stored.",
+        ),
     )
 )
 BATCH_METERS = tuple(
