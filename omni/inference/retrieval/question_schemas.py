@@ -60,7 +60,8 @@ class SearchRequest(BaseModel):
     mode: Annotated[
         Mode,
         Field(
-            description="dense: by meaning; lexical: by words; hybrid: both, joined by reciprocal-rank fusion (k = 60)."
+            description="dense: by meaning; lexical: by words; hybrid: both, joined by reciprocal-rank fusion (k = 60, "
+            "meaning counts twice)."
         ),
     ] = "hybrid"
     filter: FilterOrNone = None
@@ -75,8 +76,8 @@ class SearchRequest(BaseModel):
         float | None,
         Field(
             allow_inf_nan=False,
-            description="Leave out what has a lower `score`. Its scale is that of the mode: cosine (dense), ts_rank_cd "
-            "(lexical), at most 2/61 (hybrid), 0 to 1 (with `rerank`).",
+            description="Leave out what has a lower `score`. Its scale is that of the mode: cosine (dense), idf · "
+            "ts_rank (lexical), at most 3/61 (hybrid), 0 to 1 (with `rerank`).",
         ),
     ] = None
     mmr: Annotated[
@@ -109,13 +110,15 @@ class Hit(BaseModel):
         float,
         Field(
             description="What the results are ordered by, unless `mmr` or `group_by` order them: `rerank_score`, or "
-            "the mode's: `dense_score`, `lexical_score`, or for hybrid 1/(60 + dense_rank) + 1/(60 + lexical_rank). "
+            "the mode's: `dense_score`, `lexical_score`, or for hybrid 2/(60 + dense_rank) + 1/(60 + lexical_rank). "
             "Comparable within one response only."
         ),
     ]
     dense_score: Annotated[float | None, Field(description="Cosine to the query; null = not among the nearest.")]
     dense_rank: Annotated[int | None, Field(description="Place among the 100 nearest, from 1.")]
-    lexical_score: Annotated[float | None, Field(description="PostgreSQL's ts_rank_cd; null = no word matched.")]
+    lexical_score: Annotated[
+        float | None, Field(description="Sum of idf · ts_rank over its words; null = no word matched.")
+    ]
     lexical_rank: Annotated[int | None, Field(description="Place among the 100 with the best words, from 1.")]
     rerank_score: Annotated[float | None, Field(description="Of the chunk's best sentence; null without `rerank`.")]
     mmr_score: Annotated[

@@ -10,17 +10,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 FUSION_K = 60
+DENSE_WEIGHT, LEXICAL_WEIGHT = 2.0, 1.0  # what the words add is worth half (bench/quality_retrieval.py)
 Item = TypeVar("Item")
 
 
-def fuse(rankings: Iterable[Iterable[UUID]], k: int) -> dict[UUID, float]:
-    """Reciprocal-rank fusion (Cormack, Clarke and Büttcher 2009): the sum of 1 / (k + rank) over the rankings, rank
-    from 1.
+def fuse(rankings: Iterable[tuple[float, Iterable[UUID]]], k: int) -> dict[UUID, float]:
+    """Reciprocal-rank fusion (Cormack, Clarke and Büttcher 2009), weighted: the sum of weight / (k + rank) over the
+    rankings, rank from 1.
     """
     scores: dict[UUID, float] = {}
-    for ranking in rankings:
+    for weight, ranking in rankings:
         for rank, chunk_id in enumerate(ranking, 1):
-            scores[chunk_id] = scores.get(chunk_id, 0.0) + 1 / (k + rank)
+            scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (k + rank)
     return scores
 
 

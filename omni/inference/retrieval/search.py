@@ -12,7 +12,7 @@ from omni.inference.language.embedder import Embedder
 from omni.inference.retrieval.errors import collection_not_found
 from omni.inference.retrieval.filtering import Filter
 from omni.inference.retrieval.question_schemas import Group, Hit, Mode
-from omni.inference.retrieval.ranking import FUSION_K, by_document, diversify, fuse
+from omni.inference.retrieval.ranking import DENSE_WEIGHT, FUSION_K, LEXICAL_WEIGHT, by_document, diversify, fuse
 from omni.inference.retrieval.relevance import Relevance
 from omni.inference.retrieval.repository import collections, search
 from omni.inference.retrieval.repository.search import Found, Scope
@@ -68,7 +68,8 @@ class Legs:
             case "lexical":
                 scores = dict(self.lexical)
             case "hybrid":
-                scores = fuse(((chunk_id for chunk_id, _ in leg) for leg in (self.dense, self.lexical)), FUSION_K)
+                legs = ((DENSE_WEIGHT, self.dense), (LEXICAL_WEIGHT, self.lexical))
+                scores = fuse(((weight, (chunk_id for chunk_id, _ in leg)) for weight, leg in legs), FUSION_K)
         return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
 
 

@@ -43,8 +43,8 @@ def names(found: dict[str, Any]) -> list[str]:
 
 async def test_scores_explain_the_order(tenant: Backend, towns: str) -> None:
     for hit in (await search(tenant, towns, "deep harbour"))["results"]:
-        ranks = [rank for rank in (hit["dense_rank"], hit["lexical_rank"]) if rank]
-        assert hit["score"] == pytest.approx(sum(1 / (60 + rank) for rank in ranks))
+        ranks = [(2, hit["dense_rank"]), (1, hit["lexical_rank"])]
+        assert hit["score"] == pytest.approx(sum(weight / (60 + rank) for weight, rank in ranks if rank))
         assert (hit["rerank_score"], hit["mmr_score"]) == (None, None)
     dense = (await search(tenant, towns, "deep harbour", mode="dense"))["results"]
     assert [hit["dense_rank"] for hit in dense] == [1, 2, 3, 4]

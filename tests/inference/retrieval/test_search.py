@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,20 @@ async def test_words_are_found_in_any_form(tenant: Backend, collection: str) -> 
     assert await find(tenant, collection, "the of and", mode="lexical") == []
 
 
+async def test_rare_words_count_more_than_common_ones(tenant: Backend) -> None:
+    """By hand: `harbour` is in all three chunks, `castle` in one; ts_rank of a word that is there once is 0.6/π²."""
+    path = await new_collection(tenant)
+    for name, text in (("a", "harbour"), ("b", "harbour harbour"), ("c", "castle harbour")):
+        await tenant.post(f"{path}/documents", {"name": name, "text": text})
+    once = 0.1 * 6 / math.pi**2
+    harbour, castle = math.log(1 + 0.5 / 3.5), math.log(1 + 2.5 / 1.5)
+    first, second, third = await find(tenant, path, "castle harbour", mode="lexical")
+    assert [hit["document_name"] for hit in (first, second, third)] == ["c", "b", "a"]
+    assert first["score"] == pytest.approx((harbour + castle) * once, rel=1e-5)
+    assert third["score"] == pytest.approx(harbour * once, rel=1e-5)
+    assert second["score"] > third["score"]
+
+
 @pytest.mark.parametrize("query", ["it's 'quoted' \\ & | ! ( ) :* <->", "'", "\\", "carp & !pond", "名前"])
 async def test_signs_of_the_query_language_are_only_text(tenant: Backend, collection: str, query: str) -> None:
     for mode in ("lexical", "hybrid"):
@@ -50,7 +65,7 @@ async def test_hybrid_joins_both_legs(tenant: Backend, collection: str) -> None:
     results = await find(tenant, collection, "carp in the pond")
     best = results[0]
     assert "carp" in best["text"]
-    assert best["score"] == pytest.approx(1 / 61 + 1 / 61)
+    assert best["score"] == pytest.approx(2 / 61 + 1 / 61)
     assert [hit["score"] for hit in results] == sorted((hit["score"] for hit in results), reverse=True)
 
 
@@ -97,7 +112,7 @@ async def test_bad_queries_are_refused(
 
 def test_fusion_is_the_sum_of_reciprocal_ranks() -> None:
     a, b, c = (uuid7() for _ in range(3))
-    assert fuse([[a, b], [b, c]], 60) == pytest.approx({a: 1 / 61, b: 1 / 62 + 1 / 61, c: 1 / 62})
+    assert fuse([(2, [a, b]), (1, [b, c])], 60) == pytest.approx({a: 2 / 61, b: 2 / 62 + 1 / 61, c: 1 / 62})
 
 
 async def test_the_index_finds_what_is_nearest_beside_a_larger_collection(

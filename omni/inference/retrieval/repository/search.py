@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Ids
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import log
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import Select, cast, func, literal, select, text, true
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import Double, Select, Text, cast, func, literal, select, text, true
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 
 from omni.foundation.db.sessions import ReadSession
 from omni.inference.retrieval.filtering import Filter
@@ -26,6 +27,7 @@ EXACT_CHUNKS = 5_000  # up to here every vector is compared: as fast as the inde
 EF_SEARCH = 100  # candidates that the HNSW index keeps (Malkov and Yashunin 2018); recall 0.98 on 50,000 chunks
 EXACT_FILTERED_CHUNKS = 20_000  # the same where a filter leaves so many
 MAX_SCAN_TUPLES = 40_000  # where an iterative scan through other tenants' and collections' vectors ends
+RANKED_WORDS = 16  # most words of a query that chunks are ranked by, rarest first
 RANKED_CHUNKS = 800  # most chunks that are ranked by their words
 
 _PREPARE_INDEX = text("""
@@ -64,6 +66,7 @@ class Scope:
 
     collection_id: UUID
     text_search: str
+    collection_chunks: int
     chunk_count: int
     where: Filter | None = None
 
@@ -77,9 +80,10 @@ class Scope:
 async def scope_of(session: ReadSession, collection: Collection, where: Filter | None) -> Scope:
     """What there is to search in."""
     if where is None:
-        return Scope(collection.id, text_search_of(collection.language), collection.chunk_count)
+        return Scope(collection.id, text_search_of(collection.language), collection.chunk_count, collection.chunk_count)
     chunk_count = await matching_chunks(session, collection.id, where)
-    return Scope(collection.id, text_search_of(collection.language), chunk_count, where)
+    language = text_search_of(collection.language)
+    return Scope(collection.id, language, collection.chunk_count, chunk_count, where)
 
 
 async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: int) -> list[tuple[UUID, float]]:
@@ -105,10 +109,15 @@ async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: 
 
 
 async def matching(session: ReadSession, scope: Scope, query: str, limit: int) -> list[tuple[UUID, float]]:
-    """Chunk ids with their ts_rank_cd for all words of `query`, best first.
+    """Chunk ids with their score for the words of `query`, best first: the sum of idf · ts_rank over its words.
 
-    Only chunks with a rare word are ranked, RANKED_CHUNKS at most: a word that is everywhere tells little and would
-    cost a look at every chunk. Where a filter leaves too few of them, chunks with any of the words are.
+    idf is that of BM25 (Robertson and Zaragoza 2009), ln(1 + (N - n + 0.5) / (n + 0.5)) for a word that n of a
+    collection's N chunks have; ts_rank of one word grows with how often a chunk has it, and soon little more, as
+    BM25's term frequency does. Chunks are about as long as one another, so lengths are not counted.
+
+    Only chunks with a rare word are ranked, RANKED_CHUNKS at most, by the RANKED_WORDS rarest words: a word that is
+    everywhere tells little and would cost a look at every chunk. Where a filter leaves too few of them, chunks with any
+    of the words are.
     """
     parameters = {
         "tenant_id": session.tenant_id,
@@ -121,26 +130,37 @@ async def matching(session: ReadSession, scope: Scope, query: str, limit: int) -
         return []
     words = [row["word"] for row in rows]
     every, some = _any_of(words), _selection(words, [row["chunks"] for row in rows])
-    found = await session.all(_ranked(session, scope, every, some, limit))
+    weights = {_any_of([row["word"]]): _idf(scope.collection_chunks, row["chunks"]) for row in rows[:RANKED_WORDS]}
+    found = await session.all(_ranked(session, scope, weights, some, limit))
     if scope.where is not None and len(found) < limit and some != every:
-        found = await session.all(_ranked(session, scope, every, every, limit))
+        found = await session.all(_ranked(session, scope, weights, every, limit))
     return [(row["id"], float(row["score"])) for row in found]
 
 
-def _ranked(session: ReadSession, scope: Scope, every: str, some: str, limit: int) -> Select[tuple[UUID, float]]:
-    """Chunks that match `some`, ranked by `every`: both are tsqueries in text form."""
+def _idf(total: int, having: int) -> float:
+    return log(1 + max(0.0, total - having + 0.5) / (having + 0.5))
+
+
+def _ranked(
+    session: ReadSession, scope: Scope, weights: Mapping[str, float], some: str, limit: int
+) -> Select[tuple[UUID, float]]:
+    """Chunks that match `some`, ranked by the words of `weights`: all are tsqueries in text form."""
     chunks = document_chunks.c
-    some_words, every_word = (cast(literal(query), TSQUERY) for query in (some, every))
     matching = select(chunks.id, chunks.words).where(
         chunks.tenant_id == session.tenant_id,
         chunks.collection_id == scope.collection_id,
-        chunks.words.op("@@", is_comparison=True)(some_words),
+        chunks.words.op("@@", is_comparison=True)(cast(literal(some), TSQUERY)),
     )
     if scope.where is not None:
         matching = matching.where(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
     part = matching.limit(RANKED_CHUNKS).subquery("matching")
-    score = func.ts_rank_cd(part.c.words, every_word).label("score")
-    return select(part.c.id, score).order_by(score.desc(), part.c.id).limit(limit)
+    given = func.unnest(literal(list(weights), ARRAY(Text)), literal(list(weights.values()), ARRAY(Double)))
+    given_words = given.table_valued("word", "idf").render_derived("given")
+    weighed = select(cast(given_words.c.word, TSQUERY).label("word"), given_words.c.idf).cte("weighed")
+    weighed = weighed.prefix_with("materialized")
+    score = func.sum(weighed.c.idf * func.ts_rank(part.c.words, weighed.c.word)).label("score")
+    statement = select(part.c.id, score).select_from(part.join(weighed, true())).group_by(part.c.id)
+    return statement.order_by(score.desc(), part.c.id).limit(limit)
 
 
 async def existing(session: ReadSession, collection_id: UUID, chunk_ids: Ids[UUID]) -> set[UUID]:
