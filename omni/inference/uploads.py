@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
 from omni.kit.errors import InvalidInput, UnsupportedType
@@ -75,10 +75,10 @@ def read_fields(upload: Upload, model: type[Body]) -> Body:
     for name in model.model_fields:
         if name in upload.fields:
             try:
-                given[name] = orjson.loads(upload.fields[name])
-            except orjson.JSONDecodeError as error:
+                given[name] = from_json(upload.fields[name])
+            except ValueError as error:
                 raise InvalidInput(
-                    "invalid_json", f"The form's field `{name}` is not JSON: {error.msg}.", param=name
+                    "invalid_json", f"The form's field `{name}` is not JSON: {error}.", param=name
                 ) from None
     try:
         return model.model_validate(given)

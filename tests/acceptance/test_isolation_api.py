@@ -159,7 +159,12 @@ def operations(base_url: str, prefix: str) -> list[Operation]:
 
 def answer(client: httpx2.Client, operation: Operation, ids: dict[str, str]) -> tuple[int, dict[str, Any]]:
     path = re.sub(r"{(\w+)}", lambda found: NUMBERS.get(found[1]) or ids[found[1]], operation.path)
-    response = client.request(operation.method, path, json=BODIES.get(operation.name))
+
+    def served() -> httpx2.Response | None:
+        found = client.request(operation.method, path, json=BODIES.get(operation.name))
+        return None if found.status_code == 429 else found  # there are more operations than a free plan has requests
+
+    response = until(served, 60, "a place in the plan's rate of requests")
     return response.status_code, {**response.json(), "request_id": ""}
 
 

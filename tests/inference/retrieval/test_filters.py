@@ -222,8 +222,11 @@ async def test_a_form_brings_metadata(tenant: Backend) -> None:
         return await tenant.send("POST", f"{path}/documents", files=files, data={"metadata": metadata})
 
     assert (await send('{"tags": ["x"]}')).json()["metadata"] == {"tags": ["x"]}
-    assert refusal(await send("{")) == (400, "invalid_json")
-    assert refusal(await send("[1]")) == (400, "invalid_request")
+    for broken in ("{", "", "[" * 100_000, '{"a": "\\ud800"}'):
+        assert refusal(await send(broken)) == (400, "invalid_json")
+    for wrong in ("[1]", '{"a": NaN}', '{"a": 100000000000000000000}', '{"a": 1e999}'):
+        assert refusal(await send(wrong)) == (400, "invalid_request")
+    assert refusal(await send("x" * 2_000_000))[0] == 400
 
 
 @pytest.mark.parametrize(
