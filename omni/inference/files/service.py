@@ -14,7 +14,7 @@ from omni.inference.files import repository
 from omni.inference.files.errors import file_not_found
 from omni.inference.files.repository import NewFile
 from omni.inference.files.schemas import DeletedFile, File, FileList, from_api_id
-from omni.inference.storage.repository import lock_storage, make_room
+from omni.inference.storage.repository import lock_storage, require_room
 from omni.kit.errors import NotFound
 from omni.kit.ids import uuid7
 
@@ -38,7 +38,8 @@ class FileService:
         stored = False
         try:
             async with self._database.write(tenant_id) as session:
-                await make_room(session, new.size_bytes, limit_bytes)
+                await lock_storage(session)
+                await require_room(session, new.size_bytes, limit_bytes)
                 file = await repository.add(session, new)
                 stored = True
                 await self._objects.put(tenant_id, _object_name(new.id), data)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from omni.kit.errors import Conflict, InvalidInput, LimitExceeded, NotFound
-
-QUOTA_RETRY_SECONDS = 3_600
+from omni.kit.errors import Conflict, InvalidInput, NotFound
 
 
 def collection_not_found() -> NotFound:
@@ -54,15 +52,3 @@ def document_name_taken() -> Conflict:
 def document_changed() -> Conflict:
     """Others replaced the document again and again while this request prepared its own content."""
     return Conflict("document_changed", "Others are replacing this document at the same time. Send it again.")
-
-
-def storage_quota_exceeded(limit: int, stored: int, needed: int) -> LimitExceeded:
-    """The document would take the tenant over its plan's storage. All sizes in bytes."""
-    return LimitExceeded(
-        "storage_quota_exceeded",
-        f"The document needs {needed} bytes; {stored} of the plan's {limit} are in use. Delete some or upgrade.",
-        retry_after_seconds=QUOTA_RETRY_SECONDS,
-        limit_bytes=limit,
-        stored_bytes=stored,
-        needed_bytes=needed,
-    )

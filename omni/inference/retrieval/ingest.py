@@ -16,7 +16,6 @@ from omni.inference.retrieval.errors import (
     document_changed,
     document_name_taken,
     document_not_found,
-    storage_quota_exceeded,
 )
 from omni.inference.retrieval.extraction import Extracted, Extractor, content_type_of
 from omni.inference.retrieval.languages import text_search_of
@@ -25,6 +24,7 @@ from omni.inference.retrieval.repository.documents import KeptChunk, NewChunk, N
 from omni.inference.retrieval.schemas import Collection, Document, IngestedDocument, Metadata
 from omni.inference.retrieval.tables import VECTOR_BYTES
 from omni.inference.runtime.call import Call
+from omni.inference.storage.repository import lock_storage, require_room
 
 TRIES = 3
 """How often a request prepares its content, when others replace the same document meanwhile."""
@@ -111,16 +111,14 @@ class Ingest:
         size_before, chunks_before = (before.stored_bytes, before.chunk_count) if before else (0, 0)
         call.seconds_left()
         async with self._database.write(call.principal.tenant_id) as session:
-            await collections.lock_storage(session)
+            await lock_storage(session)
             if (await _collection(session, sent)).settings() != prepared.collection.settings():
                 return None
             target = await _target(session, sent, document.content_sha256)
             if (target and (target.id, target.version)) != (before and (before.id, before.version)):
                 return None
             growth = document.stored_bytes - size_before
-            stored, limit = await collections.stored_bytes(session), call.principal.storage_bytes_limit
-            if limit is not None and growth > 0 and stored + growth > limit:
-                raise storage_quota_exceeded(limit, stored, growth)
+            await require_room(session, growth, call.principal.storage_bytes_limit)
             count = len(prepared.new) + len(prepared.kept)
             added = 0 if before else 1
             if not await collections.count(session, sent.collection_id, added, count - chunks_before, growth):

@@ -30,6 +30,7 @@ from omni.inference.retrieval.schemas import (
 )
 from omni.inference.retrieval.search import Search, Wanted
 from omni.inference.runtime.call import Call
+from omni.inference.storage.repository import lock_storage
 
 
 class RetrievalService:
@@ -67,7 +68,7 @@ class RetrievalService:
         if change.embedding_model is not None:
             self._check_model(change.embedding_model)
         async with self._database.write(call.principal.tenant_id) as session:
-            await collections.lock_storage(session)
+            await lock_storage(session)
             found = await collections.find(session, collection_id)
             if found is None:
                 raise collection_not_found()

@@ -25,19 +25,18 @@ async def stored_bytes(session: ReadSession) -> int:
     return int(await session.scalar(_STORED, {"tenant_id": session.tenant_id}))
 
 
-async def make_room(session: WriteSession, size_bytes: int, limit_bytes: int | None) -> None:
-    """Locks the storage and raises LimitExceeded `storage_quota_exceeded` when so much more is over the plan's limit
-    (None = there is none)."""
-    await lock_storage(session)
-    if limit_bytes is None:
+async def require_room(session: ReadSession, more_bytes: int, limit_bytes: int | None) -> None:
+    """Raises LimitExceeded `storage_quota_exceeded` when so much more is over the plan's limit (None = there is none).
+    Lock the storage before, so that it stays true."""
+    if limit_bytes is None or more_bytes <= 0:
         return
     stored = await stored_bytes(session)
-    if stored + size_bytes > limit_bytes:
+    if stored + more_bytes > limit_bytes:
         raise LimitExceeded(
             "storage_quota_exceeded",
-            f"This needs {size_bytes} bytes; {stored} of the plan's {limit_bytes} are in use. Delete some or upgrade.",
+            f"This needs {more_bytes} bytes; {stored} of the plan's {limit_bytes} are in use. Delete some or upgrade.",
             retry_after_seconds=QUOTA_RETRY_SECONDS,
             limit_bytes=limit_bytes,
             stored_bytes=stored,
-            needed_bytes=size_bytes,
+            needed_bytes=more_bytes,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from omni.foundation.db.sessions import ReadSession, WriteSession
 from omni.inference.retrieval.languages import NOTES
@@ -67,22 +67,6 @@ async def remove(session: WriteSession, collection_id: UUID) -> bool:
         delete(collections).where(collections.c.tenant_id == session.tenant_id, collections.c.id == collection_id)
     )
     return result.rowcount > 0
-
-
-async def lock_storage(session: WriteSession) -> None:
-    """Let one transaction at a time add to what the tenant stores; held until it ends."""
-    key = f"storage:{session.tenant_id}"
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
-
-
-async def stored_bytes(session: ReadSession) -> int:
-    """What all collections of the tenant store."""
-    total = await session.scalar(
-        select(func.coalesce(func.sum(collections.c.stored_bytes), 0)).where(
-            collections.c.tenant_id == session.tenant_id
-        )
-    )
-    return int(total)
 
 
 async def count(session: WriteSession, collection_id: UUID, documents: int, chunks: int, size_bytes: int) -> bool:

@@ -1,7 +1,7 @@
 """Retrieval: settings of collections, documents that are replaced, their metadata, and how long vectors are stored.
 
-Revision: 0012
-Follows: 0011
+Revision: 0013
+Follows: 0012
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from omni.foundation.db.rls import isolate
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
