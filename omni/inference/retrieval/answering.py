@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from omni.inference.language.embedder import Embedder
+from omni.inference.language.sentences import sentences
 from omni.inference.retrieval.conversation import Rewritten, Turn, rewrite, with_terms
 from omni.inference.retrieval.filtering import read_filter
 from omni.inference.retrieval.question_schemas import AnswerRequest, AnswerResponse, Citation, Hit
 from omni.inference.retrieval.relevance import WORD, Relevance
 from omni.inference.retrieval.search import Search, Wanted
-from omni.inference.retrieval.sentences import sentences
 from omni.inference.runtime.call import Call
 
 CHUNKS = 6

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from omni.foundation.db.sessions import Database, ReadSession
+from omni.inference.language.chunking import ChunkRules, Span, chunks, halves
 from omni.inference.language.embedder import Embedder
-from omni.inference.retrieval.chunking import ChunkRules, Span, chunks, halves
 from omni.inference.retrieval.errors import (
     collection_not_found,
     document_changed,

@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from omni.inference.language.chunking import DEFAULT_RULES, ChunkRules, Strategy
 from omni.inference.language.models import MINILM
-from omni.inference.retrieval.chunking import DEFAULT_RULES, ChunkRules, Strategy
 from omni.inference.retrieval.filtering import FIELD, MAX_INTEGER, MAX_VALUE_CHARS
 from omni.inference.retrieval.languages import Language
 

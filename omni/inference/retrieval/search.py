@@ -9,6 +9,7 @@ from uuid import UUID
 
 from omni.foundation.db.sessions import Database, ReadSession
 from omni.inference.language.embedder import Embedder
+from omni.inference.language.sentences import sentences
 from omni.inference.retrieval.errors import collection_not_found
 from omni.inference.retrieval.filtering import Filter
 from omni.inference.retrieval.question_schemas import Group, Hit, Mode
@@ -17,7 +18,6 @@ from omni.inference.retrieval.relevance import Relevance
 from omni.inference.retrieval.repository import collections, search
 from omni.inference.retrieval.repository.search import Found, Scope
 from omni.inference.retrieval.schemas import Collection
-from omni.inference.retrieval.sentences import sentences
 from omni.inference.runtime.call import Call
 
 if TYPE_CHECKING:

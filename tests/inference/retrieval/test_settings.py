@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from omni.foundation.db.sessions import Database
-from omni.inference.retrieval.chunking import ChunkRules, chunks
+from omni.inference.language.chunking import ChunkRules, chunks
 from omni.inference.retrieval.languages import Language, text_search_of
 from tests.inference.backend import Backend, refusal
 from tests.inference.retrieval.conftest import GARDEN, new_collection

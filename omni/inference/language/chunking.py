@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from omni.inference.retrieval.sentences import Sentence, sentences
+from omni.inference.language.sentences import Sentence, sentences
 
 CHUNK_TOKENS = 200
 OVERLAP_TOKENS = 40

@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.inference.retrieval.chunking import DEFAULT_RULES, Span, chunks, halves
-from omni.inference.retrieval.sentences import sentences
+from omni.inference.language.chunking import DEFAULT_RULES, Span, chunks, halves
+from omni.inference.language.sentences import sentences
 
 
 def words(text: str) -> list[tuple[int, int]]:
