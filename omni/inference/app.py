@@ -27,6 +27,7 @@ from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
 from omni.inference.language.routes import router as language_router
 from omni.inference.language.service import LanguageService
+from omni.inference.language.text import text_routers
 from omni.inference.pdf.reader import PdfReader
 from omni.inference.retrieval.answering import Answering
 from omni.inference.retrieval.evaluating import Evaluating
@@ -79,6 +80,7 @@ def build_routers(
     return [
         retrieval_router(retrieval, who),
         language_router(LanguageService(embedder, pool), who),
+        *text_routers(embedder, pool, who),
         tabular_router(TabularService(pool), who),
         vision_router(vision, who),
         *_job_routers(database, objects, who, clock),

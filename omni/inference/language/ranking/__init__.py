@@ -1,0 +1,1 @@
+"""Ranking: rerank, search and similarity of texts that come with the request."""

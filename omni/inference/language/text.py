@@ -1,0 +1,20 @@
+"""The composition of the endpoints that work on texts of the request: one embedder, a router a group."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from omni.inference.caller import CallerDependency
+from omni.inference.language.embedder import Embedder
+from omni.inference.language.ranking.routes import router as ranking_router
+from omni.inference.language.ranking.service import RankingService
+from omni.inference.language.text_vectors import TextVectors
+from omni.inference.runtime.pool import EnginePool
+
+
+def text_routers(embedder: Embedder, pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
+    """Every router of the texts. No engine is loaded before its first request."""
+    vectors = TextVectors(embedder)
+    return [
+        ranking_router(RankingService(vectors, pool), who),
+    ]
