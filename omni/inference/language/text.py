@@ -5,7 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from omni.inference.caller import CallerDependency
+from omni.inference.language.classification.routes import router as classification_router
+from omni.inference.language.classification.service import ClassificationService
 from omni.inference.language.embedder import Embedder
+from omni.inference.language.extraction.routes import router as extraction_router
+from omni.inference.language.extraction.service import ExtractionService
+from omni.inference.language.identification.routes import router as identification_router
+from omni.inference.language.identification.service import IdentificationService
 from omni.inference.language.ranking.routes import router as ranking_router
 from omni.inference.language.ranking.service import RankingService
 from omni.inference.language.text_vectors import TextVectors
@@ -17,4 +23,7 @@ def text_routers(embedder: Embedder, pool: EnginePool, who: CallerDependency) ->
     vectors = TextVectors(embedder)
     return [
         ranking_router(RankingService(vectors, pool), who),
+        classification_router(ClassificationService(vectors, pool), who),
+        identification_router(IdentificationService(pool), who),
+        extraction_router(ExtractionService(vectors, pool), who),
     ]

@@ -1,0 +1,1 @@
+"""Classification of texts by labels or by examples."""

@@ -1,0 +1,1 @@
+"""What a text says most: its keywords and its main sentences."""
