@@ -49,6 +49,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     inference = InferenceSettings(
         model_cache=settings.models_folder,
         principal_secret=address.master_key.derive("principal"),
+        restore_secret=address.master_key.derive("pii-restore"),
         engine_threads=settings.engine_threads,
     )
     pool, objects = build_pool(inference, EngineMetrics(registry)), ObjectStore(settings.objects())

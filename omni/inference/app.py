@@ -80,7 +80,7 @@ def build_routers(
     return [
         retrieval_router(retrieval, who),
         language_router(LanguageService(embedder, pool), who),
-        *text_routers(embedder, pool, who),
+        *text_routers(settings, embedder, pool, who),
         tabular_router(TabularService(pool), who),
         vision_router(vision, who),
         *_job_routers(database, objects, who, clock),

@@ -17,6 +17,9 @@ class InferenceSettings:
     """Folder for graphs that are built once, e.g. the embedding model's; created when missing, survives restarts."""
     principal_secret: bytes
     """Key that the gateway signs principals with."""
+    restore_secret: bytes = field(default_factory=lambda: os.urandom(32))
+    """Key, 32 bytes, that the restore keys of redacted texts are sealed with; the same in every backend. A random one
+    is good as long as the process lives."""
     engine_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Threads that do engine work: one per core."""
     engine_queue_limit: int = 64

@@ -12,13 +12,19 @@ from omni.inference.language.extraction.routes import router as extraction_route
 from omni.inference.language.extraction.service import ExtractionService
 from omni.inference.language.identification.routes import router as identification_router
 from omni.inference.language.identification.service import IdentificationService
+from omni.inference.language.pii.routes import router as pii_router
+from omni.inference.language.pii.service import PiiService
+from omni.inference.language.pii.tokens import RestoreKeys
 from omni.inference.language.ranking.routes import router as ranking_router
 from omni.inference.language.ranking.service import RankingService
 from omni.inference.language.text_vectors import TextVectors
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.settings import InferenceSettings
 
 
-def text_routers(embedder: Embedder, pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
+def text_routers(
+    settings: InferenceSettings, embedder: Embedder, pool: EnginePool, who: CallerDependency
+) -> list[APIRouter]:
     """Every router of the texts. No engine is loaded before its first request."""
     vectors = TextVectors(embedder)
     return [
@@ -26,4 +32,5 @@ def text_routers(embedder: Embedder, pool: EnginePool, who: CallerDependency) ->
         classification_router(ClassificationService(vectors, pool), who),
         identification_router(IdentificationService(pool), who),
         extraction_router(ExtractionService(vectors, pool), who),
+        pii_router(PiiService(pool, RestoreKeys(settings.restore_secret)), who),
     ]
