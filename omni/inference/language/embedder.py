@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,10 @@ class Embedder:
     async def token_spans(self, call: Call, text: str) -> list[tuple[int, int]]:
         """Start and end character of each token of a text of any length."""
         return await self._pool.run(call, "embedder", lambda: self._engine.get().token_spans(text))
+
+    async def tokenizer(self, call: Call) -> Callable[[Sequence[str]], list[list[int]]]:
+        """What gives the token ids of texts, with [CLS] and [SEP], to work that is on a pool's thread already."""
+        return await self._pool.run(call, "embedder", lambda: self._engine.get().tokenize)
 
     async def embed_text(self, call: Call, text: str) -> tuple[np.ndarray, int]:
         """The vector and the number of tokens of one text, in one job. Raises InvalidInput `input_too_long`."""

@@ -10,6 +10,8 @@ from omni.inference.language.classification.service import ClassificationService
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.extraction.routes import router as extraction_router
 from omni.inference.language.extraction.service import ExtractionService
+from omni.inference.language.grouping.routes import router as grouping_router
+from omni.inference.language.grouping.service import GroupingService
 from omni.inference.language.identification.routes import router as identification_router
 from omni.inference.language.identification.service import IdentificationService
 from omni.inference.language.pii.routes import router as pii_router
@@ -17,6 +19,8 @@ from omni.inference.language.pii.service import PiiService
 from omni.inference.language.pii.tokens import RestoreKeys
 from omni.inference.language.ranking.routes import router as ranking_router
 from omni.inference.language.ranking.service import RankingService
+from omni.inference.language.splitting.routes import router as splitting_router
+from omni.inference.language.splitting.service import SplittingService
 from omni.inference.language.text_vectors import TextVectors
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
@@ -33,4 +37,6 @@ def text_routers(
         identification_router(IdentificationService(pool), who),
         extraction_router(ExtractionService(vectors, pool), who),
         pii_router(PiiService(pool, RestoreKeys(settings.restore_secret)), who),
+        grouping_router(GroupingService(vectors, pool), who),
+        splitting_router(SplittingService(embedder, pool), who),
     ]

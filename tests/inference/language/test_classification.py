@@ -110,6 +110,10 @@ async def test_few_examples_give_centroids_and_no_measure(engines: Backend) -> N
         ({"examples": [{"text": "x", "label": "a"}, {"text": " ", "label": "b"}]}, "input_empty"),
         ({"labels": ["a", " "], "template": "{label}"}, "input_empty"),
         ({"labels": ["a", "b"], "threshold": 2}, "invalid_request"),
+        (
+            {"examples": [{"text": "x", "label": str(n % 100)} for n in range(300)], "method": "logistic_regression"},
+            "invalid_request",
+        ),
     ],
 )  # fmt: skip
 async def test_bad_input_is_refused(engines: Backend, more: dict[str, object], code: str) -> None:

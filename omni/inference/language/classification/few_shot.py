@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
+from omni.inference.language.classification.schemas import MAX_REGRESSION_SIZE
 from omni.inference.language.classification.zero_shot import SCALE, Scores, softmax
 from omni.inference.language.pooling import pooled
 from omni.inference.language.text_vectors import Windows
@@ -18,7 +19,7 @@ MIN_EXAMPLES_REGRESSION = 3  # a label; below, a centroid is as good and steadie
 MIN_EXAMPLES_VALIDATION = 8
 MAX_FOLDS = 5
 INVERSE_REGULARISATION = 10.0  # vectors have length 1, so the default of 1 keeps all probabilities near each other
-MAX_ITERATIONS = 300
+MAX_ITERATIONS, TOLERANCE = 300, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class FewShot:
         """`logistic_regression` or `nearest_centroid`."""
         if wanted != "auto":
             return wanted
-        enough = min(Counter(labels).values()) >= MIN_EXAMPLES_REGRESSION
+        counts = Counter(labels)
+        enough = min(counts.values()) >= MIN_EXAMPLES_REGRESSION and len(labels) * len(counts) <= MAX_REGRESSION_SIZE
         return "logistic_regression" if enough else "nearest_centroid"
 
     def score(
@@ -55,7 +57,9 @@ class FewShot:
 
 def _predict(method: str, known: np.ndarray, truth: np.ndarray, unknown: np.ndarray) -> Scores:
     if method == "logistic_regression":
-        model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS, class_weight="balanced")
+        model = LogisticRegression(
+            C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS, tol=TOLERANCE, class_weight="balanced"
+        )
         return Scores(np.asarray(model.fit(known, truth).predict_proba(unknown)), None)
     centroids = np.stack([known[truth == label].mean(axis=0) for label in np.unique(truth)])
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)

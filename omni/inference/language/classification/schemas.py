@@ -12,6 +12,8 @@ MAX_LABELS = 100
 MAX_LABEL_CHARS = 200
 MAX_EXAMPLES = 1_000
 MAX_DESCRIPTION_CHARS = 1_000
+MAX_REGRESSION_SIZE = 20_000
+"""Most examples times labels that logistic regression learns from: a few seconds."""
 PLACE = "{label}"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
@@ -86,7 +88,7 @@ class ClassifyRequest(BaseModel):
         Literal["auto", "logistic_regression", "nearest_centroid"],
         Field(
             description="For examples. `auto`: logistic regression from three examples a label up, else the nearest "
-            "centroid."
+            "centroid. Logistic regression: at most 20,000 examples times labels."
         ),
     ] = "auto"
 
@@ -103,6 +105,8 @@ class ClassifyRequest(BaseModel):
             raise ValueError(f"the examples have {len(names)} different labels; send 2 to {MAX_LABELS}")
         if self.examples is not None and self.multi_label:
             raise ValueError("`multi_label` needs `labels`: an example has one label")
+        if self.method == "logistic_regression" and len(self.examples or ()) * len(names) > MAX_REGRESSION_SIZE:
+            raise ValueError(f"examples times labels are more than {MAX_REGRESSION_SIZE}: use `nearest_centroid`")
         return self
 
     def label_names(self) -> list[str]:
