@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,14 @@ def parts(text: str) -> list[str]:
 def test_sentences_end_at_stops_and_empty_lines() -> None:
     text = 'He said "Stop." Then, e.g. at 3.5 p.m., Mr. Novak\nleft! Why?\n\nNobody knows'
     assert parts(text) == ['He said "Stop."', "Then, e.g. at 3.5 p.m., Mr. Novak\nleft!", "Why?", "Nobody knows"]
+
+
+@pytest.mark.parametrize(
+    "text", ["." * 300_000, "e.g. " * 60_000, '."' * 150_000, "." + " " * 300_000, "\n " * 150_000]
+)
+def test_long_runs_are_read_once(text: str) -> None:
+    """Backtracking would take minutes, and meet the suite's time limit."""
+    assert len(parts(text)) <= 1
 
 
 def test_headings_stand_alone() -> None:
