@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from omni.inference.caller import CallerDependency
 from omni.inference.language.classification.routes import router as classification_router
 from omni.inference.language.classification.service import ClassificationService
+from omni.inference.language.comparison.routes import router as comparison_router
+from omni.inference.language.comparison.service import ComparisonService
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.extraction.routes import router as extraction_router
 from omni.inference.language.extraction.service import ExtractionService
@@ -22,6 +24,8 @@ from omni.inference.language.ranking.service import RankingService
 from omni.inference.language.splitting.routes import router as splitting_router
 from omni.inference.language.splitting.service import SplittingService
 from omni.inference.language.text_vectors import TextVectors
+from omni.inference.language.writing.routes import router as writing_router
+from omni.inference.language.writing.service import WritingService
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 
@@ -39,4 +43,6 @@ def text_routers(
         pii_router(PiiService(pool, RestoreKeys(settings.restore_secret)), who),
         grouping_router(GroupingService(vectors, pool), who),
         splitting_router(SplittingService(embedder, pool), who),
+        writing_router(WritingService(pool), who),
+        comparison_router(ComparisonService(vectors, pool), who),
     ]
