@@ -39,8 +39,7 @@ from omni.inference.retrieval.service import RetrievalService
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
-from omni.inference.tabular.routes import router as tabular_router
-from omni.inference.tabular.service import TabularService
+from omni.inference.tabular.families import tabular_routers
 from omni.inference.vision.routes import router as vision_router
 from omni.inference.vision.service import VisionService
 from omni.kit.clock import Clock, unix_micros
@@ -81,7 +80,7 @@ def build_routers(
         retrieval_router(retrieval, who),
         language_router(LanguageService(embedder, pool), who),
         *text_routers(settings, embedder, pool, who),
-        tabular_router(TabularService(pool), who),
+        *tabular_routers(pool, who),
         vision_router(vision, who),
         *_job_routers(database, objects, who, clock),
     ]

@@ -1,0 +1,20 @@
+"""The composition of the tabular endpoints."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from omni.inference.caller import CallerDependency
+from omni.inference.runtime.pool import EnginePool
+from omni.inference.tabular.optimisation.routes import router as optimisation_router
+from omni.inference.tabular.optimisation.service import OptimisationService
+from omni.inference.tabular.routes import router as forecasts_and_anomalies
+from omni.inference.tabular.service import TabularService
+
+
+def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
+    """Every tabular endpoint, on one pool."""
+    return [
+        forecasts_and_anomalies(TabularService(pool), who),
+        optimisation_router(OptimisationService(pool), who),
+    ]

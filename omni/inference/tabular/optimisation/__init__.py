@@ -1,0 +1,1 @@
+"""Minimise or maximise an expression within bounds and constraints."""
