@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from omni.inference.caller import CallerDependency
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.tabular.experiments.routes import router as experiments_router
+from omni.inference.tabular.experiments.service import ExperimentService
 from omni.inference.tabular.optimisation.routes import router as optimisation_router
 from omni.inference.tabular.optimisation.service import OptimisationService
 from omni.inference.tabular.routes import router as forecasts_and_anomalies
@@ -16,5 +18,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
     """Every tabular endpoint, on one pool."""
     return [
         forecasts_and_anomalies(TabularService(pool), who),
+        experiments_router(ExperimentService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]

@@ -1,0 +1,1 @@
+"""Controlled experiments: what their figures say, and how large they must be."""
