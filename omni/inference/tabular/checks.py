@@ -11,16 +11,16 @@ from omni.kit.errors import InvalidInput
 MIN_POINTS = 8
 
 
-def check_series(values: Sequence[float]) -> None:
+def check_series(values: Sequence[float], param: str = "series.values") -> None:
     """Raises InvalidInput `series_too_short` or `value_not_usable`."""
     if len(values) < MIN_POINTS:
         raise InvalidInput(
             "series_too_short",
             f"The series has {len(values)} values; send at least {MIN_POINTS}.",
-            param="series.values",
+            param=param,
             minimum=MIN_POINTS,
         )
-    _check_numbers(values, "series.values")
+    _check_numbers(values, param)
 
 
 def check_rows(rows: Sequence[Sequence[float]]) -> None:

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from omni.inference.caller import CallerDependency
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.tabular.change_points.routes import router as change_points_router
+from omni.inference.tabular.change_points.service import ChangePointService
 from omni.inference.tabular.experiments.routes import router as experiments_router
 from omni.inference.tabular.experiments.service import ExperimentService
 from omni.inference.tabular.optimisation.routes import router as optimisation_router
@@ -19,5 +21,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
     return [
         forecasts_and_anomalies(TabularService(pool), who),
         experiments_router(ExperimentService(pool), who),
+        change_points_router(ChangePointService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]
