@@ -56,7 +56,17 @@ def the_nile_fell_after_1898(answer: Any) -> None:
     assert [1871 + change["index"] for change in answer["change_points"]] == [1899]
 
 
+TWO_GROUPS = {"rows": [[0], [1], [2], [3], [100], [101], [102], [103], [104]], "clusters": 2}
+
+
+def are_the_two_groups(answer: Any) -> None:
+    """By hand."""
+    assert answer["labels"] == [1, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert [each["numbers"][0]["mean"] for each in answer["clusters"]] == pytest.approx([102, 1.5])
+
+
 CASES = [
+    Operation("POST", "/v1/tabular/cluster", TWO_GROUPS, are_the_two_groups, COMPUTE),
     Operation("POST", "/v1/series/change-points", {"values": NILE}, the_nile_fell_after_1898, COMPUTE),
     Operation("POST", "/v1/experiments/ab-test", AB_TEST, is_newcombes_interval, COMPUTE),
     Operation("POST", "/v1/experiments/sample-size", SAMPLE_SIZE, is_cohens_size, COMPUTE),

@@ -8,6 +8,8 @@ from omni.inference.caller import CallerDependency
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.tabular.change_points.routes import router as change_points_router
 from omni.inference.tabular.change_points.service import ChangePointService
+from omni.inference.tabular.clustering.routes import router as clustering_router
+from omni.inference.tabular.clustering.service import ClusteringService
 from omni.inference.tabular.experiments.routes import router as experiments_router
 from omni.inference.tabular.experiments.service import ExperimentService
 from omni.inference.tabular.optimisation.routes import router as optimisation_router
@@ -22,5 +24,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
         forecasts_and_anomalies(TabularService(pool), who),
         experiments_router(ExperimentService(pool), who),
         change_points_router(ChangePointService(pool), who),
+        clustering_router(ClusteringService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]

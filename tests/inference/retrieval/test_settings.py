@@ -15,7 +15,7 @@ from omni.inference.language.chunking import ChunkRules, chunks
 from omni.inference.retrieval.languages import Language, text_search_of
 from tests.inference.backend import Backend, refusal
 from tests.inference.retrieval.conftest import GARDEN, new_collection
-from tests.inference.retrieval.test_chunking import texts, words
+from tests.inference.language.test_chunking import texts, words
 
 
 async def made(tenant: Backend, **settings: Any) -> str:
