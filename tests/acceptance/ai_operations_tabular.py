@@ -65,7 +65,27 @@ def are_the_two_groups(answer: Any) -> None:
     assert [each["numbers"][0]["mean"] for each in answer["clusters"]] == pytest.approx([102, 1.5])
 
 
+BASKETS = {
+    "transactions": [
+        ["bread", "milk"],
+        ["bread", "nappies", "beer", "eggs"],
+        ["milk", "nappies", "beer", "cola"],
+        ["bread", "milk", "nappies", "beer"],
+        ["bread", "milk", "nappies", "cola"],
+    ],
+    "min_support": 0.4,
+    "min_confidence": 0.6,
+}
+
+
+def is_the_rule_of_the_textbook(answer: Any) -> None:
+    """Tan, Steinbach, Kumar (2005), example 6.1."""
+    confidences = {(*rule["antecedent"], *rule["consequent"]): rule["confidence"] for rule in answer["rules"]}
+    assert confidences["milk", "nappies", "beer"] == pytest.approx(2 / 3)
+
+
 CASES = [
+    Operation("POST", "/v1/tabular/association-rules", BASKETS, is_the_rule_of_the_textbook, COMPUTE),
     Operation("POST", "/v1/tabular/cluster", TWO_GROUPS, are_the_two_groups, COMPUTE),
     Operation("POST", "/v1/series/change-points", {"values": NILE}, the_nile_fell_after_1898, COMPUTE),
     Operation("POST", "/v1/experiments/ab-test", AB_TEST, is_newcombes_interval, COMPUTE),

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from omni.inference.caller import CallerDependency
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.tabular.associations.routes import router as associations_router
+from omni.inference.tabular.associations.service import AssociationService
 from omni.inference.tabular.change_points.routes import router as change_points_router
 from omni.inference.tabular.change_points.service import ChangePointService
 from omni.inference.tabular.clustering.routes import router as clustering_router
@@ -25,5 +27,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
         experiments_router(ExperimentService(pool), who),
         change_points_router(ChangePointService(pool), who),
         clustering_router(ClusteringService(pool), who),
+        associations_router(AssociationService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]
