@@ -84,7 +84,24 @@ def is_the_rule_of_the_textbook(answer: Any) -> None:
     assert confidences["milk", "nappies", "beer"] == pytest.approx(2 / 3)
 
 
+TABLE = {"rows": [[1, "a"], [2, "b"], [None, "b"], [9, "b"]], "columns": ["n", "t"]}
+SAMPLES = {"reference": [["a"]] * 50 + [["b"]] * 50, "current": [["a"]] * 80 + [["b"]] * 20}
+
+
+def is_the_profile(answer: Any) -> None:
+    """By hand."""
+    numbers, texts = answer["columns"]
+    assert (numbers["missing"], numbers["numbers"]["mean"], texts["distinct"]) == (1, 4, 2)
+
+
+def is_the_drift(answer: Any) -> None:
+    """Chi-square of [[50, 50], [80, 20]] by hand: 900 / 65 + 900 / 35 over 2 rows = 19.78."""
+    assert answer["columns"][0]["statistic"] == pytest.approx(19.7802, abs=1e-4)
+
+
 CASES = [
+    Operation("POST", "/v1/tabular/profile", TABLE, is_the_profile, COMPUTE),
+    Operation("POST", "/v1/tabular/drift", SAMPLES, is_the_drift, COMPUTE),
     Operation("POST", "/v1/tabular/association-rules", BASKETS, is_the_rule_of_the_textbook, COMPUTE),
     Operation("POST", "/v1/tabular/cluster", TWO_GROUPS, are_the_two_groups, COMPUTE),
     Operation("POST", "/v1/series/change-points", {"values": NILE}, the_nile_fell_after_1898, COMPUTE),

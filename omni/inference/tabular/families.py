@@ -16,6 +16,8 @@ from omni.inference.tabular.experiments.routes import router as experiments_rout
 from omni.inference.tabular.experiments.service import ExperimentService
 from omni.inference.tabular.optimisation.routes import router as optimisation_router
 from omni.inference.tabular.optimisation.service import OptimisationService
+from omni.inference.tabular.profiling.routes import router as profiling_router
+from omni.inference.tabular.profiling.service import ProfilingService
 from omni.inference.tabular.routes import router as forecasts_and_anomalies
 from omni.inference.tabular.service import TabularService
 
@@ -28,5 +30,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
         change_points_router(ChangePointService(pool), who),
         clustering_router(ClusteringService(pool), who),
         associations_router(AssociationService(pool), who),
+        profiling_router(ProfilingService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]
