@@ -16,6 +16,8 @@ MAX_MAGNITUDE = 1e15
 MAX_LEVELS = 5
 
 Frequency = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
+RowMethod = Literal["auto", "ecod", "copod", "iforest", "hbos", "knn", "lof"]
+ENSEMBLE: tuple[RowMethod, ...] = ("iforest", "hbos", "knn")
 ForecastModel = Literal["seasonal_naive", "theta", "ets", "arima"]
 Number = Annotated[float, Strict()]
 Level = Annotated[int, Field(ge=1, le=99)]
@@ -167,10 +169,13 @@ class AnomalyRequest(BaseModel):
         ),
     ] = None
     method: Annotated[
-        Literal["ecod", "iforest"],
+        RowMethod,
         Field(
             description="For rows. `iforest`: isolation forest (Liu et al. 2008), sees how far off a value is. `ecod` "
-            "(Li et al. 2022): by ranks alone, and says what each column adds."
+            "(Li et al. 2022): by ranks alone, and says what each column adds. `copod` (Li et al. 2020): by the tails "
+            "of all columns together. `hbos` (Goldstein, Dengel 2012): by histograms. `knn`: mean distance to 10 "
+            "neighbours. `lof` (Breunig et al. 2000): density against that of 20 neighbours. `auto`: the mean rank of "
+            "iforest, hbos and knn."
         ),
     ] = "iforest"
     contamination: Annotated[
@@ -197,7 +202,7 @@ class Anomaly(BaseModel):
 
 
 class AnomalyResponse(BaseModel):
-    method: Literal["pair_median", "seasonal_median", "ecod", "iforest"]
+    method: Literal["pair_median", "seasonal_median"] | RowMethod
     engine: Annotated[str, Field(examples=["pyod-3.6.7"])]
     threshold: Annotated[float, Field(description="Scores above it are anomalies.")]
     scores: Annotated[list[float], Field(description="One per value or row; higher = stranger.")]

@@ -19,6 +19,7 @@ from omni.inference.tabular.schemas import (
     ForecastResponse,
     Frequency,
     Interval,
+    RowMethod,
     Series,
 )
 from omni.inference.tabular.timestamps import time_of
@@ -126,13 +127,13 @@ class TabularService:
         return await self._pool.run(call, "tabular", work)
 
     async def _detect_in_rows(
-        self, call: Call, rows: list[list[float]], method: str, contamination: float
+        self, call: Call, rows: list[list[float]], method: RowMethod, contamination: float
     ) -> AnomalyResponse:
         check_rows(rows)
 
         def work() -> AnomalyResponse:
             engine = self._rows.get()
-            found = engine.score(rows, method, contamination)
+            found = engine.score(rows, method, contamination, call.seconds_left)
             flags = found.scores > found.threshold
             parts = found.contributions
             anomalies = [

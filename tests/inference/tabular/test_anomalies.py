@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
+from sklearn.neighbors import NearestNeighbors
 
 from tests.inference.backend import Backend, refusal, usage
 
@@ -55,7 +57,10 @@ async def test_regular_series_have_no_anomalies(engines: Backend, values: list[f
     assert all(math.isfinite(score) for score in found["scores"])
 
 
-@pytest.mark.parametrize("method", ["ecod", "iforest"])
+METHODS = ("auto", "ecod", "copod", "iforest", "hbos", "knn", "lof")
+
+
+@pytest.mark.parametrize("method", METHODS)
 async def test_the_odd_row_scores_highest(engines: Backend, method: str) -> None:
     rows = np.random.default_rng(0).normal(size=(200, 3)).tolist()
     rows[7] = [8.0, -9.0, 10.0]
@@ -74,6 +79,45 @@ async def test_ecod_says_what_each_column_adds(engines: Backend) -> None:
         assert parts == sorted(parts, reverse=True)
 
 
+async def test_distances_do_not_depend_on_units(engines: Backend) -> None:
+    rows = np.random.default_rng(4).normal(size=(60, 2))
+    for method in ("knn", "lof"):
+        here = await detect(engines, {"rows": rows.tolist(), "method": method})
+        there = await detect(engines, {"rows": (rows * [1, 1e6]).tolist(), "method": method})
+        assert here["scores"] == pytest.approx(there["scores"])
+
+
+async def test_knn_as_scikit_learn_finds_neighbours(engines: Backend) -> None:
+    rows = np.random.default_rng(5).normal(3, 2, size=(50, 3))
+    found = await detect(engines, {"rows": rows.tolist(), "method": "knn"})
+    scaled = (rows - rows.mean(0)) / rows.std(0)
+    distances = NearestNeighbors(n_neighbors=11).fit(scaled).kneighbors()[0][:, :10]
+    assert found["scores"] == pytest.approx(distances.mean(1).tolist())
+
+
+async def test_histograms_by_hand(engines: Backend) -> None:
+    """Seven of 8 values in the first of 10 bins, one in the last; a bin is 1 / 3.3072 wide once standardised."""
+    found = await detect(engines, {"rows": [[0]] * 7 + [[10]], "method": "hbos"})
+    width = 1 / math.sqrt(100 / 8 - 1.25**2)
+    expected = [-math.log2(share / width + 0.1) for share in (7 / 8, 1 / 8)]
+    assert found["scores"] == pytest.approx([expected[0]] * 7 + [expected[1]])
+
+
+async def test_auto_is_the_mean_rank(engines: Backend) -> None:
+    rows = np.random.default_rng(6).normal(size=(80, 2)).tolist()
+    parts = [(await detect(engines, {"rows": rows, "method": m}))["scores"] for m in ("iforest", "hbos", "knn")]
+    ranks = np.mean([(rankdata(scores) - 0.5) / 80 for scores in parts], axis=0)
+    found = await detect(engines, {"rows": rows, "method": "auto"})
+    assert found["scores"] == pytest.approx(ranks.tolist())
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_odd_rows_are_scored(engines: Backend, method: str) -> None:
+    for rows in ([[1e15], [-1e15]] * 4, [[0.0, 1.0]] * 8 + [[0.0, 2.0]], [[float(i)] for i in range(8)]):
+        found = await detect(engines, {"rows": rows, "method": method})
+        assert all(math.isfinite(score) for score in found["scores"])
+
+
 async def test_the_forest_is_the_same_every_time(engines: Backend) -> None:
     body = {"rows": np.random.default_rng(2).normal(size=(50, 2)).tolist(), "method": "iforest"}
     assert await detect(engines, body) == await detect(engines, body)
@@ -87,7 +131,7 @@ async def test_the_shortest_series_are_served(engines: Backend, points: int, per
 
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")  # scipy's, of the skewness of equal numbers
 async def test_rows_that_are_all_alike(engines: Backend) -> None:
-    for method in ("ecod", "iforest"):
+    for method in METHODS:
         found = await detect(engines, {"rows": [[1.0, 2.0]] * 20, "method": method})
         assert found["anomalies"] == []
 
@@ -107,7 +151,7 @@ async def test_rows_that_are_all_alike(engines: Backend) -> None:
         ({"rows": [[1e16]] * 9}, (400, "value_not_usable")),
         ({"rows": [[1] * 51] * 9}, (400, "invalid_request")),
         ({"rows": [[1] * 50] * 4_001}, (400, "too_many_values")),
-        ({"rows": [[1]] * 9, "method": "lof"}, (400, "invalid_request")),
+        ({"rows": [[1]] * 9, "method": "oddball"}, (400, "invalid_request")),
         ({"rows": [[1]] * 9, "contamination": 0}, (400, "invalid_request")),
     ],
 )
