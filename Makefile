@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 TEST_PACKAGES := chromium:chromium prometheus:promtool prometheus-alertmanager:amtool
+# Tests that measure no time and start no platform run two at a time; the others one after the other.
+SIDE_BY_SIDE := $(addprefix tests/,clients contracts domains foundation inference isolation kit portal providers telemetry tools)
 BENCH_PACKAGES := wrk:wrk nginx:nginx gcc:cc libc6-dev: libnginx-mod-http-lua: lua-cjson:
 
 help: ## List the targets.
@@ -19,7 +21,8 @@ up: setup ## Start the platform and keep it running until Ctrl-C.
 
 test: .venv/.dev tests/clients/node/node_modules/.ready ## Run every test.
 	@tools/debian_packages.sh $(TEST_PACKAGES)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/pytest -q $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 check: .venv/.dev ## Format, lint, types, import contracts, house rules.
 	$(BIN)/ruff format --check .

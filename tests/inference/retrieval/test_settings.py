@@ -14,8 +14,8 @@ from omni.foundation.db.sessions import Database
 from omni.inference.language.chunking import ChunkRules, chunks
 from omni.inference.retrieval.languages import Language, text_search_of
 from tests.inference.backend import Backend, refusal
-from tests.inference.retrieval.conftest import GARDEN, new_collection
 from tests.inference.language.test_chunking import texts, words
+from tests.inference.retrieval.conftest import GARDEN, new_collection
 
 
 async def made(tenant: Backend, **settings: Any) -> str:
