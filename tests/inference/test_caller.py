@@ -61,11 +61,12 @@ def test_the_routes_are_the_public_endpoints(engines: Backend) -> None:
 
 
 def test_every_operation_says_what_it_does(engines: Backend) -> None:
+    without_body = {(each.method, each.template) for each in ENDPOINTS if not each.max_body_bytes}
     for path, operations in engines.app.openapi()["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"], (method, path)
             assert operation["description"], (method, path)
-            if method == "post":
+            if method == "post" and (method.upper(), path) not in without_body:
                 assert "requestBody" in operation, (method, path)
 
 
