@@ -1,1 +1,1 @@
-"""Language: embeddings and sentiment."""
+"""Language: embeddings, sentiment, and everything that is done with the texts of a request."""

@@ -1,0 +1,25 @@
+"""The cases of the acceptance suite hold without a platform, too."""
+
+from __future__ import annotations
+
+import pytest
+
+from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.usage import USAGE_HEADER
+from tests.acceptance.ai_operations import Operation
+from tests.acceptance.ai_operations_language import CASES
+from tests.inference.backend import Backend, usage
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.path for case in CASES])
+async def test_a_case_holds(engines: Backend, case: Operation) -> None:
+    response = await engines.send(case.method, case.path, json=case.body)
+    assert response.status_code == case.status, response.text
+    case.check(response.json())
+    assert (usage(response).keys() if USAGE_HEADER in response.headers else set()) == case.meters
+
+
+def test_every_endpoint_of_texts_has_a_case() -> None:
+    older = {"/v1/text/sentiment"}
+    ours = {e.template for e in ENDPOINTS if e.template.startswith(("/v1/text/", "/v1/rerank"))}
+    assert {case.path for case in CASES} == ours - older
