@@ -8,7 +8,8 @@ import sys
 
 HEAVY = (
     "onnxruntime", "onnx", "tokenizers", "statsforecast", "statsmodels", "numba", "pandas", "scipy", "pyod", "sklearn",
-    "rapidocr", "cv2", "pypdfium2", "vaderSentiment", "matplotlib",
+    "rapidocr", "cv2", "pypdfium2", "vaderSentiment", "matplotlib", "lingua", "datasketch", "phonenumbers",
+    "spellchecker", "bpe_openai", "numpy",
 )  # fmt: skip
 
 
