@@ -93,6 +93,8 @@ ENDPOINTS = (
     Endpoint("POST", _COLLECTION + "/answer", SCOPE_COLLECTIONS_READ, 64 * KIB),
     Endpoint("POST", _COLLECTION + "/evaluate", SCOPE_COLLECTIONS_READ, 256 * KIB),
     Endpoint("POST", "/v1/forecasts", SCOPE_INFERENCE, 4 * MIB),
+    Endpoint("POST", "/v1/forecasts/backtest", SCOPE_INFERENCE, 4 * MIB),
+    Endpoint("POST", "/v1/forecasts/hierarchical", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/anomalies/detect", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/experiments/ab-test", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/experiments/sample-size", SCOPE_INFERENCE, 64 * KIB),

@@ -99,7 +99,28 @@ def is_the_drift(answer: Any) -> None:
     assert answer["columns"][0]["statistic"] == pytest.approx(19.7802, abs=1e-4)
 
 
+ALTERNATING = {"series": {"values": [1, 3] * 10, "frequency": "yearly"}, "horizon": 2, "models": ["seasonal_naive"]}
+HIERARCHY = {
+    "series": [{"name": "a", "values": [1] * 10}, {"name": "b", "values": [2] * 10}],
+    "totals": [{"name": "all", "of": ["a", "b"]}],
+    "frequency": "yearly",
+    "horizon": 2,
+}
+
+
+def is_the_error_of_naive(answer: Any) -> None:
+    """Naive is right on every other step and 2 off on the others: by hand."""
+    assert answer["backtest"]["candidates"][0]["mae"] == pytest.approx(1)
+
+
+def adds_up_to_three(answer: Any) -> None:
+    """Constant series go on."""
+    assert answer["nodes"][0]["forecast"] == pytest.approx([3, 3])
+
+
 CASES = [
+    Operation("POST", "/v1/forecasts/backtest", ALTERNATING, is_the_error_of_naive, COMPUTE),
+    Operation("POST", "/v1/forecasts/hierarchical", HIERARCHY, adds_up_to_three, COMPUTE),
     Operation("POST", "/v1/tabular/profile", TABLE, is_the_profile, COMPUTE),
     Operation("POST", "/v1/tabular/drift", SAMPLES, is_the_drift, COMPUTE),
     Operation("POST", "/v1/tabular/association-rules", BASKETS, is_the_rule_of_the_textbook, COMPUTE),

@@ -14,6 +14,8 @@ from omni.inference.tabular.clustering.routes import router as clustering_router
 from omni.inference.tabular.clustering.service import ClusteringService
 from omni.inference.tabular.experiments.routes import router as experiments_router
 from omni.inference.tabular.experiments.service import ExperimentService
+from omni.inference.tabular.hierarchy.routes import router as hierarchy_router
+from omni.inference.tabular.hierarchy.service import HierarchyService
 from omni.inference.tabular.optimisation.routes import router as optimisation_router
 from omni.inference.tabular.optimisation.service import OptimisationService
 from omni.inference.tabular.profiling.routes import router as profiling_router
@@ -31,5 +33,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
         clustering_router(ClusteringService(pool), who),
         associations_router(AssociationService(pool), who),
         profiling_router(ProfilingService(pool), who),
+        hierarchy_router(HierarchyService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]

@@ -6,12 +6,19 @@ from fastapi import APIRouter, Depends
 
 from omni.inference.caller import CallerDependency, MeteredRoute
 from omni.inference.runtime.call import Call
-from omni.inference.tabular.schemas import AnomalyRequest, AnomalyResponse, ForecastRequest, ForecastResponse
+from omni.inference.tabular.schemas import (
+    AnomalyRequest,
+    AnomalyResponse,
+    BackTestRequest,
+    BackTestResponse,
+    ForecastRequest,
+    ForecastResponse,
+)
 from omni.inference.tabular.service import TabularService
 
 
 def router(service: TabularService, caller: CallerDependency) -> APIRouter:
-    """`/v1/forecasts` and `/v1/anomalies/detect`."""
+    """`/v1/forecasts`, `/v1/forecasts/backtest` and `/v1/anomalies/detect`."""
     routes = APIRouter(route_class=MeteredRoute, tags=["Tabular"])
 
     @routes.post("/v1/forecasts", summary="Forecast a series")
@@ -22,6 +29,13 @@ def router(service: TabularService, caller: CallerDependency) -> APIRouter:
         `auto` takes the model with the smallest mean absolute error in that back-test.
         """
         return await service.forecast(call, body)
+
+    @routes.post("/v1/forecasts/backtest", summary="Measure forecasts on the past")
+    async def back_test_forecasts(body: BackTestRequest, call: Call = Depends(caller)) -> BackTestResponse:
+        """How well models, and the median of them, would have forecast the end of the series: errors and how many
+        values fell inside the intervals.
+        """
+        return await service.back_test(call, body)
 
     @routes.post("/v1/anomalies/detect", summary="Find anomalies")
     async def detect_anomalies(body: AnomalyRequest, call: Call = Depends(caller)) -> AnomalyResponse:

@@ -78,7 +78,11 @@ class ForecastRequest(BaseModel):
         list[Level], Field(max_length=MAX_LEVELS, description="Prediction intervals, percent.", examples=[[80, 95]])
     ] = [80, 95]
     model: Annotated[
-        Literal["auto"] | ForecastModel, Field(description="`auto` takes the one with the smallest back-test error.")
+        Literal["auto", "ensemble"] | ForecastModel,
+        Field(
+            description="`auto` takes the one model with the smallest back-test error. `ensemble` takes the median of"
+            " all models, step by step, of the forecasts and of each bound (Petropoulos, Svetunkov 2020)."
+        ),
     ] = "auto"
 
 
@@ -98,7 +102,7 @@ class ForecastPoint(BaseModel):
 class Candidate(BaseModel):
     """How a model did on the past."""
 
-    model: ForecastModel
+    model: ForecastModel | Literal["ensemble"]
     status: Annotated[
         Literal["measured", "failed", "not_tried"],
         Field(description="failed: the model cannot be fitted to this series; not_tried: see `reason`."),
@@ -116,6 +120,11 @@ class Candidate(BaseModel):
         ),
     ] = None
 
+    rmse: Annotated[float | None, Field(description="Root mean squared error, in the series' unit.")] = None
+    coverage_80: Annotated[
+        float | None, Field(description="Share of actual values inside the 80 % intervals; absent without intervals.")
+    ] = None
+
 
 class BackTest(BaseModel):
     """What the errors were measured on: forecasts of parts that the models had not seen."""
@@ -127,11 +136,32 @@ class BackTest(BaseModel):
 
 
 class ForecastResponse(BaseModel):
-    model: ForecastModel
+    model: ForecastModel | Literal["ensemble"]
     engine: Annotated[str, Field(examples=["statsforecast-2.1.1"])]
     season_length: Annotated[int, Field(description="Steps in the season that was used; 1 = none.")]
     fitted_points: Annotated[int, Field(description="How many of the latest values the models saw.")]
     forecast: list[ForecastPoint]
+    backtest: BackTest
+
+
+class BackTestRequest(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{**AIRLINE_EXAMPLE, "windows": 3}]})
+
+    series: Series
+    horizon: Annotated[int, Field(ge=1, le=500, description="Steps in each part that is forecast.")]
+    windows: Annotated[int, Field(ge=1, le=10, description="How many parts at the end of the series.")] = 3
+    models: Annotated[
+        list[ForecastModel],
+        Field(
+            min_length=1, max_length=4, description="With several, the median of them (`ensemble`) is measured, too."
+        ),
+    ] = ["seasonal_naive", "theta", "ets"]
+
+
+class BackTestResponse(BaseModel):
+    engine: Annotated[str, Field(examples=["statsforecast-2.1.1"])]
+    season_length: Annotated[int, Field(description="Steps in the season that was used; 1 = none.")]
+    points: Annotated[int, Field(description="How many of the latest values were used, at most 1,000.")]
     backtest: BackTest
 
 

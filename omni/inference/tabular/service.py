@@ -13,24 +13,23 @@ from omni.inference.tabular.schemas import (
     AnomalyRequest,
     AnomalyResponse,
     AnomalySeries,
+    BackTestRequest,
+    BackTestResponse,
     Contribution,
     ForecastPoint,
     ForecastRequest,
     ForecastResponse,
-    Frequency,
     Interval,
     RowMethod,
     Series,
 )
-from omni.inference.tabular.timestamps import time_of
+from omni.inference.tabular.timestamps import SEASONS, time_of
 from omni.kit.errors import InvalidInput, Unprocessable
 
 if TYPE_CHECKING:
     from omni.inference.tabular.forecasting import Forecast, Forecaster
     from omni.inference.tabular.row_anomalies import RowDetector
     from omni.inference.tabular.series_anomalies import SeriesDetector
-
-SEASONS: dict[Frequency, int] = {"hourly": 24, "daily": 7, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
 
 
 class TabularService:
@@ -81,6 +80,34 @@ class TabularService:
             forecast=_points(found, series),
             backtest=found.backtest,
         )
+
+    async def back_test(self, call: Call, request: BackTestRequest) -> BackTestResponse:
+        """How models did on the end of the series.
+
+        Raises InvalidInput `series_too_short` (also when the windows leave too little to fit) or `value_not_usable`.
+        """
+        values = request.series.values
+        check_series(values)
+
+        def work() -> BackTestResponse:
+            engine = self._forecaster.get()
+            season, windows = SEASONS[request.series.frequency], (request.windows, request.horizon)
+            season, points, least = engine.usable(values, season, windows)
+            if points < least:
+                raise InvalidInput(
+                    "series_too_short",
+                    f"{request.windows} windows of {request.horizon} steps need {least} values, not {points}. Send "
+                    "more, or ask for less.",
+                    param="series.values",
+                    minimum=least,
+                )
+            names = list(dict.fromkeys(request.models))
+            backtest = engine.back_test_latest(values, season, windows, names, call.seconds_left)
+            return BackTestResponse(engine=engine.name, season_length=season, points=points, backtest=backtest)
+
+        response = await self._pool.run(call, "tabular", work)
+        call.usage.model = f"{response.engine}/backtest"
+        return response
 
     async def detect(self, call: Call, request: AnomalyRequest) -> AnomalyResponse:
         """Scores and flags of a series' values or of rows.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from omni.inference.tabular.schemas import Frequency
 from omni.kit.errors import InvalidInput
 
+SEASONS: dict[Frequency, int] = {"hourly": 24, "daily": 7, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
 _MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
 _STEPS = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": timedelta(weeks=1)}
 

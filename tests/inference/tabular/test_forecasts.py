@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ async def test_auto_takes_the_smallest_backtest_error(engines: Backend) -> None:
     test = found["backtest"]
     assert (test["windows"], test["horizon"], found["season_length"], found["fitted_points"]) == (3, 12, 12, 144)
     assert {candidate["status"] for candidate in test["candidates"]} == {"measured"}
-    best = min(test["candidates"], key=lambda candidate: float(candidate["mae"]))
+    single = [candidate for candidate in test["candidates"] if candidate["model"] != "ensemble"]
+    best = min(single, key=lambda candidate: float(candidate["mae"]))
     assert best["model"] == found["model"]
 
 
@@ -79,6 +81,40 @@ async def test_each_model_can_be_asked_for(engines: Backend, model: str) -> None
         narrow, wide = point["intervals"]
         assert (narrow["level"], wide["level"]) == (80, 95)
         assert wide["lower"] <= narrow["lower"] <= point["mean"] <= narrow["upper"] <= wide["upper"]
+
+
+async def test_the_ensemble_is_the_median(engines: Backend) -> None:
+    body = {"series": {"values": airline_passengers()[:30], "frequency": "yearly"}, "horizon": 3}
+    parts = [await forecast(engines, {**body, "model": m}) for m in ("seasonal_naive", "theta", "ets", "arima")]
+    found = await forecast(engines, {**body, "model": "ensemble"})
+    assert found["model"] == found["backtest"]["candidates"][-1]["model"] == "ensemble"
+    for step, point in enumerate(found["forecast"]):
+        points = [part["forecast"][step] for part in parts]
+        assert point["mean"] == pytest.approx(statistics.median(each["mean"] for each in points))
+        lower = statistics.median(each["intervals"][0]["lower"] for each in points)
+        assert point["intervals"][0]["lower"] == pytest.approx(lower)
+
+
+async def test_a_backtest_by_hand(engines: Backend) -> None:
+    values = airline_passengers()
+    body = {**request(values, windows=4, models=["seasonal_naive", "theta"]), "horizon": 6}
+    response = await engines.post("/v1/forecasts/backtest", body)
+    test = response.json()["backtest"]
+    assert (test["windows"], test["horizon"]) == (4, 6)
+    naive, _, ensemble = test["candidates"]
+    assert ensemble["model"] == "ensemble"
+    misses = [values[i] - values[i - 12] for i in range(120, 144)]
+    assert naive["mae"] == pytest.approx(sum(map(abs, misses)) / 24)
+    assert naive["rmse"] == pytest.approx(math.sqrt(sum(miss * miss for miss in misses) / 24))
+    scales = [statistics.fmean(abs(values[i] - values[i - 12]) for i in range(12, end)) for end in (120, 126, 132, 138)]
+    scaled = [abs(miss) / scales[i // 6] for i, miss in enumerate(misses)]
+    assert naive["mase"] == pytest.approx(statistics.fmean(scaled))
+    assert 0 <= naive["coverage_80"] <= 1
+
+
+async def test_a_backtest_needs_something_to_fit(engines: Backend) -> None:
+    response = await engines.post("/v1/forecasts/backtest", {**request([1.0] * 20), "horizon": 6})
+    assert (refusal(response), response.json()["minimum"]) == ((400, "series_too_short"), 23)
 
 
 async def test_less_than_two_seasons_have_none(engines: Backend) -> None:
