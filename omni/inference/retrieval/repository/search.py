@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Double, Select, Text, cast, func, literal, select, text, true
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXACT_CHUNKS = 5_000  # up to here every vector is compared: as fast as the index, and nothing is missed
 EF_SEARCH = 100  # candidates that the HNSW index keeps (Malkov and Yashunin 2018); recall 0.98 on 50,000 chunks
-EXACT_FILTERED_CHUNKS = 20_000  # the same where a filter leaves so many
+EXACT_FILTERED_CHUNKS = 10_000  # the same where a filter leaves so many
 MAX_SCAN_TUPLES = 40_000  # where an iterative scan through other tenants' and collections' vectors ends
 RANKED_WORDS = 16  # most words of a query that chunks are ranked by, rarest first
 RANKED_CHUNKS = 800  # most chunks that are ranked by their words
@@ -146,13 +146,16 @@ def _ranked(
 ) -> Select[tuple[UUID, float]]:
     """Chunks that match `some`, ranked by the words of `weights`: all are tsqueries in text form."""
     chunks = document_chunks.c
-    matching = select(chunks.id, chunks.words).where(
-        chunks.tenant_id == session.tenant_id,
-        chunks.collection_id == scope.collection_id,
-        chunks.words.op("@@", is_comparison=True)(cast(literal(some), TSQUERY)),
-    )
+    mine = [chunks.tenant_id == session.tenant_id, chunks.collection_id == scope.collection_id]
+    searched: Any = document_chunks
     if scope.where is not None:
-        matching = matching.where(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
+        mine.append(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
+        if scope.is_small:
+            # Its chunks are few, those with the words may be many: they are not looked for in the index of words.
+            searched = select(chunks.id, chunks.words).where(*mine).cte("part").prefix_with("materialized")
+            mine = []
+    has_some = searched.c.words.op("@@", is_comparison=True)(cast(literal(some), TSQUERY))
+    matching = select(searched.c.id, searched.c.words).where(*mine, has_some)
     part = matching.limit(RANKED_CHUNKS).subquery("matching")
     given = func.unnest(literal(list(weights), ARRAY(Text)), literal(list(weights.values()), ARRAY(Double)))
     given_words = given.table_valued("word", "idf").render_derived("given")
