@@ -164,6 +164,11 @@ def test_local_telephone_numbers_need_a_region() -> None:
     assert [item[2] for item in found(text, regions=("SI",))] == ["01 478 40 00", "041 234 567"]
 
 
+def test_a_number_after_a_telephone_number_hides_it_not() -> None:
+    phone = ("PHONE", "phone_international", "+386 1 478 40 00")
+    assert found("call +386 1 478 40 00 2 times, +386 1 478 40 00 1_") == [phone, phone]
+
+
 def test_the_most_certain_finding_counts_then_the_longest() -> None:
     low = Match(0, 20, "PHONE", "a", "medium")
     high = Match(5, 10, "IBAN", "b", "high")

@@ -15,6 +15,10 @@ _CANDIDATE = re.compile(
     r"(?<![\w.])(?:[+＋(][ \u00a0]?)?[0-9](?:[0-9]|[ \u00a0()/.\-‐–]{1,2}(?=[0-9(])){6,22}(?![0-9])"
 )
 
+# Groups of digits that may follow a number and do not belong to it: `+386 1 478 40 00 2 times`.
+_LAST_GROUP = re.compile(r"[^0-9]+[0-9]+$")
+MOST_CUT, MIN_DIGITS, MAX_DIGITS = 2, 7, 15
+
 
 def unknown_regions(regions: Sequence[str]) -> list[str]:
     """Those of which there are no numbers."""
@@ -27,12 +31,26 @@ def phones(text: str, regions: Sequence[str], seconds_left: Callable[[], float])
     """
     for found in _CANDIDATE.finditer(text):
         seconds_left()
-        part = found.group()
-        for region in (None,) if part.lstrip("( ").startswith(("+", "＋")) else regions:
-            matches = list(PhoneNumberMatcher(part, region, leniency=Leniency.VALID))
-            for match in matches:
-                start = found.start() + match.start
-                rule = f"phone_{region.lower()}" if region else "phone_international"
-                yield Match(start, found.start() + match.end, "PHONE", rule, "medium" if region else "high")
-            if matches:
+        part, tries = found.group(), 0
+        while tries <= MOST_CUT and (digits := sum(map(str.isdigit, part))) >= MIN_DIGITS:
+            if digits <= MAX_DIGITS:
+                tries += 1
+                matches = list(_valid(part, found.start(), regions))
+                yield from matches
+                if matches:
+                    break
+            shorter = _LAST_GROUP.sub("", part)
+            if shorter == part:
                 break
+            part = shorter
+
+
+def _valid(part: str, offset: int, regions: Sequence[str]) -> Iterator[Match]:
+    """What is a number by the first region by which there is any."""
+    for region in (None,) if part.lstrip("( ").startswith(("+", "＋")) else regions:
+        matches = list(PhoneNumberMatcher(part, region, leniency=Leniency.VALID))
+        for match in matches:
+            rule = f"phone_{region.lower()}" if region else "phone_international"
+            yield Match(offset + match.start, offset + match.end, "PHONE", rule, "medium" if region else "high")
+        if matches:
+            return
