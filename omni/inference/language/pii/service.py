@@ -70,10 +70,11 @@ class PiiService:
         def work() -> RestoreResponse:
             values = self._keys.open(call.principal.tenant_id, request.restore_key, call.now_micros())
             text, known, unknown = restored(request.text, values)
+            used = set(known)
             return RestoreResponse(
                 text=text,
                 restored=[f"<{name}>" for name in known],
-                absent=[f"<{name}>" for name in values if name not in set(known)],
+                absent=[f"<{name}>" for name in values if name not in used],
                 unknown=[f"<{name}>" for name in unknown],
             )
 
