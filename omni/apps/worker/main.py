@@ -24,6 +24,9 @@ from omni.foundation.tasks.celery_app import JOBS_QUEUE, QUEUE, QueueSettings, T
 from omni.kit.errors import Unavailable
 from omni.telemetry.metrics import DatabaseMetrics, HealthMetrics, PlatformMetrics, WorkerMetrics
 
+FAILED_STOP_SECONDS = 5.0
+"""How long a task worker may take to end when the other one died. What it had begun is delivered again."""
+
 log = structlog.stdlib.get_logger("omni.worker")
 
 
@@ -63,6 +66,10 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             with suppress(ProcessLookupError):
                 tasks.send_signal(signal.SIGTERM)
         await asyncio.gather(pumping, return_exceptions=True)
+        await asyncio.wait(ended, timeout=FAILED_STOP_SECONDS if failed else settings.drain_seconds)
+        for tasks in workers.values():
+            with suppress(ProcessLookupError):
+                tasks.kill()
         await asyncio.gather(*ended)
         checking.cancel()
         queue.close()
