@@ -50,6 +50,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         model_cache=settings.models_folder,
         principal_secret=address.master_key.derive("principal"),
         restore_secret=address.master_key.derive("pii-restore"),
+        state_secret=address.master_key.derive("series-state"),
         engine_threads=settings.engine_threads,
     )
     pool, objects = build_pool(inference, EngineMetrics(registry)), ObjectStore(settings.objects())

@@ -80,7 +80,7 @@ def build_routers(
         retrieval_router(retrieval, who),
         language_router(LanguageService(embedder, pool), who),
         *text_routers(settings, embedder, pool, who),
-        *tabular_routers(pool, who),
+        *tabular_routers(pool, who, settings.state_secret),
         vision_router(vision, who),
         *_job_routers(database, objects, who, clock),
     ]

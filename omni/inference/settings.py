@@ -20,6 +20,9 @@ class InferenceSettings:
     restore_secret: bytes = field(default_factory=lambda: os.urandom(32))
     """Key, 32 bytes, that the restore keys of redacted texts are sealed with; the same in every backend. A random one
     is good as long as the process lives."""
+    state_secret: bytes = field(default_factory=lambda: os.urandom(32))
+    """32 bytes that the states handed to callers are sealed with: the same on every replica. Without one, states do not
+    outlive the process."""
     engine_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Threads that do engine work: one per core."""
     engine_queue_limit: int = 64

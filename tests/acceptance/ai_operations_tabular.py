@@ -118,7 +118,20 @@ def adds_up_to_three(answer: Any) -> None:
     assert answer["nodes"][0]["forecast"] == pytest.approx([3, 3])
 
 
+STREAM = {
+    "points": [{"time": f"2026-01-01T00:{minute:02}:00Z", "value": 5} for minute in range(30)]
+    + [{"time": "2026-01-01T00:30:00Z", "value": 9}]
+}
+
+
+def is_the_jump_of_the_stream(answer: Any) -> None:
+    """A constant has no spread: any other value is as far away as can be said."""
+    assert [result["anomaly"] for result in answer["results"]] == [False] * 30 + [True]
+    assert answer["results"][-1]["score"] == 1e9
+
+
 CASES = [
+    Operation("POST", "/v1/anomalies/stream", STREAM, is_the_jump_of_the_stream, COMPUTE),
     Operation("POST", "/v1/forecasts/backtest", ALTERNATING, is_the_error_of_naive, COMPUTE),
     Operation("POST", "/v1/forecasts/hierarchical", HIERARCHY, adds_up_to_three, COMPUTE),
     Operation("POST", "/v1/tabular/profile", TABLE, is_the_profile, COMPUTE),

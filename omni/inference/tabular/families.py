@@ -22,10 +22,12 @@ from omni.inference.tabular.profiling.routes import router as profiling_router
 from omni.inference.tabular.profiling.service import ProfilingService
 from omni.inference.tabular.routes import router as forecasts_and_anomalies
 from omni.inference.tabular.service import TabularService
+from omni.inference.tabular.streams.routes import router as streams_router
+from omni.inference.tabular.streams.service import StreamService
 
 
-def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
-    """Every tabular endpoint, on one pool."""
+def tabular_routers(pool: EnginePool, who: CallerDependency, state_secret: bytes) -> list[APIRouter]:
+    """Every tabular endpoint, on one pool. `state_secret` seals the states of streams."""
     return [
         forecasts_and_anomalies(TabularService(pool), who),
         experiments_router(ExperimentService(pool), who),
@@ -34,5 +36,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency) -> list[APIRouter]:
         associations_router(AssociationService(pool), who),
         profiling_router(ProfilingService(pool), who),
         hierarchy_router(HierarchyService(pool), who),
+        streams_router(StreamService(pool, state_secret), who),
         optimisation_router(OptimisationService(pool), who),
     ]

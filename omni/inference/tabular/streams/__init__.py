@@ -1,0 +1,1 @@
+"""Anomalies of a series that comes point by point."""
