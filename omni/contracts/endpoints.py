@@ -104,6 +104,7 @@ ENDPOINTS = (
     Endpoint("POST", "/v1/tabular/profile", SCOPE_INFERENCE, 8 * MIB),
     Endpoint("POST", "/v1/tabular/drift", SCOPE_INFERENCE, 16 * MIB),
     Endpoint("POST", "/v1/anomalies/stream", SCOPE_INFERENCE, MIB),
+    Endpoint("POST", "/v1/customers/lifetime-value", SCOPE_INFERENCE, 4 * MIB),
     Endpoint("POST", "/v1/optimize", SCOPE_INFERENCE, 64 * KIB),
     Endpoint("POST", "/v1/text/sentiment", SCOPE_INFERENCE, MIB),
     Endpoint("POST", "/v1/rerank", SCOPE_INFERENCE, 8 * MIB),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.ai_operations import Operation
+from tests.inference.tabular.customers.test_lifetime_value import simulated
 
 COMPUTE = frozenset({"compute_ms"})
 
@@ -130,7 +131,18 @@ def is_the_jump_of_the_stream(answer: Any) -> None:
     assert answer["results"][-1]["score"] == 1e9
 
 
+CUSTOMERS = {"customers": simulated(100), "horizon": 52}
+
+
+def are_the_customers(answer: Any) -> None:
+    """Who never bought again has had no chance to leave, as the BG/NBD has it."""
+    alive = {customer["id"]: customer["probability_alive"] for customer in answer["customers"]}
+    assert {alive[each["id"]] for each in simulated(100) if each["frequency"] == 0} == {1}
+    assert all(0 < alive[each["id"]] < 1 for each in simulated(100) if each["frequency"] > 0)
+
+
 CASES = [
+    Operation("POST", "/v1/customers/lifetime-value", CUSTOMERS, are_the_customers, COMPUTE),
     Operation("POST", "/v1/anomalies/stream", STREAM, is_the_jump_of_the_stream, COMPUTE),
     Operation("POST", "/v1/forecasts/backtest", ALTERNATING, is_the_error_of_naive, COMPUTE),
     Operation("POST", "/v1/forecasts/hierarchical", HIERARCHY, adds_up_to_three, COMPUTE),

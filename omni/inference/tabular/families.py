@@ -12,6 +12,8 @@ from omni.inference.tabular.change_points.routes import router as change_points_
 from omni.inference.tabular.change_points.service import ChangePointService
 from omni.inference.tabular.clustering.routes import router as clustering_router
 from omni.inference.tabular.clustering.service import ClusteringService
+from omni.inference.tabular.customers.routes import router as customers_router
+from omni.inference.tabular.customers.service import CustomerService
 from omni.inference.tabular.experiments.routes import router as experiments_router
 from omni.inference.tabular.experiments.service import ExperimentService
 from omni.inference.tabular.hierarchy.routes import router as hierarchy_router
@@ -37,5 +39,6 @@ def tabular_routers(pool: EnginePool, who: CallerDependency, state_secret: bytes
         profiling_router(ProfilingService(pool), who),
         hierarchy_router(HierarchyService(pool), who),
         streams_router(StreamService(pool, state_secret), who),
+        customers_router(CustomerService(pool), who),
         optimisation_router(OptimisationService(pool), who),
     ]

@@ -126,7 +126,7 @@ class Forecaster:
                 reason = f"auto tries arima up to {ARIMA_POINTS} points and seasons of {ARIMA_SEASON}"
                 candidates.append(Candidate(model=name, status="not_tried", reason=reason))
                 continue
-            predicted = _predicted(name, series, season, windows_and_steps, check_time)
+            predicted = predicted_windows(name, series, season, windows_and_steps, check_time)
             if isinstance(predicted, str):
                 candidates.append(Candidate(model=name, status="failed", reason=predicted))
                 continue
@@ -154,7 +154,7 @@ def _windows(points: int, season: int, horizon: int) -> tuple[int, int]:
     return 1, max(1, points - least)
 
 
-def _predicted(
+def predicted_windows(
     name: ForecastModel,
     series: np.ndarray,
     season: int,

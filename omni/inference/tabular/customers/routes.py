@@ -1,0 +1,24 @@
+"""Route of the customer endpoint."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from omni.inference.caller import CallerDependency, MeteredRoute
+from omni.inference.runtime.call import Call
+from omni.inference.tabular.customers.schemas import LifetimeValueRequest, LifetimeValueResponse
+from omni.inference.tabular.customers.service import CustomerService
+
+
+def router(service: CustomerService, caller: CallerDependency) -> APIRouter:
+    """`/v1/customers/lifetime-value`."""
+    routes = APIRouter(route_class=MeteredRoute, tags=["Customers"])
+
+    @routes.post("/v1/customers/lifetime-value", summary="Value customers")
+    async def value_customers(body: LifetimeValueRequest, call: Call = Depends(caller)) -> LifetimeValueResponse:
+        """How likely each customer buys again, how often within a horizon, and what that is worth, from counts of their
+        purchases alone.
+        """
+        return await service.value(call, body)
+
+    return routes
