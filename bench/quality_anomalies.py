@@ -2,7 +2,8 @@
 
 The sets are scikit-learn's own. One class is rare (a few of its rows, drawn with fixed seeds) among rows of another, or
 of the others; ROC-AUC is the share of pairs of a rare and a usual row that are ranked right, the mean over draws and
-classes.
+classes. The three methods of `auto` were chosen with these sets in view, among five combinations: the figures say that
+it holds up here, not that it would elsewhere.
 """
 
 from __future__ import annotations
