@@ -68,6 +68,27 @@ def test_pelt_finds_the_optimum(seed: int, min_segment: int, penalty: float) -> 
     assert all(b - a >= min_segment for a, b in zip([0, *found], [*found, 48], strict=True))
 
 
+def segmentations(points: int, least: int) -> list[list[int]]:
+    """Every way to cut so that each part has at least `least` points."""
+    longer = [[*cuts, place] for place in range(least, points - least + 1) for cuts in segmentations(place, least)]
+    return [[], *longer]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pelt_is_as_good_as_trying_everything(seed: int) -> None:
+    """Dropping a start at once, before the better one may be used, misses the optimum of seed 14."""
+    random = np.random.default_rng(seed)
+    least, penalty = int(random.integers(4, 9)), float(random.uniform(0.5, 4))
+    costs = Costs(np.repeat(random.normal(0, 3, 8), 3) + random.normal(0, 1, 24), "mean", 1.0)
+
+    def cost(cuts: list[int]) -> float:
+        edges = np.array([0, *cuts, 24])
+        return float(np.sum(costs.of(edges[:-1], edges[1:]))) + penalty * len(cuts)
+
+    best = min(map(cost, segmentations(24, least)))
+    assert cost(pelt(costs, 24, penalty, least, lambda: None)) == pytest.approx(best)
+
+
 async def test_a_change_of_spread_alone(engines: Backend) -> None:
     random = np.random.default_rng(5)
     values = [*random.normal(0, 1, 80), *random.normal(0, 6, 80)]
