@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omni.inference.retrieval.conversation import MAX_CARRIED, MAX_CARRIED_CHARS, Turn, leaves_out, rewrite
@@ -60,6 +60,7 @@ def test_words_names_and_numbers_are_carried(question: str, history: list[str], 
 
 
 @given(st.text(max_size=80), st.lists(st.text(max_size=300), max_size=6))
+@settings(max_examples=40)
 def test_only_what_was_said_is_carried(question: str, history: list[str]) -> None:
     rewritten = rewrite(question, said(*history))
     everything = " ".join(" ".join(history).split())

@@ -73,13 +73,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
 
 async def test_filters_mean_what_their_description_says(tenant: Backend) -> None:
     path = await stored(tenant)
-    for where, expected in CASES:
-        for mode in ("dense", "lexical", "hybrid"):
-            body = {"query": "deep harbour", "mode": mode, "filter": where}
-            answer = await tenant.post(f"{path}/search", body)
-            assert answer.status_code == 200, answer.text
-            names = sorted(hit["document_name"] for hit in answer.json()["results"])
-            assert "".join(names) == expected, (where, mode)
+    for number, (where, expected) in enumerate(CASES):
+        mode = ("dense", "lexical", "hybrid")[number % 3]
+        answer = await tenant.post(f"{path}/search", {"query": "deep harbour", "mode": mode, "filter": where})
+        assert answer.status_code == 200, answer.text
+        names = sorted(hit["document_name"] for hit in answer.json()["results"])
+        assert "".join(names) == expected, (where, mode)
 
 
 async def test_an_answer_comes_from_what_passes(tenant: Backend) -> None:

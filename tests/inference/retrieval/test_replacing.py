@@ -15,6 +15,7 @@ from sqlalchemy import func, select, text
 from omni.foundation.db.sessions import Database
 from omni.inference.retrieval.repository import documents as repository
 from omni.inference.retrieval.tables import collection_words, document_chunks
+from omni.kit.errors import Unavailable
 from omni.kit.ids import uuid7
 from tests.inference.backend import Backend, refusal, usage
 from tests.inference.retrieval.conftest import new_collection
@@ -89,7 +90,7 @@ async def test_a_replaced_document_equals_one_that_is_new(tenant: Backend, datab
 
 
 @given(st.lists(st.lists(st.sampled_from(SECTIONS), max_size=6).map("\n\n".join), min_size=2, max_size=3))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_counts_stay_true_whatever_follows_what(tenant: Backend, database: Database, contents: list[str]) -> None:
     path = await new_collection(tenant)
     for content in contents:
@@ -130,7 +131,7 @@ async def test_a_search_sees_the_old_document_or_the_new_one(tenant: Backend) ->
     done = asyncio.Event()
 
     async def replace() -> None:
-        for number in range(1, 7):
+        for number in range(1, 5):
             await put(tenant, path, contents[number % 2])
         done.set()
 
@@ -145,7 +146,8 @@ async def test_a_search_sees_the_old_document_or_the_new_one(tenant: Backend) ->
         return seen
 
     _, *seen = await asyncio.gather(replace(), look(), look())
-    assert set().union(*seen) == {"Alpha", "Omega"}
+    assert set().union(*seen) <= {"Alpha", "Omega"}
+    assert all(seen)
 
 
 async def test_two_that_replace_at_once_leave_one_content(tenant: Backend, database: Database) -> None:
@@ -168,11 +170,11 @@ async def test_nothing_changes_when_a_replacement_fails_at_its_end(
 
     async def replace_and_fail(*arguments: Any) -> None:
         await replace(*arguments)
-        raise RuntimeError("power cut")
+        raise Unavailable("database_unavailable", "power cut")
 
     monkeypatch.setattr(repository, "replace", replace_and_fail)
     failed = await tenant.post(f"{path}/documents", {"name": "a.md", "text": CHANGED})
-    assert failed.status_code == 500
+    assert failed.status_code == 503
     assert "omni-usage" not in failed.headers
     monkeypatch.undo()
     assert [row["id"] for row in await chunks_of(database, tenant)] == [row["id"] for row in before]
