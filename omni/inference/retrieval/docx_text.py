@@ -26,9 +26,7 @@ MAX_ELEMENTS = 2_000_000  # of one part: some seconds of work
 _PIECE_BYTES = 64 * 1024
 _END_OF_DIRECTORY, _END_BYTES = b"PK\x05\x06", 22
 _HEADING_NAME = re.compile(r"heading ([1-6])")
-_SKIPPED = frozenset(
-    {"del", "moveFrom", "Fallback", "rPr", "sectPr", "instrText", "delText", "tabs", "txbxContentFallback"}
-)
+_SKIPPED = frozenset({"del", "moveFrom", "Fallback", "rPr", "sectPr", "instrText", "delText", "tabs"})
 _BROKEN = (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, struct.error, EOFError, OSError, ValueError, KeyError)
 _BROKEN_TYPES = (*_BROKEN, NotImplementedError, RuntimeError)  # zipfile's for unknown methods and encrypted parts
 

@@ -85,6 +85,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "bzip2": (lambda: packed({"_rels/.rels": RELATIONS}, zipfile.ZIP_BZIP2), 400, "broken_document"),
     "entities": (laughing_word_file, 400, "broken_document"),
     "external entity": (reading_word_file, 400, "broken_document"),
+    "document type": (lambda: word("<w:p><w:r><w:t>x</w:t></w:r></w:p>", "<!DOCTYPE x>"), 400, "broken_document"),
     "deep": (lambda: word("<w:p>" * 5_000), 400, "broken_document"),
     "directory": (long_directory, 413, "document_too_complex"),
     "elements": (lambda: word("<w:p/>" * 20_000), 413, "document_too_complex"),
