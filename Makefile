@@ -44,6 +44,9 @@ bench-%: .venv/.dev
 	@tools/debian_packages.sh $(BENCH_PACKAGES)
 	$(BIN)/python -m bench $*
 
+quality: .venv/.dev ## How good the answers are, beside named references; fails where they are worse.
+	$(BIN)/python -m bench.quality
+
 soak: .venv/.dev ## The long tests.
 	$(BIN)/pytest -q -m soak
 
@@ -83,4 +86,4 @@ tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	@cd tests/clients/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help setup demo up test check format bench soak drill lock clean
+.PHONY: help setup demo up test check format bench quality soak drill lock clean

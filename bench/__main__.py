@@ -30,7 +30,7 @@ def main() -> int:
 def _run(name: str) -> int:
     bars: list[dict[str, Any]] = list(importlib.import_module(f"bench.{name}").run())
     RESULTS.mkdir(exist_ok=True)
-    content = {"commit": _commit(), "machine": _machine(), "bars": bars}
+    content = {"commit": commit(), "machine": machine(), "bars": bars}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     for bar in bars:
         wanted = "" if bar["bar"] is None else f" (bar {bar['bar']})"
@@ -39,12 +39,12 @@ def _run(name: str) -> int:
     return 0 if all(bar["met"] for bar in bars) else 1
 
 
-def _commit() -> str:
+def commit() -> str:
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 
-def _machine() -> str:
+def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {platform.system()}"
 
 

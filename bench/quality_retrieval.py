@@ -163,8 +163,8 @@ def rows(found: dict[str, Measures], faithful: float | None) -> list[dict[str, A
     made: list[dict[str, Any]] = []
     for metric, values in (
         (f"nDCG@{K}", {mode: each.ndcg for mode, each in found.items()}),
-        (f"recall@{K}", {mode: each.recall for mode, each in found.items()}),
-        (f"MRR@{K}", {mode: each.reciprocal_rank for mode, each in found.items()}),
+        (f"recall@{K}, no bar", {mode: each.recall for mode, each in found.items()}),
+        (f"MRR@{K}, no bar", {mode: each.reciprocal_rank for mode, each in found.items()}),
     ):
         references = {mode: round(value, 4) for mode, value in values.items() if mode != "hybrid"}
         ours = round(values["hybrid"], 4)
