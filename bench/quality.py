@@ -1,4 +1,4 @@
-"""`make quality`: how good the engines' answers are, beside named references, on data that anyone can get from a package.
+"""`make quality`: how good the answers of the engines are, beside named references, on data that anyone can get.
 
 Prints one table, writes bench/results/quality.json, and exits 1 when an answer is worse than it has to be.
 """

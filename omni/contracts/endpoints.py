@@ -42,6 +42,8 @@ class Endpoint:
     metered: bool = True
     """Whether a request counts as one, against quotas and money too. What only reports usage does not: the plan's
     request rate still holds."""
+    deterministic: bool = False
+    """Whether the same JSON body gets the same answer from the backend, as long as the release is the same."""
     passed_headers: tuple[str, ...] = ()
     """Further request headers that reach the backend, in lower case."""
 
@@ -55,6 +57,11 @@ def _openai(path: str, operation: Operation, max_body_bytes: int) -> Endpoint:
     return Endpoint("POST", f"/v1/{path}", SCOPE_INFERENCE, max_body_bytes, "openai", operation, backend=False)
 
 
+def _engine(template: str, max_body_bytes: int) -> Endpoint:
+    """An engine of the backend's whose answer depends on nothing but the request."""
+    return Endpoint("POST", template, SCOPE_INFERENCE, max_body_bytes, deterministic=True)
+
+
 _CLOUD_EVENT_HEADERS = ("ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject")
 _COLLECTIONS = "/v1/collections"
 _COLLECTION = "/v1/collections/{collection_id}"
@@ -64,7 +71,15 @@ _DOCUMENT = "/v1/collections/{collection_id}/documents/{document_id}"
 ENDPOINTS = (
     Endpoint("GET", "/v1/models", SCOPE_INFERENCE, 0, error_shape="openai"),
     Endpoint("GET", "/v1/models/{model}", SCOPE_INFERENCE, 0, error_shape="openai"),
-    Endpoint("POST", "/v1/embeddings", SCOPE_INFERENCE, 4 * MIB, error_shape="openai", operation="embeddings"),
+    Endpoint(
+        "POST",
+        "/v1/embeddings",
+        SCOPE_INFERENCE,
+        4 * MIB,
+        error_shape="openai",
+        operation="embeddings",
+        deterministic=True,
+    ),
     _openai("chat/completions", "chat", 32 * MIB),
     _openai("completions", "completions", 4 * MIB),
     _openai("responses", "responses", 32 * MIB),
@@ -92,38 +107,38 @@ ENDPOINTS = (
     Endpoint("POST", _COLLECTION + "/search", SCOPE_COLLECTIONS_READ, 64 * KIB),
     Endpoint("POST", _COLLECTION + "/answer", SCOPE_COLLECTIONS_READ, 64 * KIB),
     Endpoint("POST", _COLLECTION + "/evaluate", SCOPE_COLLECTIONS_READ, 256 * KIB),
-    Endpoint("POST", "/v1/forecasts", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/forecasts/backtest", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/forecasts/hierarchical", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/anomalies/detect", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/experiments/ab-test", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/experiments/sample-size", SCOPE_INFERENCE, 64 * KIB),
-    Endpoint("POST", "/v1/series/change-points", SCOPE_INFERENCE, MIB),
-    Endpoint("POST", "/v1/tabular/cluster", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/tabular/association-rules", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/tabular/profile", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/tabular/drift", SCOPE_INFERENCE, 16 * MIB),
+    _engine("/v1/forecasts", 4 * MIB),
+    _engine("/v1/forecasts/backtest", 4 * MIB),
+    _engine("/v1/forecasts/hierarchical", 4 * MIB),
+    _engine("/v1/anomalies/detect", 4 * MIB),
+    _engine("/v1/experiments/ab-test", 4 * MIB),
+    _engine("/v1/experiments/sample-size", 64 * KIB),
+    _engine("/v1/series/change-points", MIB),
+    _engine("/v1/tabular/cluster", 8 * MIB),
+    _engine("/v1/tabular/association-rules", 8 * MIB),
+    _engine("/v1/tabular/profile", 8 * MIB),
+    _engine("/v1/tabular/drift", 16 * MIB),
     Endpoint("POST", "/v1/anomalies/stream", SCOPE_INFERENCE, MIB),
-    Endpoint("POST", "/v1/customers/lifetime-value", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/optimize", SCOPE_INFERENCE, 64 * KIB),
-    Endpoint("POST", "/v1/text/sentiment", SCOPE_INFERENCE, MIB),
-    Endpoint("POST", "/v1/rerank", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/text/search", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/text/similarity", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/text/classify", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/text/language", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/text/keywords", SCOPE_INFERENCE, 2 * MIB),
-    Endpoint("POST", "/v1/text/summarize", SCOPE_INFERENCE, 2 * MIB),
-    Endpoint("POST", "/v1/text/pii/detect", SCOPE_INFERENCE, MIB),
+    _engine("/v1/customers/lifetime-value", 4 * MIB),
+    _engine("/v1/optimize", 64 * KIB),
+    _engine("/v1/text/sentiment", MIB),
+    _engine("/v1/rerank", 8 * MIB),
+    _engine("/v1/text/search", 8 * MIB),
+    _engine("/v1/text/similarity", 4 * MIB),
+    _engine("/v1/text/classify", 8 * MIB),
+    _engine("/v1/text/language", 4 * MIB),
+    _engine("/v1/text/keywords", 2 * MIB),
+    _engine("/v1/text/summarize", 2 * MIB),
+    _engine("/v1/text/pii/detect", MIB),
     Endpoint("POST", "/v1/text/pii/redact", SCOPE_INFERENCE, MIB),
     Endpoint("POST", "/v1/text/pii/restore", SCOPE_INFERENCE, 2 * MIB),
-    Endpoint("POST", "/v1/text/duplicates", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/text/cluster", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/text/tokens", SCOPE_INFERENCE, 8 * MIB),
-    Endpoint("POST", "/v1/text/chunk", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/text/spelling", SCOPE_INFERENCE, MIB),
-    Endpoint("POST", "/v1/text/readability", SCOPE_INFERENCE, 4 * MIB),
-    Endpoint("POST", "/v1/text/compare", SCOPE_INFERENCE, 2 * MIB),
+    _engine("/v1/text/duplicates", 8 * MIB),
+    _engine("/v1/text/cluster", 8 * MIB),
+    _engine("/v1/text/tokens", 8 * MIB),
+    _engine("/v1/text/chunk", 4 * MIB),
+    _engine("/v1/text/spelling", MIB),
+    _engine("/v1/text/readability", 4 * MIB),
+    _engine("/v1/text/compare", 2 * MIB),
     Endpoint("POST", "/v1/vision/ocr", SCOPE_INFERENCE, 20 * MIB),
     Endpoint("POST", "/v1/files", SCOPE_JOBS_WRITE, 32 * MIB, "openai"),
     Endpoint("GET", "/v1/files", SCOPE_JOBS_READ, 0, "openai"),

@@ -6,7 +6,7 @@ its answer comes back through the policies and is stored as the client gets it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -22,6 +22,7 @@ from omni.gateway.admission.limits import Reserved
 from omni.gateway.admission.prices import Prices
 from omni.gateway.cache.capture import Capture, CapturedStream, is_complete
 from omni.gateway.cache.entries import Entry, Hit
+from omni.gateway.cache.keys import engine_digest
 from omni.gateway.cache.replay import STREAMED, as_stream
 from omni.gateway.cache.service import Asker, Look, ResponseCache
 from omni.gateway.config import GatewayConfig
@@ -236,6 +237,20 @@ def _rendered(hit: Hit, request: ModelRequest) -> Given | None:
         return None
 
 
+class Kept:
+    """What an engine answered, if it may be given again, and the header lines that say where it comes from."""
+
+    __slots__ = ("entry", "headers")
+
+    def __init__(self) -> None:
+        self.entry: Entry | None = None
+        self.headers = b""
+
+    def answered(self, status: int, content_type: bytes, body: bytes) -> None:
+        if status == 200:
+            self.entry = Entry(content_type, body, unix_micros())
+
+
 class ExtrasService:
     """Serves the callers that are not plain."""
 
@@ -278,6 +293,33 @@ class ExtrasService:
                 await self._models.serve_by_target(exchange, caller, route, asked, extras)
         finally:
             await extras.close(exchange.status)
+
+    async def serve_engine(
+        self, exchange: Exchange, caller: Caller, route: Route, body: bytes, forward: Callable[[Kept], Awaitable[None]]
+    ) -> None:
+        """Answers what one of our engines has answered before; else `forward` does, and says what it got."""
+        asker = self._asker(exchange, caller, None)
+        models = b"*" if caller.models is None else "\n".join(sorted(caller.models)).encode()
+        digest = engine_digest(route.name, b"%b\n%b" % (asker.scope, models), body)
+        kept = Kept()
+        if digest is None:
+            await forward(kept)
+            return
+        look = await self._cache.look_up_digest(asker, digest)
+        self._policies.metrics.cache.add(look.outcome)
+        try:
+            if exchange.gone:
+                raise ClientGone
+            if look.hit is not None:
+                entry = look.hit.entry
+                given = b"content-type: %b\r\n" % entry.content_type, entry.body, ""
+                await self._give(look.hit, given, exchange, caller, route, None)
+            else:
+                kept.headers = b"omni-cache: %b\r\n" % (b"miss" if look.outcome == "miss" else b"bypass")
+                await forward(kept)
+        finally:
+            served = 0 < exchange.status < 500 and exchange.status not in _GONE_STATUSES
+            await self._cache.close(look, kept.entry if served and look.stores else None, served=served)
 
     async def _through(self, guard: Guard, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> Asked:
         """The request as policies let it go on. One that is refused is settled, and not billed."""

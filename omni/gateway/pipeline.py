@@ -18,6 +18,7 @@ from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import Opening
 from omni.gateway.edge.public import PublicPages
 from omni.gateway.edge.routes import Route
+from omni.gateway.extras import Kept
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
 from omni.gateway.overload import OVERLOADED, WAIT, LoadGuard, overloaded, waited_seconds
@@ -143,6 +144,18 @@ class Pipeline:
                 return
             if caller.narrowed:
                 self._models.refuse_denied(caller, route, exchange.headers.get(b"content-type", b""), body)
+        extras = self._models.extras
+        if route.deterministic and caller.tenant.cache_seconds > 0 and not exchange.in_batch and extras is not None:
+            await extras.serve_engine(
+                exchange, caller, route, body, lambda kept: self._admit_and_forward(exchange, caller, route, body, kept)
+            )
+            return
+        await self._admit_and_forward(exchange, caller, route, body, None)
+
+    async def _admit_and_forward(
+        self, exchange: Exchange, caller: Caller, route: Route, body: bytes, kept: Kept | None
+    ) -> None:
+        """The rest of the main path, for our own engines. `kept` takes an answer that is to be given again."""
         at_micros = unix_micros()
         metered = route.metered
         limits = caller.limits(at_micros) if metered else caller.free_limits(at_micros)
@@ -154,7 +167,7 @@ class Pipeline:
             await self._settle_refused(exchange, ticket, error)
             return
         try:
-            await self._forward_and_settle(exchange, caller, body, ticket)
+            await self._forward_and_settle(exchange, caller, body, ticket, kept)
         finally:
             self._gate.leave(place, exchange.waited_seconds)
             self._ledger.abandon(ticket)
@@ -172,7 +185,9 @@ class Pipeline:
         exchange.request_id, exchange.in_batch = str(delegation.request_id), True
         return caller
 
-    async def _forward_and_settle(self, exchange: Exchange, caller: Caller, body: bytes, ticket: Ticket) -> None:
+    async def _forward_and_settle(
+        self, exchange: Exchange, caller: Caller, body: bytes, ticket: Ticket, kept: Kept | None
+    ) -> None:
         try:
             answer = await self._forward(exchange, caller, body, ticket.occurred_at_micros)
         except OmniError as error:
@@ -190,6 +205,9 @@ class Pipeline:
         if exchange.in_batch:
             outcome.quantities = in_batch(outcome.quantities)
         headers = passed_headers(answer.headers) + ticket.headers
+        if kept is not None:
+            kept.answered(answer.status, answer.header(b"content-type"), answer.body)
+            headers += kept.headers
         outcome.status, content = self._models.listing.merged(exchange, caller, answer.status, answer.body)
         try:
             await self._ledger.settle(ticket, outcome)

@@ -6,6 +6,7 @@
 | responses | the same, and unless they continue or start a state at the provider |
 | embeddings, moderations | always |
 | images, audio, count_tokens, realtime | never: large, forms, or cheap |
+| our own engines | where `Endpoint.deterministic` says that the answer depends on nothing else |
 
 Two requests are the same when tenant, mode, policies, region, tags, operation and body are the same, but for the order
 of members and for members that do not change an answer.
@@ -19,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from omni import __version__
 from omni.contracts.wire import ModelRequest
 
 _SAME_FOR_ALL = frozenset(
@@ -62,6 +64,20 @@ def request_digest(request: ModelRequest, scope: bytes, fields: Mapping[str, Any
     }
     canonical = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(b"%b\n%b\n%b" % (scope, request.operation.encode("ascii"), canonical)).hexdigest()
+
+
+def engine_digest(route: str, scope: bytes, body: bytes) -> str | None:
+    """The same of a request to an engine of ours; None where the body is no JSON object. A release is a part of it: it
+    may answer otherwise."""
+    try:
+        fields = orjson.loads(body)
+        canonical = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    parts = (scope, route.encode("ascii"), __version__.encode("ascii"), canonical)
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()
 
 
 class Wanted:

@@ -83,14 +83,21 @@ class ResponseCache:
 
     async def look_up(self, asker: Asker, request: ModelRequest) -> Look:
         """Raises DeadlineExceeded where the answer of another request is waited for too long."""
-        wanted = Wanted(asker.cache_control)
-        if not wanted.store or not is_cacheable(request):
+        if not is_cacheable(request):
             return Look("bypass", asker)
-        look = Look("miss", asker)
         try:
-            look.digest = request_digest(request, asker.scope)
+            digest = request_digest(request, asker.scope)
         except orjson.JSONEncodeError:
             return Look("bypass", asker)  # nested deeper than can be written
+        return await self.look_up_digest(asker, digest, request)
+
+    async def look_up_digest(self, asker: Asker, digest: str, request: ModelRequest | None = None) -> Look:
+        """The same by what makes a request the same as another; `request` where one that means the same will do."""
+        wanted = Wanted(asker.cache_control)
+        if not wanted.store:
+            return Look("bypass", asker)
+        look = Look("miss", asker)
+        look.digest = digest
         if not wanted.read or wanted.max_age is not None:
             return await self._look_up_alone(look, wanted)
         key = f"{asker.key.tenant_id.hex}{look.digest}"
@@ -135,7 +142,7 @@ class ResponseCache:
             return look.with_hit(Hit("exact", found.entry))
         return look
 
-    async def _lead(self, look: Look, request: ModelRequest) -> Look:
+    async def _lead(self, look: Look, request: ModelRequest | None) -> Look:
         tenant_id = look.asker.key.tenant_id
         look.token = os.urandom(8).hex()
         turns = 0
@@ -154,7 +161,7 @@ class ResponseCache:
             await asyncio.sleep(_POLL_SECONDS[min(turns, len(_POLL_SECONDS) - 1)])
             turns += 1
         look.found = found
-        if look.asker.threshold_per_mille is not None:
+        if request is not None and look.asker.threshold_per_mille is not None:
             hit = await self._like_it(look, request, look.asker.threshold_per_mille)
             if hit is not None:
                 await self._store.store(tenant_id, look.digest, look.token, found, None)

@@ -16,6 +16,7 @@ class Route:
     """An endpoint with what the hot path needs of it as bytes."""
 
     __slots__ = (
+        "deterministic",
         "endpoint",
         "error_shape",
         "max_body_bytes",
@@ -36,6 +37,7 @@ class Route:
         self.error_shape = endpoint.error_shape
         self.operation = endpoint.operation
         self.metered = endpoint.metered
+        self.deterministic = endpoint.deterministic
         self.passed = tuple(name.encode("ascii") for name in endpoint.passed_headers)
 
 
