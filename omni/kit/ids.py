@@ -45,6 +45,22 @@ def uuid7_floor(moment: datetime) -> UUID:
     return UUID(int=millis << 80 | 0x7000 << 64 | 0x8000 << 48)
 
 
+def prefixed_id(prefix: str, value: UUID) -> str:
+    """An id as clients of OpenAI's API know them: a word and 32 hex digits."""
+    return prefix + value.hex
+
+
+def from_prefixed_id(prefix: str, text: str) -> UUID | None:
+    """What `prefixed_id` was given; None for what can be no such id."""
+    digits = text.removeprefix(prefix)
+    if len(digits) != 32 or not text.startswith(prefix):
+        return None
+    try:
+        return UUID(hex=digits)
+    except ValueError:
+        return None
+
+
 def base62(number: int, width: int) -> str:
     """`number` in base 62, padded with zeros to `width` digits."""
     digits = []

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 from omni.gateway.policies import checksums
+from omni.kit import check_digits
 
 LONGEST = 128
 CONTEXT = 40
@@ -94,7 +95,7 @@ def _ip(text: str, start: int, end: int) -> Found | None:
 
 
 def _fiscale(text: str, start: int, end: int) -> Found | None:
-    return (start, end, "CODICE_FISCALE") if checksums.is_codice_fiscale(text[start:end].upper()) else None
+    return (start, end, "CODICE_FISCALE") if check_digits.is_codice_fiscale(text[start:end].upper()) else None
 
 
 def _dni(text: str, start: int, end: int) -> Found | None:

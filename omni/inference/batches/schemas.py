@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from omni.inference.jobs.schemas import Job
+from omni.kit.ids import prefixed_id
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
 KIND = "batch"
@@ -100,21 +100,6 @@ class BatchList(BaseModel):
     has_more: bool
 
 
-def to_api_id(job_id: UUID) -> str:
-    return PREFIX + job_id.hex
-
-
-def from_api_id(value: str) -> UUID | None:
-    """None for what can be no batch's id."""
-    digits = value.removeprefix(PREFIX)
-    if len(digits) != 32 or not value.startswith(PREFIX):
-        return None
-    try:
-        return UUID(hex=digits)
-    except ValueError:
-        return None
-
-
 _ENDED: dict[str, Status] = {
     "succeeded": "completed", "failed": "failed", "cancelled": "cancelled", "expired": "expired",
 }  # fmt: skip
@@ -133,7 +118,7 @@ def to_api_batch(job: Job) -> Batch:
     if job.error is not None and not errors:
         errors = [{"code": job.error.code, "message": job.error.message}]
     return Batch(
-        id=to_api_id(job.id),
+        id=prefixed_id(PREFIX, job.id),
         endpoint=job.input["endpoint"],
         errors=BatchErrors(data=[BatchError(**error) for error in errors]) if errors else None,
         input_file_id=job.input["input_file_id"],

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from omni.contracts.principal import Principal
 from omni.foundation.db.sessions import Database
-from omni.inference.batches.schemas import KIND, Batch, BatchList, BatchRequest, from_api_id, to_api_batch
+from omni.inference.batches.schemas import KIND, PREFIX, Batch, BatchList, BatchRequest, to_api_batch
 from omni.inference.files.service import FileService
 from omni.inference.jobs import repository
 from omni.inference.jobs.repository import NewJob
 from omni.inference.jobs.service import LIFE, JobService, submit
 from omni.kit.clock import Clock
 from omni.kit.errors import InvalidInput, NotFound
+from omni.kit.ids import from_prefixed_id
 
 
 class BatchService:
@@ -67,7 +68,7 @@ def batch_not_found() -> NotFound:
 
 
 def _id(value: str) -> UUID:
-    found = from_api_id(value)
+    found = from_prefixed_id(PREFIX, value)
     if found is None:
         raise batch_not_found()
     return found

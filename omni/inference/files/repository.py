@@ -11,8 +11,9 @@ from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
-from omni.inference.files.schemas import File, to_api_id
+from omni.inference.files.schemas import PREFIX, File
 from omni.inference.files.tables import files
+from omni.kit.ids import prefixed_id
 
 Order = Literal["asc", "desc"]
 
@@ -73,7 +74,7 @@ async def expired(session: SystemSession, now: datetime, limit: int) -> list[tup
 def _from_row(row: RowMapping) -> File:
     expires_at: datetime | None = row["expires_at"]
     return File(
-        id=to_api_id(row["id"]),
+        id=prefixed_id(PREFIX, row["id"]),
         bytes=row["size_bytes"],
         created_at=int(row["created_at"].timestamp()),
         expires_at=None if expires_at is None else int(expires_at.timestamp()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -39,19 +38,3 @@ class DeletedFile(BaseModel):
     id: str
     object: Literal["file"] = "file"
     deleted: Literal[True] = True
-
-
-def to_api_id(file_id: UUID) -> str:
-    """As clients see it."""
-    return PREFIX + file_id.hex
-
-
-def from_api_id(value: str) -> UUID | None:
-    """None for what can be no file's id."""
-    digits = value.removeprefix(PREFIX)
-    if len(digits) != 32 or not value.startswith(PREFIX):
-        return None
-    try:
-        return UUID(hex=digits)
-    except ValueError:
-        return None

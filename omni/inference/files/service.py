@@ -13,10 +13,10 @@ from omni.foundation.objects import ObjectStore
 from omni.inference.files import repository
 from omni.inference.files.errors import file_not_found
 from omni.inference.files.repository import NewFile
-from omni.inference.files.schemas import DeletedFile, File, FileList, from_api_id
+from omni.inference.files.schemas import PREFIX, DeletedFile, File, FileList
 from omni.inference.storage.repository import lock_storage, require_room
 from omni.kit.errors import NotFound
-from omni.kit.ids import uuid7
+from omni.kit.ids import from_prefixed_id, uuid7
 
 FOLDER = "files"
 _EXPIRED_AT_ONCE = 500
@@ -115,7 +115,7 @@ class FileService:
 
 
 def _id(value: str) -> UUID:
-    found = from_api_id(value)
+    found = from_prefixed_id(PREFIX, value)
     if found is None:
         raise file_not_found()
     return found

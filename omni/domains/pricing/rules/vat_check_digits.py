@@ -8,21 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+from omni.kit.check_digits import luhn
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _weighted(number: str, weights: Iterable[int]) -> int:
     """Σ digit × weight over as many digits as there are weights."""
     return sum(int(digit) * weight for digit, weight in zip(number, weights, strict=False))
-
-
-def _luhn(number: str) -> bool:
-    """ISO/IEC 7812-1: every second digit from the right doubled, digit sums added."""
-    total = 0
-    for place, digit in enumerate(reversed(number)):
-        value = int(digit) * (1 + place % 2)
-        total += value // 10 + value % 10
-    return total % 10 == 0
 
 
 def _is_date(year: int, month: int, day: int) -> bool:
@@ -146,7 +139,7 @@ def finland(number: str) -> bool:
 def france(number: str) -> bool:
     """A key of two characters before the SIREN, which has a check digit of its own (Monaco's, 000…, have none)."""
     key, siren = number[:2], number[2:]
-    if not siren.startswith("000") and not _luhn(siren):
+    if not siren.startswith("000") and not luhn(siren):
         return False
     if key.isdigit():
         return int(siren + "12") % 97 == int(key)
@@ -180,7 +173,7 @@ def ireland(number: str) -> bool:
 
 def italy(number: str) -> bool:
     office = int(number[7:10])
-    return number[:7] != "0000000" and (1 <= office <= 100 or office in (120, 121, 888, 999)) and _luhn(number)
+    return number[:7] != "0000000" and (1 <= office <= 100 or office in (120, 121, 888, 999)) and luhn(number)
 
 
 def lithuania(number: str) -> bool:
@@ -234,7 +227,7 @@ def romania(number: str) -> bool:
 
 
 def sweden(number: str) -> bool:
-    return _luhn(number[:10])
+    return luhn(number[:10])
 
 
 def slovenia(number: str) -> bool:

@@ -7,17 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from omni.inference.language.pii.matches import Finder, Match, Rule
-from omni.inference.language.pii.rules.check_digits import luhn, mod_11_10, mod_97, weighted
 from omni.inference.language.pii.rules.persons import is_slovenian_tax_number, is_spanish_person
+from omni.kit.check_digits import IBAN_LENGTHS, luhn, mod_11_10, mod_97, weighted
 
-# Characters of an IBAN by country, from SWIFT's registry.
-_REGISTRY = """
-AD:24 AE:23 AL:28 AT:20 AZ:28 BA:20 BE:16 BG:22 BH:22 BR:29 BY:28 CH:21 CR:22 CY:28 CZ:24 DE:22 DK:18 DO:28 EE:20 EG:29
-ES:24 FI:18 FO:18 FR:27 GB:22 GE:22 GI:23 GL:18 GR:27 GT:28 HR:21 HU:28 IE:22 IL:23 IQ:23 IS:26 IT:27 JO:30 KW:30 KZ:20
-LB:28 LC:32 LI:21 LT:20 LU:20 LV:21 LY:25 MC:27 MD:24 ME:22 MK:19 MR:27 MT:31 MU:30 NL:18 NO:15 PK:24 PL:28 PS:29 PT:25
-QA:29 RO:24 RS:22 SA:24 SC:31 SE:24 SI:19 SK:24 SM:27 ST:25 SV:28 TL:23 TN:24 TR:26 UA:29 VA:22 VG:24 XK:20
-"""
-_LENGTHS = {country: int(length) for country, _, length in (entry.partition(":") for entry in _REGISTRY.split())}
 _SPACES = " \u00a0"
 _IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[0-9]{2}(?=[ \u00a0]?[0-9A-Za-z])")
 _GROUPED = re.compile(r"(?<![\w.])(?:[0-9]{12,19}|[0-9]{3,7}(?:[ \u00a0-][0-9]{3,7}){2,5})(?![0-9])")
@@ -26,7 +18,7 @@ _GROUPED = re.compile(r"(?<![\w.])(?:[0-9]{12,19}|[0-9]{3,7}(?:[ \u00a0-][0-9]{3
 def ibans(text: str) -> Iterator[Match]:
     """ISO 13616: the country's length, with or without single spaces, and the check digits of mod 97-10."""
     for found in _IBAN_START.finditer(text):
-        left = _LENGTHS.get(found.group()[:2].upper(), 0) - 4
+        left = IBAN_LENGTHS.get(found.group()[:2].upper(), 0) - 4
         if left < 0:
             continue
         end, letters = found.end(), []

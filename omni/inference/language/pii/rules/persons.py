@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from omni.inference.language.pii.matches import Finder, Match, Rule, cue
-from omni.inference.language.pii.rules.check_digits import luhn, mod_11_10, weighted
+from omni.kit.check_digits import is_codice_fiscale, luhn, mod_11_10, weighted
 
 _SPANISH_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _NEVER_ISSUED_SSN = ("078051120", "219099999")  # printed in advertisements
@@ -47,26 +47,6 @@ def is_steuer_id(text: str) -> bool:
     digits = _bare(text)
     most = sorted((digits[:10].count(digit) for digit in set(digits[:10])), reverse=True)
     return digits[0] != "0" and most[0] in (2, 3) and most[1] == 1 and mod_11_10(digits)
-
-
-_ODD_VALUES = dict(
-    zip(
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16,
-         10, 22, 25, 24, 23),
-        strict=True,
-    )
-)  # fmt: skip
-
-
-def is_codice_fiscale(text: str) -> bool:
-    """Italy's fiscal code (decree of 23 December 1976): the last letter from the values of the other fifteen."""
-    code = text.upper()
-    total = sum(
-        _ODD_VALUES[letter] if place % 2 == 0 else int(letter) if letter.isdecimal() else ord(letter) - ord("A")
-        for place, letter in enumerate(code[:15])
-    )
-    return chr(ord("A") + total % 26) == code[15]
 
 
 def is_ssn(text: str) -> bool:
