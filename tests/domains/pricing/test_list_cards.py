@@ -6,12 +6,11 @@ import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from omni.contracts.money import PRICE_FALLBACKS
-from omni.contracts.usage import CACHED_INPUT_TOKENS, INPUT_TOKENS
+from omni.contracts.usage import CACHED_INPUT_TOKENS, INPUT_TOKENS, METERS
 from omni.domains.pricing.contracts import DatedCard, PerDimension, PerUnit, Price, Quantity, UnitPrice
 from omni.domains.pricing.rules.checks import check_card
 from omni.domains.pricing.rules.list_cards import default_cards
-from omni.domains.pricing.rules.list_prices import price_at
+from omni.domains.pricing.rules.list_prices import price_at, price_book
 from omni.domains.pricing.rules.rating import rate
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
@@ -28,7 +27,7 @@ def test_a_price_that_changes_makes_two_cards() -> None:
         Price("pages", "EUR", NOON + HOUR, 2, 3),
         Price("pages", "USD", NOON, 9, 1),
     ]
-    first, second = default_cards(prices, "EUR")
+    first, second = [dated for dated in default_cards(prices, "EUR") if dated.card.meter == "pages"]
     assert (first.card.price, first.valid_from, first.valid_until) == (PerUnit(UnitPrice(1)), NOON, NOON + HOUR)
     assert (second.card.price, second.valid_from, second.valid_until) == (PerUnit(UnitPrice(2, 3)), NOON + HOUR, None)
     assert first.card.code != second.card.code
@@ -49,7 +48,17 @@ def test_models_with_a_price_of_their_own_make_rates_by_model() -> None:
 
 def test_a_model_whose_price_is_that_of_all_needs_no_rate() -> None:
     prices = [Price("pages", "EUR", NOON, 1, 1), Price("pages", "EUR", NOON, 1, 1, "big")]
-    assert [dated.card.price for dated in default_cards(prices, "EUR")] == [PerUnit(UnitPrice(1))]
+    cards = default_cards(prices, "EUR")
+    assert [dated.card.price for dated in cards if dated.card.meter == "pages"] == [PerUnit(UnitPrice(1))]
+
+
+def test_what_is_used_in_a_batch_costs_half_unless_it_has_a_price_of_its_own() -> None:
+    prices = [Price(INPUT_TOKENS, "EUR", NOON, 7, 1), Price("batch_pages", "EUR", NOON, 3, 1)]
+    prices.append(Price("pages", "EUR", NOON, 10, 1))
+    found = {dated.card.meter: dated.card.price for dated in default_cards(prices, "EUR")}
+    assert found["batch_input_tokens"] == found["batch_cached_input_tokens"] == PerUnit(UnitPrice(7, 2))
+    assert found["batch_pages"] == PerUnit(UnitPrice(3))
+    assert found["pages"] == PerUnit(UnitPrice(10))
 
 
 def test_a_meter_without_a_price_of_its_own_costs_what_its_fallback_costs() -> None:
@@ -60,8 +69,9 @@ def test_a_meter_without_a_price_of_its_own_costs_what_its_fallback_costs() -> N
 
 def test_random_price_books_cost_the_same_as_rate_cards() -> None:
     chance = random.Random(7)
-    meters, models = [INPUT_TOKENS, CACHED_INPUT_TOKENS, "pages"], ["", "big", "small"]
-    known = {*meters, *PRICE_FALLBACKS}
+    plain, models = [INPUT_TOKENS, CACHED_INPUT_TOKENS, "pages"], ["", "big", "small"]
+    meters = [*plain, *(f"batch_{meter}" for meter in plain)]
+    known = {*METERS, *meters}
     for _ in range(300):
         prices = list(
             {
@@ -78,11 +88,16 @@ def test_random_price_books_cost_the_same_as_rate_cards() -> None:
         cards = default_cards(prices, "EUR")
         for dated in cards:
             check_card(dated.card, known)
+        book = price_book(prices, "EUR")
         for meter in meters:
             for hour in (NOON + step * HOUR for step in range(-1, 7)):
                 for model in models:
                     price = price_at(prices, meter, hour, model)
-                    due = Fraction(price.price_nanos * 3, 10**9) if price else None
+                    due = Fraction(price.price_nanos * 3, price.per_quantity * 10**9) if price else None
+                    held = book.rates_at(model, int(hour.timestamp()) * 1_000_000).get(meter)
+                    assert (held and (held.price_nanos, held.per_quantity)) == (
+                        price and (price.price_nanos, price.per_quantity)
+                    ), "what the gateway holds"
                     assert cost(cards, meter, hour, model) == due
 
 
