@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query, Response
 
-from omni.inference.batches.schemas import Batch, BatchList, BatchRequest
+from omni.inference.batches.schemas import NO_NUL, Batch, BatchList, BatchRequest
 from omni.inference.batches.service import BatchService
 from omni.inference.caller import CallerDependency, MeteredRoute
 from omni.inference.runtime.call import Call
@@ -17,10 +17,18 @@ def router(service: BatchService, caller: CallerDependency) -> APIRouter:
     routes = APIRouter(route_class=MeteredRoute, tags=["Batches"], prefix="/v1/batches")
 
     @routes.post("", summary="Create a batch")
-    async def create_batch(body: BatchRequest, call: Call = Depends(caller)) -> Batch:
+    async def create_batch(
+        body: BatchRequest,
+        response: Response,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, pattern=NO_NUL)] = None,
+        call: Call = Depends(caller),
+    ) -> Batch:
         """Makes up to 50,000 requests from a file, at half the price, within 24 hours. Each is admitted, limited and
-        metered like any other request of the key."""
-        return await service.create(call.principal, body)
+        metered like any other request of the key. Sent again with the same `Idempotency-Key` it is the same batch."""
+        batch, is_new = await service.create(call.principal, body, idempotency_key)
+        if not is_new:
+            response.headers["Idempotency-Replayed"] = "true"
+        return batch
 
     @routes.get("", summary="List batches")
     async def list_batches(

@@ -25,17 +25,22 @@ class BatchService:
         self._jobs = jobs
         self._clock = clock
 
-    async def create(self, who: Principal, request: BatchRequest) -> Batch:
-        """Queues a batch; its file is read when it begins. Raises NotFound `file_not_found`, InvalidInput."""
+    async def create(self, who: Principal, request: BatchRequest, idempotency_key: str | None) -> tuple[Batch, bool]:
+        """Queues a batch, whose file is read when it begins; or finds the one that the same request made.
+
+        The batch, and whether it is new. Raises NotFound `file_not_found`, InvalidInput, Unprocessable
+        `idempotency_key_reused`.
+        """
         file = await self._files.get(who.tenant_id, request.input_file_id)
         if file.purpose != "batch":
             raise InvalidInput("wrong_file_purpose", "Upload the file with the purpose `batch`.", param="input_file_id")
         new = NewJob(
             KIND, request.model_dump(exclude_none=True), who.project_id, who.key_id, who.key_digest,
-            who.storage_bytes_limit, self._clock.now() + LIFE,
+            who.storage_bytes_limit, self._clock.now() + LIFE, idempotency_key=idempotency_key,
         )  # fmt: skip
         async with self._database.write(who.tenant_id) as session:
-            return to_api_batch(await submit(session, new))
+            job, is_new = await submit(session, new)
+        return to_api_batch(job), is_new
 
     async def list(self, tenant_id: UUID, limit: int, after: str | None) -> BatchList:
         """One page, newest first. Raises NotFound when `after` is no batch's id."""

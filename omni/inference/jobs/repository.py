@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, func, insert, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
 from omni.inference.jobs.schemas import Job, JobError, Level, LogLine, State
@@ -45,6 +46,7 @@ class NewJob:
     storage_bytes_limit: int | None
     expires_at: datetime
     priority: int = 0
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,22 @@ class ClaimedJob:
     job: Job
 
 
-async def add(session: WriteSession, new: NewJob) -> Job:
-    """Queues a job."""
+async def add(session: WriteSession, new: NewJob) -> tuple[Job, bool]:
+    """Queues a job, unless there is one of the same idempotency key; the job, and whether it is new."""
     values = {
         "tenant_id": session.tenant_id, "id": uuid7(), "kind": new.kind, "input": dict(new.input),
         "project_id": new.project_id, "key_id": new.key_id, "key_digest": new.key_digest, "priority": new.priority,
         "storage_bytes_limit": new.storage_bytes_limit, "expires_at": new.expires_at,
+        "idempotency_key": new.idempotency_key,
     }  # fmt: skip
-    row = await session.first(insert(jobs).values(values).returning(jobs))
+    statement = insert(jobs).values(values).on_conflict_do_nothing(index_elements=["tenant_id", "idempotency_key"])
+    row = await session.first(statement.returning(jobs))
+    if row is not None:
+        return _from_row(row), True
+    earlier = jobs.c.idempotency_key == new.idempotency_key
+    row = await session.first(select(jobs).where(jobs.c.tenant_id == session.tenant_id, earlier))
     assert row is not None
-    return _from_row(row)
+    return _from_row(row), False
 
 
 async def find(session: ReadSession, job_id: UUID, kind: str | None = None) -> Job | None:

@@ -13,15 +13,24 @@ from omni.inference.jobs.repository import NewJob
 from omni.inference.jobs.schemas import Job, JobList, JobLog, State
 from omni.inference.jobs.tasks import RUN
 from omni.kit.clock import Clock
+from omni.kit.errors import Unprocessable
 
 LIFE = timedelta(hours=24)
 
 
-async def submit(session: WriteSession, new: NewJob) -> Job:
-    """Queues a job; it begins once the transaction has committed."""
-    job = await repository.add(session, new)
-    await enqueue(session, RUN)
-    return job
+async def submit(session: WriteSession, new: NewJob) -> tuple[Job, bool]:
+    """Queues a job, which begins once the transaction has committed; or finds the one that the same request made.
+
+    The job, and whether it is new. Raises Unprocessable `idempotency_key_reused`.
+    """
+    job, is_new = await repository.add(session, new)
+    if is_new:
+        await enqueue(session, RUN)
+    elif (job.kind, job.input) != (new.kind, dict(new.input)):
+        raise Unprocessable(
+            "idempotency_key_reused", "This Idempotency-Key was used with another request. Use a new key."
+        )
+    return job, is_new
 
 
 class JobService:

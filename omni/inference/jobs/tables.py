@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -32,6 +33,8 @@ jobs = Table(
     # For whom the job calls the gateway: the key's SHA-256, as its snapshot is found.
     Column("key_digest", String(64), nullable=False),
     Column("storage_bytes_limit", BigInteger),
+    # What the client called its request, so that one that is sent again makes no second job.
+    Column("idempotency_key", String(255)),
     Column("kind", String(30), nullable=False),
     Column("state", String(12), nullable=False, server_default="queued"),
     Column("priority", SmallInteger, nullable=False, server_default="0"),
@@ -48,6 +51,7 @@ jobs = Table(
     moment_column("ended_at"),
     # Who works on it has it until then; after that anybody may go on.
     moment_column("leased_until"),
+    UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency_key"),
     CheckConstraint("state in ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired')", name="state"),
     CheckConstraint("(ended_at is null) = (state in ('queued', 'running'))", name="ended"),
     Index("ix_jobs_runnable", text("priority desc"), "created_at", postgresql_where=RUNNABLE),

@@ -350,3 +350,23 @@ async def test_a_worker_stops_when_somebody_else_has_its_job(
         await session.execute(jobs.update().where(jobs.c.id == taken.job.id).values(leased_until=None))
     world.calls.answer = lambda _body, _request_id: Reply(200, GOOD, None)
     await world.work()
+
+
+async def test_a_request_that_is_sent_again_makes_no_second_batch(world: World) -> None:
+    file_id = await world.upload(requests("one"))
+    body = {"input_file_id": file_id, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+
+    async def create(key: str, **change: Any) -> Any:
+        headers = {"Idempotency-Key": key}
+        return await world.tenant.send("POST", "/v1/batches", json={**body, **change}, headers=headers)
+
+    answers = await asyncio.gather(*(create("mine") for _ in range(5)))
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True, True, True, True]
+    other = await create("mine", metadata={"a": "b"})
+    assert refusal(other) == (422, "idempotency_key_reused")
+    assert (await create("another")).json()["id"] != answers[0].json()["id"]
+    stranger = dataclasses.replace(world, tenant=dataclasses.replace(world.tenant, tenant_id=uuid7()))
+    assert await stranger.batch(requests("one")) != answers[0].json()["id"]
+    await world.work()
+    assert len(world.calls.asked) == 3

@@ -72,6 +72,7 @@ def _create_jobs() -> None:
         sa.Column("key_id", sa.Uuid(), nullable=True),
         sa.Column("key_digest", sa.String(64), nullable=False),
         sa.Column("storage_bytes_limit", sa.BigInteger(), nullable=True),
+        sa.Column("idempotency_key", sa.String(255), nullable=True),
         sa.Column("kind", sa.String(30), nullable=False),
         sa.Column("state", sa.String(12), server_default="queued", nullable=False),
         sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False),
@@ -90,6 +91,7 @@ def _create_jobs() -> None:
         sa.CheckConstraint(STATES, name=op.f("ck_jobs_state")),
         sa.CheckConstraint("(ended_at is null) = (state in ('queued', 'running'))", name=op.f("ck_jobs_ended")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_idempotency_key"),
     )
     op.create_index(
         "ix_jobs_runnable", "jobs", [sa.text("priority desc"), "created_at"],
