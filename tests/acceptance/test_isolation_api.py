@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -100,6 +100,10 @@ def victim(platform: Platform) -> Neighbour:
         add_seller(platform)
         assert control.post(f"/api/tenants/{tenant}/subscriptions", json={"plan_code": "pro"}).status_code == 201
         invoice = control.get(f"/api/tenants/{tenant}/invoices").json()["data"][0]["id"]
+        file = api.post("/v1/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": "batch"}).json()["id"]
+        batch = {"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+        batch_id = api.post("/v1/batches", json=batch).json()["id"]
+    found.ids.update(file_id=file, batch_id=batch_id, job_id=str(UUID(batch_id.removeprefix("batch_"))))
     found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation, budget_id=budget)
     found.ids.update(provider="nowhere", invoice_id=invoice, method_id=str(uuid4()), position="1")
     return found
@@ -165,7 +169,16 @@ def answer(client: httpx2.Client, operation: Operation, ids: dict[str, str]) -> 
         return None if found.status_code == 429 else found  # there are more operations than a free plan has requests
 
     response = until(served, 60, "a place in the plan's rate of requests")
-    return response.status_code, {**response.json(), "request_id": ""}
+    body = response.json()
+    if "error" in body:  # OpenAI's shape
+        body["error"].pop("request_id")
+    return response.status_code, {**body, "request_id": ""}
+
+
+def nowhere(ids: dict[str, str]) -> dict[str, str]:
+    """Ids of the same shape that nothing has."""
+    shapes = {"file_id": f"file-{uuid4().hex}", "batch_id": f"batch_{uuid4().hex}"}
+    return {name: shapes.get(name, str(uuid4())) for name in ids}
 
 
 def test_every_operation_of_the_gateway(platform: Platform, stranger: Neighbour, victim: Neighbour) -> None:
@@ -174,7 +187,7 @@ def test_every_operation_of_the_gateway(platform: Platform, stranger: Neighbour,
     with platform.api(stranger.key) as client:
         for operation in found:
             hidden = answer(client, operation, victim.ids)
-            missing = answer(client, operation, {name: str(uuid4()) for name in victim.ids})
+            missing = answer(client, operation, nowhere(victim.ids))
             assert hidden[0] == 404, f"{operation.name}: {hidden}"
             assert hidden == missing, operation.name
     with platform.api(victim.key) as client:
@@ -187,7 +200,7 @@ def test_every_operation_of_the_console(platform: Platform, stranger: Neighbour,
     with session(platform, stranger.session) as client:
         for operation in found:
             hidden = answer(client, operation, victim.ids)
-            missing = answer(client, operation, {name: str(uuid4()) for name in victim.ids})
+            missing = answer(client, operation, nowhere(victim.ids))
             assert hidden[0] == 404, f"{operation.name}: {hidden}"
             assert hidden == missing, operation.name
             inner = set(operation.parameters) - {"tenant_id"}
