@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import secrets
@@ -25,6 +26,14 @@ def uuid7() -> UUID:
     fraction = (rest << 12) // 1_000_000
     value = millis << 80 | 0x7000 << 64 | fraction << 64 | 0x8000 << 48 | int.from_bytes(os.urandom(8), "big") >> 2
     return UUID(int=value)
+
+
+def derived_uuid7(millis: int, seed: bytes) -> UUID:
+    """A UUIDv7 of that Unix millisecond, the same for the same seed: RFC 9562 leaves its other bits free, and here they
+    are of the SHA-256 of `seed`."""
+    noise = int.from_bytes(hashlib.sha256(seed).digest()[:10], "big")
+    value = millis << 80 | noise & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
 def uuid7_text() -> str:

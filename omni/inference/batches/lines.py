@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
+
+from omni.kit.ids import derived_uuid7
 
 MOST_LINES = 50_000
 MOST_LINE_BYTES = 1024 * 1024
@@ -69,11 +70,8 @@ def request_id(job_id: UUID, line: int, tries: int) -> UUID:
 
 
 def derived_id(job_id: UUID, name: str) -> UUID:
-    """A UUIDv7 with the job's time; its other bits are a hash of job and name (RFC 9562 leaves them free)."""
-    digest = hashlib.sha256(job_id.bytes + name.encode()).digest()
-    value = int.from_bytes(digest[:10], "big") | job_id.int >> 80 << 80
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    """An id with the job's time, the same for the same job and name."""
+    return derived_uuid7(job_id.int >> 80, job_id.bytes + name.encode())
 
 
 def _raw_lines(data: bytes) -> Iterator[tuple[int, bytes]]:

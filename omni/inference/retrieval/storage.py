@@ -7,7 +7,6 @@ the same figure, and folding an hour away commits together with its event.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from omni.foundation.db.sessions import SystemSession
 from omni.inference.retrieval.repository import storage
 from omni.inference.retrieval.repository.storage import tenants_with_changes
 from omni.inference.retrieval.tables import VECTOR_BYTES
+from omni.kit.ids import derived_uuid7
 
 __all__ = ["metered_until", "settle", "tenants_with_changes"]
 
@@ -60,8 +60,5 @@ def _event(tenant_id: UUID, hour: datetime, byte_hours: int) -> UsageEvent:
 
 
 def event_id(tenant_id: UUID, hour: datetime) -> UUID:
-    """A UUIDv7 (RFC 9562) of the hour's first millisecond, with 74 bits of BLAKE2b where others have random ones."""
-    digest = hashlib.blake2b(tenant_id.bytes + VECTOR_BYTE_HOURS.encode(), digest_size=10).digest()
-    noise = int.from_bytes(digest, "big")
-    millis = int(hour.timestamp()) * 1_000
-    return UUID(int=millis << 80 | 0x7 << 76 | (noise >> 62 & 0xFFF) << 64 | 0x2 << 62 | noise & (1 << 62) - 1)
+    """A UUIDv7 of the hour's first millisecond, the same for the same tenant."""
+    return derived_uuid7(int(hour.timestamp()) * 1_000, tenant_id.bytes + VECTOR_BYTE_HOURS.encode())
