@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 
-from omni.inference.batches.schemas import NO_NUL, Batch, BatchList, BatchRequest
+from omni.inference.batches.schemas import Batch, BatchList, BatchRequest
 from omni.inference.batches.service import BatchService
 from omni.inference.caller import CallerDependency, MeteredRoute
+from omni.inference.fields import NO_NUL
 from omni.inference.runtime.call import Call
 
 

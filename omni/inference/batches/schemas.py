@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from omni.inference.fields import NO_NUL
 from omni.inference.jobs.schemas import Job
 from omni.kit.ids import prefixed_id
 
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
 KIND = "batch"
 PREFIX = "batch_"
 Endpoint = Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/moderations"]

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from omni.inference.fields import NO_NUL
 from omni.inference.retrieval.question_schemas import Mode, Query
-from omni.inference.retrieval.schemas import NO_NUL
 
 MAX_QUESTIONS, MAX_ANSWERED = 50, 20
 _ID = "01900000-0000-7000-8000-000000000000"

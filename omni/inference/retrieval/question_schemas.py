@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from omni.inference.retrieval.schemas import NO_NUL
+from omni.inference.fields import NO_NUL
 
 MAX_QUERY_CHARS = 2_000
 MOST_RERANKED = 20

@@ -19,12 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from omni.inference.fields import NO_NUL
 from omni.inference.language.chunking import DEFAULT_RULES, ChunkRules, Strategy
 from omni.inference.language.models import MINILM
 from omni.inference.retrieval.filtering import FIELD, MAX_INTEGER, MAX_VALUE_CHARS
 from omni.inference.retrieval.languages import Language
 
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores every character but this one
 MAX_TEXT_CHARS = 5 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024
 
