@@ -39,12 +39,16 @@ CHARACTERS = "characters"
 AUDIO_MS = "audio_ms"
 COMPUTE_MS = "compute_ms"
 PAGES = "pages"
+TRAINING_MS = "training_ms"
+"""Of a job that trains a model, by the clock."""
+PREDICTIONS = "predictions"
+"""Rows that a model of the tenant's answered."""
 VECTOR_BYTE_HOURS = "vector_byte_hours"
 """Of vectors that a tenant stores, hour by hour; no request's. 10⁹ of them are a GB-hour."""
 _METERS = (
     REQUESTS, CACHED_REQUESTS, INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, INPUT_AUDIO_TOKENS,
     INPUT_IMAGE_TOKENS, OUTPUT_TOKENS, REASONING_TOKENS, OUTPUT_AUDIO_TOKENS, OUTPUT_IMAGE_TOKENS, IMAGES, CHARACTERS,
-    AUDIO_MS, COMPUTE_MS, PAGES, VECTOR_BYTE_HOURS,
+    AUDIO_MS, COMPUTE_MS, PAGES, TRAINING_MS, PREDICTIONS, VECTOR_BYTE_HOURS,
 )  # fmt: skip
 TOKEN_METERS = frozenset(meter for meter in _METERS if meter.endswith("_tokens"))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from omni.contracts.principal import Principal
-from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, PAGES
+from omni.contracts.usage import COMPUTE_MS, INPUT_TOKENS, PAGES, PREDICTIONS, TRAINING_MS
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded
 
@@ -21,13 +21,20 @@ class Usage:
     """CPU time of the threads and processes that worked for the request."""
     input_tokens: int = 0
     pages: int = 0
+    training_ms: int = 0
+    """Time for which a model was trained, by the clock."""
+    predictions: int = 0
+    """Rows that a model of the tenant's answered."""
     model: str = ""
     wait_nanos: int = 0
     """Longest time that it waited for an engine."""
 
     def quantities(self) -> dict[str, int]:
         """Integers by meter: milliseconds rounded to the nearest, at least 1 once an engine ran; zeros are left out."""
-        quantities = {INPUT_TOKENS: self.input_tokens, PAGES: self.pages}
+        quantities = {
+            INPUT_TOKENS: self.input_tokens, PAGES: self.pages, TRAINING_MS: self.training_ms,
+            PREDICTIONS: self.predictions,
+        }  # fmt: skip
         if self.compute_nanos:
             quantities[COMPUTE_MS] = max(1, (self.compute_nanos + NANOS_PER_MS // 2) // NANOS_PER_MS)
         return {meter: quantity for meter, quantity in quantities.items() if quantity}
