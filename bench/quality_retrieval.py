@@ -28,12 +28,14 @@ from omni.inference.retrieval.answering import Answering
 from omni.inference.retrieval.evaluating import Evaluating
 from omni.inference.retrieval.evaluation_schemas import EvaluatedQuestion, EvaluationRequest, Target
 from omni.inference.retrieval.extraction import Extractor
+from omni.inference.retrieval.generating import Generating
 from omni.inference.retrieval.ingest import Ingest, Sent
 from omni.inference.retrieval.measures import Measures, mean_of, measures_at
 from omni.inference.retrieval.question_schemas import Mode
 from omni.inference.retrieval.repository import collections
 from omni.inference.retrieval.schemas import CollectionRequest
 from omni.inference.retrieval.search import Search, Wanted
+from omni.inference.retrieval.writing import WrittenAnswers
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
@@ -151,7 +153,9 @@ async def measure(folder: Path) -> list[dict[str, Any]]:
         collection_id, ids = await ingest(database, embedder, extractor, tenant_id)
         find, call = Search(database, embedder), call_of(tenant_id)
         found = await of_documents(find, call, collection_id, ids)
-        evaluating = Evaluating(database, embedder, Answering(find, embedder))
+        evaluating = Evaluating(
+            database, embedder, Answering(find, embedder, WrittenAnswers(embedder, Generating(None)))
+        )
         faithful = await faithfulness(evaluating, call, collection_id, ids)
     pool.close()
     return rows(found, faithful)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import uvloop
 from fastapi import APIRouter, Request
 
@@ -21,9 +22,11 @@ from omni.foundation.db.engine import create_engine
 from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
+from omni.foundation.http_client import create_http_client
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import build_pool, build_routers
 from omni.inference.caller import caller
+from omni.inference.calling import REQUEST_SECONDS, Asks, GatewayCalls
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import Clock, SystemClock
@@ -51,7 +54,12 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         principal_secret=address.master_key.derive("principal"),
         restore_secret=address.master_key.derive("pii-restore"),
         state_secret=address.master_key.derive("series-state"),
+        webhook_secret=address.master_key.derive("job-webhooks"),
         engine_threads=settings.engine_threads,
+    )
+    http = create_http_client(httpx2.Timeout(REQUEST_SECONDS))
+    asks = GatewayCalls(
+        http, settings.gateway_url or settings.public_url, address.master_key.derive("principal"), SystemClock()
     )
     pool, objects = build_pool(inference, EngineMetrics(registry)), ObjectStore(settings.objects())
 
@@ -63,7 +71,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             trust_request_id=True,
             api_keys=True,
         ),
-        backend_routers(inference, database, pool, objects, SystemClock()),
+        backend_routers(inference, database, pool, objects, SystemClock(), asks),
         checks,
         tracing,
         HttpMetrics(registry),
@@ -71,12 +79,18 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
     address_of_app = (settings.backend_host, settings.backend_port)
     await serve_app(app, address_of_app, checks, settings, registry, stop)
     pool.close()
+    await http.aclose()
     await database.close()
     tracing.close()
 
 
 def backend_routers(
-    inference: InferenceSettings, database: Database, pool: EnginePool, objects: ObjectStore, clock: Clock
+    inference: InferenceSettings,
+    database: Database,
+    pool: EnginePool,
+    objects: ObjectStore,
+    clock: Clock,
+    asks: Asks | None = None,
 ) -> list[APIRouter]:
     """The AI endpoints, and those at which usage is reported."""
     who = caller(inference.principal_secret)
@@ -85,4 +99,4 @@ def backend_routers(
         return who(request).principal
 
     events = metering.ingest_router(metering.IngestDeps(database, principal, clock))
-    return [*build_routers(inference, database, pool, objects, clock), events]
+    return [*build_routers(inference, database, pool, objects, clock, asks=asks), events]

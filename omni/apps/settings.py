@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         "",
         description="Where files are kept: file:///folder, s3://bucket/prefix or gs://bucket/prefix; empty: in home.",
     )
-    gateway_url: str = Field("", description="Where workers reach the gateway; empty: as customers do.")
+    gateway_url: str = Field("", description="Where workers and backends reach the gateway; empty: as customers do.")
     engine_threads: int = Field(
         2, ge=1, description="Threads for inference in the backend; the number of cores is right."
     )

@@ -44,6 +44,10 @@ class Endpoint:
     request rate still holds."""
     deterministic: bool = False
     """Whether the same JSON body gets the same answer from the backend, as long as the release is the same."""
+    quotes: bool = False
+    """Whether the backend is told today's prices, to quote what a job may cost."""
+    delegated: bool = False
+    """Whether only workers may ask for it, for a key (`omni.contracts.delegation`): nobody else finds it."""
     passed_headers: tuple[str, ...] = ()
     """Further request headers that reach the backend, in lower case."""
 
@@ -157,3 +161,6 @@ ENDPOINTS = (
     Endpoint("POST", "/v1/events", SCOPE_EVENTS_WRITE, 16 * MIB, metered=False, passed_headers=_CLOUD_EVENT_HEADERS),
     Endpoint("POST", "/v1/events/void", SCOPE_EVENTS_WRITE, 4 * MIB, metered=False),
 )
+
+DELEGATED_ENDPOINTS = (Endpoint("POST", "/v1/jobs/{job_id}/slices", SCOPE_JOBS_WRITE, 64 * KIB, delegated=True),)
+"""What workers ask of backends, through the gateway; no part of the public API."""

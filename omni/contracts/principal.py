@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from omni.contracts import signed
@@ -34,10 +36,13 @@ class Principal:
     """The API key that was used; None where there is none."""
     key_digest: str = ""
     """SHA-256 of that key, hex: what a job needs to go on for it (`omni.contracts.delegation`)."""
+    currency: str = ""
+    prices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Meter → nano-units for how many units, today: only where the endpoint quotes a price."""
 
     def sign(self, secret: bytes) -> str:
         """The header's value."""
-        row = {
+        row: dict[str, Any] = {
             "request_id": self.request_id,
             "tenant_id": self.tenant_id,
             "project_id": self.project_id,
@@ -48,6 +53,8 @@ class Principal:
             "key_id": self.key_id,
             "key_digest": self.key_digest,
         }
+        if self.prices:
+            row["quote"] = {"currency": self.currency, "prices": dict(self.prices)}
         return signed.sign(_KIND, row, secret)
 
     @classmethod
@@ -59,6 +66,7 @@ class Principal:
             raise InvalidPrincipal("signature does not match") from error
         if now_micros > row["deadline_micros"]:
             raise InvalidPrincipal("deadline is over")
+        quote = row.get("quote") or {"currency": "", "prices": {}}
         return cls(
             request_id=UUID(row["request_id"]),
             tenant_id=UUID(row["tenant_id"]),
@@ -69,4 +77,6 @@ class Principal:
             models=None if row.get("models") is None else frozenset(row["models"]),
             key_id=UUID(row["key_id"]) if row.get("key_id") else None,
             key_digest=row.get("key_digest", ""),
+            currency=quote["currency"],
+            prices={meter: (nanos, per) for meter, (nanos, per) in quote["prices"].items()},
         )

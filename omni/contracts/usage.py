@@ -56,7 +56,8 @@ BATCH_PREFIX = "batch_"
 """Of the meters of requests in a batch, which has a price of its own."""
 BATCH_REQUESTS = BATCH_PREFIX + REQUESTS
 BATCH_COMPUTE_MS = BATCH_PREFIX + COMPUTE_MS
-METERS = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter not in (CACHED_REQUESTS, VECTOR_BYTE_HOURS)))
+_NEVER_IN_BATCHES = (CACHED_REQUESTS, TRAINING_MS, PREDICTIONS, VECTOR_BYTE_HOURS)
+METERS = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter not in _NEVER_IN_BATCHES))
 QUOTA_METERS = {REQUESTS: REQUESTS, COMPUTE_MS: COMPUTE_MS, BATCH_REQUESTS: REQUESTS, BATCH_COMPUTE_MS: COMPUTE_MS}
 """Meter → the meter whose monthly quota it counts against."""
 

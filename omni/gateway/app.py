@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from omni.contracts import redis_names
-from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.endpoints import DELEGATED_ENDPOINTS, ENDPOINTS
 from omni.contracts.routes import RouteTable
 from omni.gateway.access.auth import Authenticator
 from omni.gateway.access.control_feed import ControlFeed
@@ -106,7 +106,7 @@ class Gateway:
         self.extras = models.extras = ExtrasService(
             models, self._catalogue, self._ledger, prices, cache, policies, config
         )
-        routes = Routes(ENDPOINTS)
+        routes = Routes((*ENDPOINTS, *DELEGATED_ENDPOINTS))
         pages = PublicPages(routes, self._backends, self.checks, config.pages)
         services = (models, self._realtime)
         self._pipeline = Pipeline(config, self._auth, self._ledger, engines, services, pages, observers)

@@ -7,8 +7,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from uuid import UUID
 
 from omni.contracts.delegation import DELEGATION_HEADER, Delegation, InvalidDelegation
+from omni.contracts.money import ANY_MODEL
 from omni.contracts.principal import PRINCIPAL_HEADER
-from omni.gateway.access.auth import Authenticator, Caller, check_caller, invalid_key
+from omni.contracts.quotes import cost_nanos
+from omni.gateway.access.auth import NO_QUOTE, Authenticator, Caller, check_caller, invalid_key
 from omni.gateway.admission.charges import in_batch
 from omni.gateway.admission.ledger import Ledger, Refused, Ticket, give_back, one_request
 from omni.gateway.admission.limits import Reserved
@@ -17,7 +19,7 @@ from omni.gateway.edge.errors import error_body, error_headers, unrecorded
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import Opening
 from omni.gateway.edge.public import PublicPages
-from omni.gateway.edge.routes import Route
+from omni.gateway.edge.routes import Route, unknown_route
 from omni.gateway.extras import Kept
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
@@ -132,6 +134,8 @@ class Pipeline:
     async def _main_path(self, exchange: Exchange, route: Route) -> None:
         if DELEGATION in exchange.headers:
             caller = await self._delegated(exchange, route)
+        elif route.delegated:
+            raise unknown_route()
         else:
             credential = _credential(exchange.headers)
             caller = self._auth.cached(credential) or await self._auth.look_up(credential)
@@ -160,29 +164,37 @@ class Pipeline:
         metered = route.metered
         limits = caller.limits(at_micros) if metered else caller.free_limits(at_micros)
         reserved = Reserved(0, len(body) // 4 if metered else 0)
+        if exchange.terms is not None:
+            reserved = Reserved(cost_nanos(exchange.terms), 0)
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, reserved)
+        place = None
         try:
-            place = await self._gate.enter(caller.key.tenant_id, batch=exchange.is_batch)
+            if exchange.terms is None:  # a slice takes half a minute, and workers make few at once
+                place = await self._gate.enter(caller.key.tenant_id, batch=exchange.is_batch)
         except OmniError as error:
             await self._settle_refused(exchange, ticket, error)
             return
         try:
             await self._forward_and_settle(exchange, caller, body, ticket, kept)
         finally:
-            self._gate.leave(place, exchange.waited_seconds)
+            if place is not None:
+                self._gate.leave(place, exchange.waited_seconds)
             self._ledger.abandon(ticket)
 
     async def _delegated(self, exchange: Exchange, route: Route) -> Caller:
-        """Whose batch the worker asks for; the request takes the id that the delegation gives it."""
+        """For whom one of our processes asks; the request takes the id that the delegation gives it."""
         value = exchange.headers[DELEGATION].decode("latin-1")
         try:
             delegation = Delegation.verify(value, self._config.principal_secret, unix_micros())
         except InvalidDelegation:
             raise invalid_key() from None
+        if route.delegated != (delegation.terms is not None):
+            raise unknown_route()
         digest = delegation.key_digest
         caller = self._auth.cached_by_digest(digest) or await self._auth.look_up_digest(digest)
         check_caller(caller, route, None, delegated=True)
-        exchange.request_id, exchange.in_batch = str(delegation.request_id), True
+        exchange.request_id, exchange.terms = str(delegation.request_id), delegation.terms
+        exchange.in_batch = delegation.in_batch
         return caller
 
     async def _forward_and_settle(
@@ -204,6 +216,9 @@ class Pipeline:
         outcome = outcome_of(answer, unix_micros() - ticket.occurred_at_micros, metered=exchange.route.metered)
         if exchange.in_batch:
             outcome.quantities = in_batch(outcome.quantities)
+        elif exchange.terms is not None:
+            outcome.model = ANY_MODEL
+            outcome.quantities = self._ledger.billable(exchange.terms, ticket, outcome.quantities)
         headers = passed_headers(answer.headers) + ticket.headers
         if kept is not None:
             kept.answered(answer.status, answer.header(b"content-type"), answer.body)
@@ -230,8 +245,10 @@ class Pipeline:
         deadline_micros = at_micros + self._timeout_micros
         headers = exchange.headers
         trace = exchange.begin_trace(self._spans)
-        principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._config.principal_secret)
-        names = _FORWARDED + exchange.route.passed if exchange.route is not None else _FORWARDED
+        route = exchange.route
+        quote = self._ledger.quoted(at_micros) if route is not None and route.quotes else NO_QUOTE
+        principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._config.principal_secret, quote)
+        names = _FORWARDED + route.passed if route is not None else _FORWARDED
         passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers])
         if body or exchange.method == b"POST":
             passed += b"content-length: %d\r\n" % len(body)

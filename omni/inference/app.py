@@ -11,13 +11,13 @@ from fastapi import APIRouter
 
 from omni.foundation.db.sessions import Database, SystemSession
 from omni.foundation.objects import ObjectStore
-from omni.inference.batches.calling import Calls
 from omni.inference.batches.repository import forget_old as forget_old_answers
 from omni.inference.batches.routes import router as batches_router
 from omni.inference.batches.schemas import KIND as BATCH
 from omni.inference.batches.service import BatchService
 from omni.inference.batches.working import OUTPUT_LIFE, BatchWorker
 from omni.inference.caller import CallerDependency, caller
+from omni.inference.calling import Asks, Calls
 from omni.inference.files.routes import router as files_router
 from omni.inference.files.service import FileService
 from omni.inference.jobs.routes import router as jobs_router
@@ -32,10 +32,12 @@ from omni.inference.pdf.reader import PdfReader
 from omni.inference.retrieval.answering import Answering
 from omni.inference.retrieval.evaluating import Evaluating
 from omni.inference.retrieval.extraction import Extractor
+from omni.inference.retrieval.generating import Generating
 from omni.inference.retrieval.ingest import Ingest
 from omni.inference.retrieval.routes import router as retrieval_router
 from omni.inference.retrieval.search import Search
 from omni.inference.retrieval.service import RetrievalService
+from omni.inference.retrieval.writing import WrittenAnswers
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
@@ -60,8 +62,10 @@ def build_routers(
     objects: ObjectStore,
     clock: Clock,
     now_micros: Callable[[], int] = unix_micros,
+    asks: Asks | None = None,
 ) -> list[APIRouter]:
-    """Every AI endpoint. `database` opens sessions as omni_app. No engine is loaded before its first request."""
+    """Every AI endpoint. `database` opens sessions as omni_app. `asks` reaches the gateway, for models that write. No
+    engine is loaded before its first request."""
     cores = os.cpu_count() or 1
     who = caller(settings.principal_secret, now_micros)
     embedder = Embedder(MINILM, settings, pool, cores)
@@ -73,7 +77,7 @@ def build_routers(
         return [page.text for page in (await vision.read(call, data)).pages]
 
     ingest = Ingest(database, embedder, Extractor(pdfs, read_image, pool, settings.document_text_bytes))
-    answering = Answering(search, embedder)
+    answering = Answering(search, embedder, WrittenAnswers(embedder, Generating(asks)))
     evaluating = Evaluating(database, embedder, answering)
     retrieval = RetrievalService(database, MINILM, ingest, search, answering, evaluating)
     return [

@@ -23,6 +23,8 @@ class InferenceSettings:
     state_secret: bytes = field(default_factory=lambda: os.urandom(32))
     """32 bytes that the states handed to callers are sealed with: the same on every replica. Without one, states do not
     outlive the process."""
+    webhook_secret: bytes = field(default_factory=lambda: os.urandom(32))
+    """What the secrets of jobs' webhooks come from: the same in backends and workers."""
     engine_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Threads that do engine work: one per core."""
     engine_queue_limit: int = 64

@@ -41,6 +41,13 @@ def line_minor(amount: Fraction, currency: str) -> int:
     return divide_half_even(amount.numerator * 10 ** currency_exponent(currency), amount.denominator)
 
 
+def format_nanos(amount_nanos: int) -> str:
+    """A decimal number of whole units, exact and without zeros at its end: `0.6`, `12`."""
+    whole, rest = divmod(abs(amount_nanos), 10**NANO_DIGITS)
+    digits = f"{rest:09d}".rstrip("0")
+    return ("-" if amount_nanos < 0 else "") + (f"{whole}.{digits}" if digits else str(whole))
+
+
 def minor_to_nanos(amount_minor: int, currency: str) -> int:
     """Minor units as nano-units, exact."""
     scale: int = 10 ** (NANO_DIGITS - currency_exponent(currency))

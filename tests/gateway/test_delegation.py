@@ -59,7 +59,7 @@ async def gateway(
 
 
 def delegation(tenant: Tenant, request_id: UUID | None = None, expires_in_micros: int = MINUTE) -> dict[str, str]:
-    made = Delegation(tenant.digest, request_id or uuid4(), unix_micros() + expires_in_micros)
+    made = Delegation(tenant.digest, request_id or uuid4(), unix_micros() + expires_in_micros, in_batch=True)
     return {DELEGATION_HEADER: made.sign(SECRET), "content-type": "application/json"}
 
 
@@ -93,6 +93,16 @@ async def test_the_backends_own_engines_are_billed_as_a_batch_too(
     assert DELEGATION_HEADER not in backend.received[0].headers
     (event,) = await control.wait_events(tenant.key.tenant_id, 1)
     assert event.quantities.keys() - {"spend_nanos"} == {"batch_requests", "batch_input_tokens", "batch_compute_ms"}
+
+
+async def test_one_that_is_no_part_of_a_batch_costs_what_the_key_pays(gateway: Gateway, control: ControlPlane) -> None:
+    tenant, request_id = await control.tenant(), uuid4()
+    made = Delegation(tenant.digest, request_id, unix_micros() + MINUTE).sign(SECRET)
+    assert (await chat(gateway, {DELEGATION_HEADER: made, "content-type": "application/json"})).status == 200
+    (event,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert event.quantities == {
+        "requests": 1, "input_tokens": 10, "output_tokens": 7, "spend_nanos": 17 * PER_TOKEN,
+    }  # fmt: skip
 
 
 async def test_a_batch_counts_against_quotas_and_budgets(gateway: Gateway, control: ControlPlane) -> None:

@@ -35,6 +35,7 @@ from omni.foundation.http.unit_of_work import forget_old_answers
 from omni.foundation.http_client import create_http_client
 from omni.foundation.mail import Mailer
 from omni.foundation.objects import ObjectStore
+from omni.foundation.outbound import OutboundPost
 from omni.foundation.outbox.messages import forget_processed
 from omni.foundation.outbox.relay import Message, bury
 from omni.foundation.outbox.schedule import Schedule
@@ -42,9 +43,10 @@ from omni.foundation.redis_client import create_redis
 from omni.foundation.tasks.runtime import Bury
 from omni.foundation.tasks.task import Delivery, Task
 from omni.inference.app import forget_old_jobs, job_runner
-from omni.inference.batches.calling import GatewayCalls
+from omni.inference.calling import GatewayCalls
 from omni.inference.jobs.runner import TASK_SECONDS
-from omni.inference.jobs.tasks import RUN
+from omni.inference.jobs.tasks import NOTIFY, RUN
+from omni.inference.jobs.webhooks import JobWebhooks
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import TaskDeps, control_plane_tasks
 from omni.telemetry.metrics import DatabaseMetrics
@@ -70,6 +72,7 @@ SCHEDULES = (
     Schedule("watch-deposits", WATCH_DEPOSITS, timedelta(minutes=1)),
     Schedule("sla-months", SLA_RUN, timedelta(hours=1)),
     Schedule("recover-jobs", RECOVER_JOBS, timedelta(seconds=15)),
+    Schedule("job-webhooks", NOTIFY, timedelta(seconds=30)),
     Schedule("forget-jobs", FORGET_JOBS, timedelta(hours=1)),
     Schedule("meter-vectors", METER_VECTORS, timedelta(minutes=15)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
@@ -195,6 +198,8 @@ def _job_tasks(settings: Settings, services: Services, clock: SystemClock) -> li
     calls = GatewayCalls(
         services.http, settings.gateway_url or settings.public_url, services.master_key.derive("principal"), clock
     )
+    outbound, key = OutboundPost(), services.master_key.derive("job-webhooks")
+    webhooks = JobWebhooks(services.database, services.system.session, outbound, key, clock)
     runner = job_runner(services.database, services.system.session, objects, calls, clock)
 
     async def run(_delivery: Delivery) -> None:
@@ -203,7 +208,16 @@ def _job_tasks(settings: Settings, services: Services, clock: SystemClock) -> li
     async def recover(_delivery: Delivery) -> None:
         await runner.recover()
 
+    async def notify(_delivery: Delivery) -> None:
+        while await webhooks.deliver_due():
+            pass
+
     async def forget(_delivery: Delivery) -> None:
         await forget_old_jobs(services.database, services.system.session, objects, clock.now())
 
-    return [Task(RUN, run, TASK_SECONDS), Task(RECOVER_JOBS, recover), Task(FORGET_JOBS, forget)]
+    return [
+        Task(RUN, run, TASK_SECONDS),
+        Task(RECOVER_JOBS, recover),
+        Task(FORGET_JOBS, forget),
+        Task(NOTIFY, notify),
+    ]

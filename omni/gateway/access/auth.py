@@ -33,6 +33,10 @@ _OUTAGE_CALLER_SECONDS = 1.0
 
 T = TypeVar("T")
 
+Quote = tuple[str, dict[str, tuple[int, int]]]
+"""A currency, and what meters cost in it: nano-units for how many units."""
+NO_QUOTE: Quote = ("", {})
+
 _NO_MONEY = MoneySnapshot(UUID(int=0))
 
 Credentials = Mapping[str, str]
@@ -95,12 +99,12 @@ class Caller:
         self._limits: LimitSet | None = None
         self._free_limits: LimitSet | None = None
 
-    def principal(self, request_id: UUID, deadline_micros: int, secret: bytes) -> bytes:
-        """The header value that tells the platform's own engines for whom they work."""
+    def principal(self, request_id: UUID, deadline_micros: int, secret: bytes, quote: Quote = NO_QUOTE) -> bytes:
+        """The header value that tells the platform's own engines for whom they work, and at which prices."""
         key = self.key
         principal = Principal(
             request_id, key.tenant_id, key.project_id, key.mode, self.plan.storage_bytes, deadline_micros, self.models,
-            key.key_id, self._digest,
+            key.key_id, self._digest, *quote,
         )  # fmt: skip
         return principal.sign(secret).encode("ascii")
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from omni.contracts import redis_names
+from omni.contracts.money import ANY_MODEL
+from omni.contracts.quotes import Terms, billable
 from omni.contracts.usage import UsageEvent
 from omni.gateway.admission.events import ONE_REQUEST, EventTemplate, Outcome
 from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only
@@ -133,6 +135,14 @@ class Ledger:
         event = ticket.events.settled(ticket.id, ticket.occurred_at_micros, give_back(status))
         last = ticket.limits.settle_arguments(ticket.hex, event, None, ticket.reserved, {})
         self._unsure[ticket.hex] = ticket.limits.spooled_settle(released(last))
+
+    def quoted(self, at_micros: int) -> tuple[str, dict[str, tuple[int, int]]]:
+        """Today's prices of jobs, as `Prices.quoted`."""
+        return self._prices.quoted(at_micros)
+
+    def billable(self, terms: Terms, ticket: Ticket, used: dict[str, int]) -> dict[str, int]:
+        """What a slice of a job is billed for: no more than its quote says, whatever prices have become."""
+        return billable(terms, used, self._prices.rates(ANY_MODEL, ticket.occurred_at_micros))
 
     def price(self, ticket: Ticket, outcome: Outcome) -> int | None:
         """Nano-units that an outcome costs; None when nothing in it has a price."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from omni.contracts.money import PriceBook, Rate, amount_nanos
+from omni.contracts.money import ANY_MODEL, PriceBook, Rate, amount_nanos
+from omni.contracts.quotes import QUOTED_METERS
 from omni.gateway.admission.events import ONE_REQUEST
 
 _HOUR_MICROS = 3_600_000_000
@@ -42,6 +43,14 @@ class Prices:
         if not rates or rates.keys().isdisjoint(quantities):
             return None
         return amount_nanos(quantities, rates)
+
+    def quoted(self, at_micros: int) -> tuple[str, dict[str, tuple[int, int]]]:
+        """The currency, and what the meters of jobs cost: nano-units for how many units. A meter without a price costs
+        nothing."""
+        rates = self.rates(ANY_MODEL, at_micros)
+        found = {meter: rates[meter] for meter in QUOTED_METERS if meter in rates}
+        free = dict.fromkeys(QUOTED_METERS, (0, 1))
+        return self._book.currency, free | {m: (rate.price_nanos, rate.per_quantity) for m, rate in found.items()}
 
     def of_one_request(self, at_micros: int) -> int | None:
         """Nano-units for a request of which nothing else is known."""

@@ -6,6 +6,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from omni.contracts.quotes import Terms
 from omni.gateway.edge.routes import Route
 from omni.gateway.edge.trace import Trace
 from omni.gateway.upstream.connection import ClientGone
@@ -63,6 +64,7 @@ class Exchange:
         "status",
         "streaming_since",
         "target",
+        "terms",
         "trace",
         "tried",
         "waited_seconds",
@@ -96,6 +98,8 @@ class Exchange:
         self.gone = False
         self.in_batch = False
         """Whether it is a part of a batch, and costs what that costs."""
+        self.terms: Terms | None = None
+        """What it may use at which prices, when it is a slice of a job."""
         self._left_out = False
         self._backends: list[tuple[Watched, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None

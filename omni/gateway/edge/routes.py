@@ -12,10 +12,16 @@ from omni.kit.errors import NotFound
 _DOT_SEGMENTS = frozenset((b".", b"..", b"%2e", b".%2e", b"%2e.", b"%2e%2e"))
 
 
+def unknown_route() -> NotFound:
+    """The answer where there is nothing, or nothing for this caller."""
+    return NotFound("unknown_route", "No such route. See /openapi.json for all of them.")
+
+
 class Route:
     """An endpoint with what the hot path needs of it as bytes."""
 
     __slots__ = (
+        "delegated",
         "deterministic",
         "endpoint",
         "error_shape",
@@ -25,6 +31,7 @@ class Route:
         "name",
         "operation",
         "passed",
+        "quotes",
         "scope",
     )
 
@@ -38,6 +45,8 @@ class Route:
         self.operation = endpoint.operation
         self.metered = endpoint.metered
         self.deterministic = endpoint.deterministic
+        self.quotes = endpoint.quotes
+        self.delegated = endpoint.delegated
         self.passed = tuple(name.encode("ascii") for name in endpoint.passed_headers)
 
 
@@ -78,7 +87,7 @@ class Routes:
             return route
         node = self._find(path)
         if node is None or not node.routes:
-            raise NotFound("unknown_route", "No such route. See /openapi.json for all of them.")
+            raise unknown_route()
         route = node.routes.get(method)
         if route is None:
             raise MethodNotAllowed(", ".join(sorted(m.decode("ascii") for m in node.routes)))

@@ -14,9 +14,9 @@ from uuid import UUID
 import orjson
 
 from omni.inference.batches import repository
-from omni.inference.batches.calling import Calls, Reply
 from omni.inference.batches.lines import Line, LineError, derived_id, read_lines, request_id
 from omni.inference.batches.repository import Answered
+from omni.inference.calling import Calls, Reply
 from omni.inference.files.repository import NewFile
 from omni.inference.files.service import FileService
 from omni.inference.jobs.repository import ClaimedJob

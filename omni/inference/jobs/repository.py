@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, func, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
-from omni.inference.jobs.schemas import Job, JobError, Level, LogLine, State
+from omni.inference.jobs.schemas import Job, JobError, JobQuote, Level, LogLine, State
 from omni.inference.jobs.tables import job_log, jobs
 from omni.kit.ids import uuid7
 
@@ -46,6 +46,9 @@ class NewJob:
     storage_bytes_limit: int | None
     expires_at: datetime
     priority: int = 0
+    quote: Mapping[str, Any] | None = None
+    """As `JobQuote.to_row`."""
+    webhook_url: str | None = None
     idempotency_key: str | None = None
 
 
@@ -60,13 +63,25 @@ class ClaimedJob:
     job: Job
 
 
+@dataclass(frozen=True, slots=True)
+class DueWebhook:
+    """An ended job, and who is to be told."""
+
+    tenant_id: UUID
+    job: Job
+    url: str
+    last: bool
+    """Whether this is the last try."""
+
+
 async def add(session: WriteSession, new: NewJob) -> tuple[Job, bool]:
     """Queues a job, unless there is one of the same idempotency key; the job, and whether it is new."""
     values = {
         "tenant_id": session.tenant_id, "id": uuid7(), "kind": new.kind, "input": dict(new.input),
         "project_id": new.project_id, "key_id": new.key_id, "key_digest": new.key_digest, "priority": new.priority,
         "storage_bytes_limit": new.storage_bytes_limit, "expires_at": new.expires_at,
-        "idempotency_key": new.idempotency_key,
+        "idempotency_key": new.idempotency_key, "webhook_url": new.webhook_url,
+        "quote": None if new.quote is None else dict(new.quote),
     }  # fmt: skip
     statement = insert(jobs).values(values).on_conflict_do_nothing(index_elements=["tenant_id", "idempotency_key"])
     row = await session.first(statement.returning(jobs))
@@ -119,7 +134,7 @@ async def put_back(session: WriteSession, job_id: UUID, expires_at: datetime) ->
             jobs.c.state.in_(("failed", "cancelled", "expired")),
         ).values(
             state="queued", error=None, result=None, ended_at=None, cancel_requested_at=None, leased_until=None,
-            expires_at=expires_at, failures=0,
+            expires_at=expires_at, failures=0, webhook_due_at=None, webhook_tries=0,
         ).returning(jobs)
     )  # fmt: skip
     return None if row is None else _from_row(row)
@@ -170,6 +185,7 @@ async def end(
     return await _change(
         session, claimed, state=state, ended_at=now, leased_until=None, progress=dict(progress),
         result=None if result is None else dict(result), error=None if error is None else error.model_dump(),
+        webhook_due_at=case((jobs.c.webhook_url.is_not(None), now)),
     )  # fmt: skip
 
 
@@ -203,6 +219,35 @@ async def count_claimable(session: SystemSession, now: datetime) -> int:
     return int(await session.scalar(statement))
 
 
+async def claim_webhooks(
+    session: SystemSession, now: datetime, pauses: Sequence[timedelta], limit: int
+) -> list[DueWebhook]:
+    """Ended jobs of which somebody is to be told now. Each is due again after a pause, unless it is done by then."""
+    due = select(jobs.c.tenant_id, jobs.c.id).where(jobs.c.webhook_due_at <= now).order_by(jobs.c.webhook_due_at)
+    mine = due.limit(limit).with_for_update(skip_locked=True).cte("mine")
+    next_at = case(
+        *((jobs.c.webhook_tries == tries, now + pause) for tries, pause in enumerate(pauses)),
+    )
+    rows = await session.all(
+        update(jobs).where(jobs.c.tenant_id == mine.c.tenant_id, jobs.c.id == mine.c.id).values(
+            webhook_due_at=next_at, webhook_tries=jobs.c.webhook_tries + 1,
+        ).returning(jobs)
+    )  # fmt: skip
+    return [
+        DueWebhook(row["tenant_id"], _from_row(row), row["webhook_url"], last=row["webhook_due_at"] is None)
+        for row in rows
+    ]
+
+
+async def webhook_done(session: WriteSession, job_id: UUID, attempts: int) -> None:
+    """Somebody has been told how this attempt ended, or is not to be told any more."""
+    await session.execute(
+        update(jobs)
+        .where(jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id, jobs.c.attempts == attempts)
+        .values(webhook_due_at=None)
+    )
+
+
 async def log(session: WriteSession, job_id: UUID, level: Level, message: str) -> None:
     """Adds a line to the job's log."""
     row = {"tenant_id": session.tenant_id, "id": uuid7(), "job_id": job_id, "level": level, "message": message}
@@ -220,6 +265,7 @@ async def log_page(session: ReadSession, job_id: UUID, limit: int, after: UUID |
 
 def _from_row(row: RowMapping) -> Job:
     return Job(
-        **{name: row[name] for name in Job.model_fields if name != "error"},
+        **{name: row[name] for name in Job.model_fields if name not in ("error", "quote")},
         error=None if row["error"] is None else JobError(**row["error"]),
+        quote=None if row["quote"] is None else JobQuote.from_row(row["quote"]),
     )

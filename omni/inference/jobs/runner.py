@@ -16,12 +16,12 @@ from typing import Any
 
 import structlog
 
-from omni.foundation.db.sessions import Database, SystemSession
+from omni.foundation.db.sessions import Database, SystemSession, WriteSession
 from omni.foundation.outbox.messages import enqueue
 from omni.inference.jobs import repository
 from omni.inference.jobs.repository import ClaimedJob
 from omni.inference.jobs.schemas import JobError, Level, State
-from omni.inference.jobs.tasks import RUN
+from omni.inference.jobs.tasks import NOTIFY, RUN
 from omni.kit.clock import Clock
 from omni.kit.errors import OmniError, Unavailable
 
@@ -177,6 +177,7 @@ class JobRunner:
             if failures is not None and failures >= MOST_FAILURES:
                 await repository.end(session, claimed, "failed", now, progress=claimed.job.progress, error=_BROKEN)
                 await repository.log(session, claimed.job.id, "error", _BROKEN.message)
+                await _notify(session, claimed)
 
     async def _settle(self, claimed: ClaimedJob, outcome: Done | More) -> None:
         now = self._clock.now()
@@ -192,6 +193,13 @@ class JobRunner:
                 )  # fmt: skip
                 if kept and outcome.error is not None:
                     await repository.log(session, claimed.job.id, "error", outcome.error.message)
+                if kept:
+                    await _notify(session, claimed)
         if not kept:
             raise LeaseLost
         log.info("job_slice", job_id=str(claimed.job.id), kind=claimed.job.kind, outcome=type(outcome).__name__.lower())
+
+
+async def _notify(session: WriteSession, claimed: ClaimedJob) -> None:
+    if claimed.job.webhook_url is not None:
+        await enqueue(session, NOTIFY)

@@ -42,6 +42,13 @@ jobs = Table(
     Column("progress", JSONB, nullable=False, server_default="{}"),
     Column("result", JSONB),
     Column("error", JSONB),
+    # What it may use at which prices; of jobs that compute.
+    Column("quote", JSONB),
+    # Who is told when it has ended.
+    Column("webhook_url", Text),
+    # When that is to be tried next; null = not to be tried.
+    moment_column("webhook_due_at"),
+    Column("webhook_tries", SmallInteger, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     created_at_column(),
@@ -55,6 +62,7 @@ jobs = Table(
     CheckConstraint("state in ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired')", name="state"),
     CheckConstraint("(ended_at is null) = (state in ('queued', 'running'))", name="ended"),
     Index("ix_jobs_runnable", text("priority desc"), "created_at", postgresql_where=RUNNABLE),
+    Index("ix_jobs_webhook_due_at", "webhook_due_at", postgresql_where=text("webhook_due_at is not null")),
     info={"app_grants": "select, insert, update", "system_grants": "select, update"},
 )
 

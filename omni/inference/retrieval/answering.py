@@ -14,6 +14,7 @@ from omni.inference.retrieval.filtering import read_filter
 from omni.inference.retrieval.question_schemas import AnswerRequest, AnswerResponse, Citation, Hit
 from omni.inference.retrieval.relevance import WORD, Relevance
 from omni.inference.retrieval.search import Search, Wanted
+from omni.inference.retrieval.writing import WrittenAnswers
 from omni.inference.runtime.call import Call
 
 CHUNKS = 6
@@ -36,20 +37,23 @@ class _Candidate:
 class Answering:
     """Answers questions from a collection."""
 
-    def __init__(self, search: Search, embedder: Embedder) -> None:
+    def __init__(self, search: Search, embedder: Embedder, written: WrittenAnswers) -> None:
+        self._written = written
         self._search = search
         self._embedder = embedder
         self._relevance = Relevance(embedder)
         self._model = embedder.model.name
 
     async def answer(self, call: Call, collection_id: UUID, request: AnswerRequest) -> AnswerResponse:
-        """The best sentences, each with its place; found = False when none reaches THRESHOLD. Raises what
-        Search.find raises.
+        """The best sentences, each with its place, or what a model writes from the passages; found = False when
+        nothing reaches the threshold. Raises what Search.find and WrittenAnswers.answer raise.
         """
         where = None if request.filter is None else read_filter(request.filter)
         asked = await self._rewritten(call, request)
         wanted = Wanted(asked.query, CHUNKS, "hybrid", where)
         found = await self._search.find(call, collection_id, wanted)
+        if request.model is not None:
+            return await self._written.answer(call, request, asked, found.hits)
         candidates = _candidates(found.hits)
         scores = await self._relevance.of(call, asked.query, [each.text for each in candidates])
         paired = [(score, each) for score, each in zip(scores, candidates, strict=True) if score is not None]

@@ -180,6 +180,17 @@ class AnswerRequest(BaseModel):
         ),
     ] = []
     filter: FilterOrNone = None
+    model: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            pattern=NO_NUL,
+            description="A chat model that writes the answer from what is found; null = sentences of the documents. "
+            "It is asked for your key, and billed as a request of its own. Statements that no passage supports are "
+            "left out.",
+        ),
+    ] = None
 
 
 class Citation(BaseModel):
@@ -192,7 +203,23 @@ class Citation(BaseModel):
     page: int | None
     start: int
     end: int
-    score: Annotated[float, Field(description="0.75 cosine to the question + 0.25 share of its words, 0 to 1.")]
+    score: Annotated[
+        float,
+        Field(
+            description="0.75 cosine + 0.25 share of words, 0 to 1: to the question, or to the statement that it "
+            "supports where a model wrote the answer."
+        ),
+    ]
+
+
+class Statement(BaseModel):
+    """A sentence that a model wrote, and what supports it."""
+
+    text: str
+    citation: Annotated[int | None, Field(description="Place in `citations`, from 0; null = nothing supports it.")]
+
+
+Reason = Literal["collection_empty", "no_relevant_passage", "not_in_the_passages", "not_supported"]
 
 
 class AnswerResponse(BaseModel):
@@ -200,9 +227,12 @@ class AnswerResponse(BaseModel):
     answer: Annotated[
         str | None, Field(description="The cited sentences; null when nothing in the collection answers.")
     ]
-    citations: Annotated[list[Citation], Field(description="In the order of the answer, best first.")]
+    citations: Annotated[
+        list[Citation], Field(description="In the order of the answer; best first where no model wrote it.")
+    ]
     reason: Annotated[
-        Literal["collection_empty", "no_relevant_passage"] | None, Field(description="Why there is no answer.")
+        Reason | None,
+        Field(description="Why there is no answer."),
     ] = None
     best_score: Annotated[float | None, Field(description="Of the best sentence, cited or not.")]
     threshold: Annotated[float, Field(description="What a sentence has to reach.")]
@@ -222,3 +252,8 @@ class AnswerResponse(BaseModel):
         ),
     ]
     embedding_model: str
+    model: Annotated[str | None, Field(description="Which wrote the answer; null = sentences of the documents.")] = None
+    statements: Annotated[
+        list[Statement] | None,
+        Field(description="All that the model wrote, also what is not in `answer`; null without `model`."),
+    ] = None

@@ -50,6 +50,11 @@ def content_words(text: str) -> list[str]:
     return [word for word in WORD.findall(text) if word.casefold() not in COMMON_WORDS]
 
 
+def shared_words(text: str, other: str) -> float:
+    """The share of the words of meaning of a text that another has, 0 to 1."""
+    return _share(_stems(text), other)
+
+
 def _stems(text: str) -> set[str]:
     """Words that carry meaning, reduced to a common beginning so that `terminates` meets `termination`."""
     return {word.casefold()[:6] for word in content_words(text)}

@@ -168,7 +168,8 @@ def _questions(routes: APIRouter, service: RetrievalService, caller: CallerDepen
     @routes.post("/{collection_id}/answer", summary="Answer from a collection")
     async def answer(collection_id: UUID, body: AnswerRequest, call: Call = Depends(caller)) -> AnswerResponse:
         """Sentences of the documents that answer the question, each cited to the character; `found: false` when none
-        does. A question that goes on from `history` is searched for with words of it.
+        does. A question that goes on from `history` is searched for with words of it. With `model`, a chat model
+        writes the answer, and each of its statements is cited or left out.
         """
         return await service.answer(call, collection_id, body)
 

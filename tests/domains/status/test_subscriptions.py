@@ -23,9 +23,9 @@ from starlette.routing import Route
 from omni.apps.embedded.launch import free_port
 from omni.apps.web import WebServer
 from omni.domains.status.repository.subscriptions import DeliveryQueue
-from omni.domains.status.service.deliveries import PAUSES, signature
 from omni.domains.status.service.incidents import NewIncident
 from omni.domains.status.service.subscriptions import PER_CALLER, PER_MAILBOX
+from omni.foundation.webhooks import PAUSES, signature
 from tests.domains.status.conftest import Site
 from tests.domains.status.shape import Incident
 

@@ -12,11 +12,12 @@ from uuid import UUID
 import orjson
 import pytest
 
+from omni.contracts.quotes import Terms
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import job_runner
-from omni.inference.batches.calling import Reply
+from omni.inference.calling import Reply
 from omni.inference.jobs.runner import JobRunner
 from omni.kit.ids import uuid7
 from tests.inference.backend import Backend
@@ -44,8 +45,10 @@ class ScriptedCalls:
     asked: list[tuple[str, str, UUID]] = field(default_factory=list)
     """Path, input and request id of each request."""
 
-    async def send(self, path: str, body: dict[str, Any], key_digest: str, request_id: UUID) -> Reply:
-        assert key_digest == KEY_DIGEST
+    async def send(
+        self, path: str, body: dict[str, Any], key_digest: str, request_id: UUID, terms: Terms | None = None
+    ) -> Reply:
+        assert (key_digest, terms) == (KEY_DIGEST, None)
         self.asked.append((path, body["input"], request_id))
         return self.answer(body, request_id)
 

@@ -18,7 +18,7 @@ from omni.foundation.objects import ObjectStore
 from omni.inference.app import forget_old_jobs
 from omni.inference.batches import repository as answers
 from omni.inference.batches import working
-from omni.inference.batches.calling import Reply
+from omni.inference.calling import Reply
 from omni.inference.jobs import repository, runner
 from omni.inference.jobs.runner import LEASE, Done
 from omni.inference.jobs.tables import jobs

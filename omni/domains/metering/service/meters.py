@@ -41,6 +41,8 @@ METERS = tuple(
         (usage.AUDIO_MS, "Audio", "millisecond", "Length of sound that was transcribed."),
         (COMPUTE_MS, "Compute", "millisecond", "Processor time of the engines."),
         (PAGES, "Pages", "page", "Pages of PDF files, and pages or images that were read by OCR."),
+        (usage.TRAINING_MS, "Training", "millisecond", "Time for which models were trained."),
+        (usage.PREDICTIONS, "Predictions", "row", "Rows that the tenant's own models answered."),
         (
             usage.VECTOR_BYTE_HOURS,
             "Vector storage",

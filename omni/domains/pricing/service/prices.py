@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from omni.contracts import redis_names
-from omni.contracts.usage import CACHED_REQUESTS, COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS, PAGES, REQUESTS
+from omni.contracts.usage import (
+    CACHED_REQUESTS,
+    COMPUTE_MS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    PAGES,
+    PREDICTIONS,
+    REQUESTS,
+    TRAINING_MS,
+)
 from omni.domains.pricing import repository
 from omni.domains.pricing.contracts import Price, Product
 from omni.domains.pricing.rules.checks import check_currency
@@ -29,6 +38,8 @@ DEFAULT_PRICES = (
     Price(CACHED_REQUESTS, DEFAULT_CURRENCY, FIRST_DAY, 100_000, 1),  # 0.0001 EUR a request
     Price(COMPUTE_MS, DEFAULT_CURRENCY, FIRST_DAY, 2_000_000, 1_000),  # 0.002 EUR a second
     Price(PAGES, DEFAULT_CURRENCY, FIRST_DAY, 10_000_000, 1),  # 0.01 EUR a page
+    Price(TRAINING_MS, DEFAULT_CURRENCY, FIRST_DAY, 20_000_000, 60_000),  # 0.02 EUR a minute
+    Price(PREDICTIONS, DEFAULT_CURRENCY, FIRST_DAY, 50_000_000, 1_000),  # 0.05 EUR a thousand rows
 )
 
 

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-from base64 import b64decode, b64encode
-from collections.abc import Sequence
-from datetime import timedelta
 
 import httpx2
 import orjson
@@ -17,25 +12,16 @@ from omni.domains.status.contracts import Channel, Delivery, Incident, Subscript
 from omni.domains.status.repository.incidents import IncidentStore
 from omni.domains.status.repository.subscriptions import DeliveryQueue, SubscriptionStore
 from omni.domains.status.service.overview import OverviewService
-from omni.domains.status.service.subscriptions import SECRET_PREFIX
 from omni.domains.status.shapes import to_api_component, to_api_incident, to_api_page
 from omni.domains.status.wording import Wording, load_wordings
+from omni.foundation import webhooks
 from omni.foundation.mail import Mail, Mailer
 from omni.foundation.outbound import OutboundPost, TargetRefused
+from omni.foundation.webhooks import GONE, PAUSES
 from omni.kit.clock import Clock
 from omni.telemetry.traces import Tracing
 
-PAUSES: Sequence[timedelta] = (
-    timedelta(seconds=30),
-    timedelta(minutes=2),
-    timedelta(minutes=10),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(hours=18),
-)
-"""After the last one a delivery is given up."""
 AT_ONCE = 20
-GONE = 410
 
 log = structlog.stdlib.get_logger("omni.status")
 
@@ -150,14 +136,8 @@ class DeliveryService:
         }
         body = orjson.dumps(document)
         timestamp = int(self._clock.now().timestamp())
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Omni-Status",
-            "webhook-id": delivery.delivery_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(subscription.secret, delivery.delivery_id, timestamp, body),
-        }
-        status = await self._outbound.post(subscription.target, body, headers)
+        headers = webhooks.headers(subscription.secret, delivery.delivery_id, timestamp, body)
+        status = await self._outbound.post(subscription.target, body, {**headers, "User-Agent": "Omni-Status"})
         if status != GONE and not 200 <= status < 300:
             raise _Refused(f"HTTP {status}")
         return status != GONE
@@ -165,10 +145,3 @@ class DeliveryService:
 
 class _Refused(Exception):
     """The webhook's receiver did not take it."""
-
-
-def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """By the Standard Webhooks specification: HMAC-SHA256 over `id.timestamp.body`, in base64 behind `v1,`."""
-    key = b64decode(secret.removeprefix(SECRET_PREFIX))
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

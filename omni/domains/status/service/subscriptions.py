@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from base64 import b64encode
 from datetime import timedelta
 
 from omni.domains.status.contracts import Channel, Language, Subscription
 from omni.domains.status.repository.file import StatusFile
 from omni.domains.status.repository.subscriptions import DeliveryQueue, SubscriptionStore
 from omni.foundation.outbound import OutboundPost, TargetRefused
+from omni.foundation.webhooks import secret_text
 from omni.kit.clock import Clock
 from omni.kit.emails import normalise_email
 from omni.kit.errors import Conflict, InvalidInput, LimitExceeded
@@ -19,7 +19,6 @@ CONFIRM_WITHIN = timedelta(days=7)
 PER_CALLER, CALLER_WINDOW = 10, timedelta(hours=1)
 PER_MAILBOX, MAILBOX_WINDOW = 3, timedelta(days=1)
 MAX_URL_CHARS = 2_000
-SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, by standardwebhooks.com
 
 
 class SubscriptionService:
@@ -69,7 +68,7 @@ class SubscriptionService:
             raise InvalidInput("invalid_request", str(refused), param="url") from None
         except (OSError, UnicodeError):
             raise InvalidInput("invalid_request", "The host of the URL was not found.", param="url") from None
-        secret = SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode()
+        secret = secret_text(secrets.token_bytes(32))
         subscription = self._new(Channel.WEBHOOK, url, language, secret)
         with self._file.transaction():
             if self._store.by_target(Channel.WEBHOOK, url) is not None:
