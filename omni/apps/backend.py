@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 
 import httpx2
 import uvloop
@@ -43,6 +44,8 @@ def main() -> None:
 
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     registry = begin("backend", settings)
+    settings.uploads_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tempfile.tempdir = str(settings.uploads_folder.absolute())
     address = database_address(settings)
     database = Database(
         create_engine(address.url(Role.APP), "omni-backend", pool_settings(settings), DatabaseMetrics(registry))

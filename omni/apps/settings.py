@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         return self.home / "mail"
 
     @property
+    def uploads_folder(self) -> Path:
+        """Where large uploads lie until they are stored."""
+        return self.home / "uploads"
+
+    @property
     def spool_folder(self) -> Path:
         return self.home / "spool"
 

@@ -9,6 +9,7 @@ from omni.contracts.routes import Operation
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 ErrorShape = Literal["problem", "openai", "anthropic"]
 """problem+json, or as the clients of these providers read errors."""
@@ -48,6 +49,8 @@ class Endpoint:
     """Whether the backend is told today's prices, to quote what a job may cost."""
     delegated: bool = False
     """Whether only workers may ask for it, for a key (`omni.contracts.delegation`): nobody else finds it."""
+    streamed: bool = False
+    """Whether the body goes on to the backend as it comes: it may be larger than anybody holds in memory."""
     passed_headers: tuple[str, ...] = ()
     """Further request headers that reach the backend, in lower case."""
 
@@ -144,7 +147,7 @@ ENDPOINTS = (
     _engine("/v1/text/readability", 4 * MIB),
     _engine("/v1/text/compare", 2 * MIB),
     Endpoint("POST", "/v1/vision/ocr", SCOPE_INFERENCE, 20 * MIB),
-    Endpoint("POST", "/v1/files", SCOPE_JOBS_WRITE, 32 * MIB, "openai"),
+    Endpoint("POST", "/v1/files", SCOPE_JOBS_WRITE, 2 * GIB, "openai", streamed=True),
     Endpoint("GET", "/v1/files", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("GET", "/v1/files/{file_id}", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("DELETE", "/v1/files/{file_id}", SCOPE_JOBS_WRITE, 0, "openai"),

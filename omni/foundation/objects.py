@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 import obstore
@@ -28,9 +29,9 @@ class ObjectStore:
         else:
             self._store = from_url(url)
 
-    async def put(self, tenant_id: UUID, name: str, data: bytes | Path) -> None:
-        """Replaces what is there, by bytes or by what a file holds. `name` may have folders (`documents/…`), never
-        `..`."""
+    async def put(self, tenant_id: UUID, name: str, data: bytes | Path | IO[bytes]) -> None:
+        """Replaces what is there, by bytes or by what a file holds, which is read piece by piece. `name` may have
+        folders (`documents/…`), never `..`."""
         await obstore.put_async(self._store, _path(tenant_id, name), data)
 
     async def get(self, tenant_id: UUID, name: str) -> bytes:

@@ -36,6 +36,8 @@ DELEGATION = DELEGATION_HEADER.encode("ascii")
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
 _FORWARDED = (b"content-type", b"accept", b"idempotency-key")
 _CLIENT_CLOSED_STATUS = 499
+_UPLOAD_SECONDS = 3_600.0
+"""How long a body that is streamed may take; one that stops coming ends sooner."""
 
 
 class Pipeline:
@@ -59,7 +61,6 @@ class Pipeline:
         self._slow_requests = observers.slow_requests
         self._loop = asyncio.get_running_loop()
         self._proxies = tuple(ip_network(network) for network in config.trusted_proxies)
-        self._timeout_micros = int(config.request_timeout_seconds * 1_000_000)
         self._tasks: dict[Exchange, asyncio.Task[None]] = {}
 
     @property
@@ -140,6 +141,9 @@ class Pipeline:
             credential = _credential(exchange.headers)
             caller = self._auth.cached(credential) or await self._auth.look_up(credential)
             check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
+        if route.streamed:
+            await self._admit_and_forward(exchange, caller, route, None, None)
+            return
         body = exchange.body_parts[0] if exchange.complete and len(exchange.body_parts) == 1 else await exchange.body()
         if route.operation is not None:
             asked = self._models.serves(route, exchange.headers.get(b"content-type", b""), body)
@@ -157,19 +161,20 @@ class Pipeline:
         await self._admit_and_forward(exchange, caller, route, body, None)
 
     async def _admit_and_forward(
-        self, exchange: Exchange, caller: Caller, route: Route, body: bytes, kept: Kept | None
+        self, exchange: Exchange, caller: Caller, route: Route, body: bytes | None, kept: Kept | None
     ) -> None:
-        """The rest of the main path, for our own engines. `kept` takes an answer that is to be given again."""
+        """The rest of the main path, for our own engines. A `body` of None goes on as it comes; `kept` takes an answer
+        that is to be given again."""
         at_micros = unix_micros()
         metered = route.metered
         limits = caller.limits(at_micros) if metered else caller.free_limits(at_micros)
-        reserved = Reserved(0, len(body) // 4 if metered else 0)
+        reserved = Reserved(0, len(body) // 4 if metered and body is not None else 0)
         if exchange.terms is not None:
             reserved = Reserved(cost_nanos(exchange.terms), 0)
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, reserved)
         place = None
         try:
-            if exchange.terms is None:  # a slice takes half a minute, and workers make few at once
+            if exchange.terms is None and body is not None:  # slices and uploads take long, and are few
                 place = await self._gate.enter(caller.key.tenant_id, batch=exchange.is_batch)
         except OmniError as error:
             await self._settle_refused(exchange, ticket, error)
@@ -198,7 +203,7 @@ class Pipeline:
         return caller
 
     async def _forward_and_settle(
-        self, exchange: Exchange, caller: Caller, body: bytes, ticket: Ticket, kept: Kept | None
+        self, exchange: Exchange, caller: Caller, body: bytes | None, ticket: Ticket, kept: Kept | None
     ) -> None:
         try:
             answer = await self._forward(exchange, caller, body, ticket.occurred_at_micros)
@@ -241,8 +246,9 @@ class Pipeline:
                 return None
         return address
 
-    async def _forward(self, exchange: Exchange, caller: Caller, body: bytes, at_micros: int) -> BackendResponse:
-        deadline_micros = at_micros + self._timeout_micros
+    async def _forward(self, exchange: Exchange, caller: Caller, body: bytes | None, at_micros: int) -> BackendResponse:
+        seconds = self._config.request_timeout_seconds if body is not None else _UPLOAD_SECONDS
+        deadline_micros = at_micros + int(seconds * 1_000_000)
         headers = exchange.headers
         trace = exchange.begin_trace(self._spans)
         route = exchange.route
@@ -250,7 +256,10 @@ class Pipeline:
         principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._config.principal_secret, quote)
         names = _FORWARDED + route.passed if route is not None else _FORWARDED
         passed = b"".join([b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers])
-        if body or exchange.method == b"POST":
+        length = exchange.headers.get(b"content-length")
+        if body is None:
+            passed += b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %b\r\n" % length
+        elif body or exchange.method == b"POST":
             passed += b"content-length: %d\r\n" % len(body)
 
         def build(authority: bytes) -> bytes:
@@ -259,14 +268,17 @@ class Pipeline:
                 b"traceparent: %b\r\n%b\r\n%b"
             ) % (
                 exchange.method, exchange.target, authority, _PRINCIPAL_LINE, principal,
-                deadline_micros, exchange.request_id.encode("ascii"), trace.header(), passed, body,
+                deadline_micros, exchange.request_id.encode("ascii"), trace.header(), passed, body or b"",
             )  # fmt: skip
 
         if exchange.gone:
             raise ClientGone
-        return await self._backends.send(
-            build, self._loop.time() + self._config.request_timeout_seconds, exchange.watch
-        )
+        deadline = self._loop.time() + seconds
+        if body is None:
+            return await self._backends.upload(
+                build, exchange.pieces(), deadline, exchange.watch, chunked=length is None
+            )
+        return await self._backends.send(build, deadline, exchange.watch)
 
     async def _settle_refused(self, exchange: Exchange, ticket: Ticket, error: OmniError) -> None:
         """The backend gave no answer: nothing is billed."""

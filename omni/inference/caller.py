@@ -7,18 +7,19 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Message
 
-from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.endpoints import DELEGATED_ENDPOINTS, ENDPOINTS
 from omni.contracts.principal import PRINCIPAL_HEADER, InvalidPrincipal, Principal
 from omni.contracts.usage import MODEL_HEADER, USAGE_HEADER, WAIT_HEADER, format_usage
 from omni.inference.runtime.call import NANOS_PER_MS, Call
 from omni.kit.clock import unix_micros
-from omni.kit.errors import TooLarge, Unauthenticated
+from omni.kit.errors import OmniError, TooLarge, Unauthenticated
 
 CallerDependency = Callable[[Request], Call]
 """FastAPI dependency that says for whom a request works."""
 
-_BODY_LIMITS = {(endpoint.method, endpoint.template): endpoint.max_body_bytes for endpoint in ENDPOINTS}
+_ENDPOINTS = {(each.method, each.template): each for each in (*ENDPOINTS, *DELEGATED_ENDPOINTS)}
 
 
 def caller(secret: bytes, now_micros: Callable[[], int] = unix_micros) -> CallerDependency:
@@ -42,17 +43,23 @@ def caller(secret: bytes, now_micros: Callable[[], int] = unix_micros) -> Caller
 
 
 class MeteredRoute(APIRoute):
-    """A route that reads no more body than its endpoint allows and reports usage on its response.
+    """A route that reads no more body than its endpoint allows, before the handler begins unless the endpoint is
+    streamed, and reports usage on its response.
 
     Only answers carry usage: what failed is not charged.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        limit = max((_BODY_LIMITS.get((method, self.path), 0) for method in self.methods or ()), default=0)
+        names = {(method, self.path) for method in self.methods or ()}
+        endpoints = [_ENDPOINTS[name] for name in names & _ENDPOINTS.keys()]
+        limit = max((endpoint.max_body_bytes for endpoint in endpoints), default=0)
+        streamed = any(endpoint.streamed for endpoint in endpoints)
 
         async def metered(request: Request) -> Response:
-            if limit:
+            if streamed:
+                request = limited(request, limit, lambda: _too_large(limit))
+            elif limit:
                 await _read_body(request, limit)
             response = await handle(request)
             call = getattr(request.state, "call", None)
@@ -82,6 +89,21 @@ async def _read_body(request: Request, limit: int) -> None:
         if len(body) > limit:
             raise _too_large(limit)
     request._body = bytes(body)  # where Request.body(), json() and form() look first
+
+
+def limited(request: Request, limit: int, error: Callable[[], OmniError]) -> Request:
+    """The request, whose body raises an error where it goes on beyond `limit` bytes."""
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise error()
+        return message
+
+    return Request(request.scope, receive)
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from omni.kit.errors import InvalidInput, UnsupportedType
 
@@ -40,16 +41,43 @@ def media_type(request: Request) -> str:
 async def read_upload(request: Request) -> Upload:
     """The one file of a multipart form, in the field `file`. Raises InvalidInput `file_missing`."""
     async with request.form(max_files=1, max_fields=8) as form:
-        file = form.get(FILE_FIELD)
-        if not isinstance(file, UploadFile):
-            raise InvalidInput("file_missing", f"Send the file in the form's field `{FILE_FIELD}`.", param=FILE_FIELD)
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read(), fields)
+        file = _file_of(form)
+        return Upload(file.filename or "", _bare(file.content_type or ""), await file.read(), _fields_of(form))
 
 
-def file_name(upload: Upload) -> str:
-    """The name without folders. Raises InvalidInput `file_name_missing` or `file_name_invalid`."""
-    name = upload.name.replace("\\", "/").rpartition("/")[2].strip()
+def _file_of(form: FormData) -> UploadFile:
+    file = form.get(FILE_FIELD)
+    if not isinstance(file, UploadFile):
+        raise InvalidInput("file_missing", f"Send the file in the form's field `{FILE_FIELD}`.", param=FILE_FIELD)
+    return file
+
+
+def _fields_of(form: FormData) -> dict[str, str]:
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """A file of a form that may be large: on disk, unless it is small."""
+
+    name: str
+    file: IO[bytes]
+    size_bytes: int
+    fields: Mapping[str, str]
+
+
+@asynccontextmanager
+async def open_upload(request: Request) -> AsyncIterator[OpenUpload]:
+    """The one file of a multipart form, in the field `file`; it is gone afterwards. Raises InvalidInput
+    `file_missing`."""
+    async with request.form(max_files=1, max_fields=8) as form:
+        file = _file_of(form)
+        yield OpenUpload(file.filename or "", file.file, file.size or 0, _fields_of(form))
+
+
+def file_name(name: str) -> str:
+    """A file's name without folders. Raises InvalidInput `file_name_missing` or `file_name_invalid`."""
+    name = name.replace("\\", "/").rpartition("/")[2].strip()
     if not name:
         raise InvalidInput("file_name_missing", "Give the file a name in the form.", param=FILE_FIELD)
     if len(name) > MAX_NAME_CHARS or not name.isprintable():

@@ -15,7 +15,7 @@ from omni.kit.ids import uuid7_text
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from omni.gateway.edge.server import ServerConnection
     from omni.gateway.routing.ways import Tried
@@ -149,8 +149,28 @@ class Exchange:
         parts = self.body_parts
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; the client is read on as it is taken. Raises what `body` raises."""
+        if self.expects_continue and not self.body_bytes and not self.complete:
+            self.connection.write_continue()
+        while True:
+            if self.refusal is not None:
+                raise self.refusal
+            if self.gone:
+                raise ClientGone
+            if self.body_parts:
+                piece = b"".join(self.body_parts)
+                self.body_parts.clear()
+                self.connection.read_on()
+                yield piece
+            elif self.complete:
+                return
+            else:
+                self._body_waiter = asyncio.get_running_loop().create_future()
+                await self._body_waiter
+
     def body_progress(self) -> None:
-        """Wakes the pipeline: the body is complete, refused or will never come."""
+        """Wakes the pipeline: there is more of the body, it is complete, refused or will never come."""
         if self._body_waiter is not None and not self._body_waiter.done():
             self._body_waiter.set_result(None)
 

@@ -33,6 +33,7 @@ class Route:
         "passed",
         "quotes",
         "scope",
+        "streamed",
     )
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -45,6 +46,7 @@ class Route:
         self.operation = endpoint.operation
         self.metered = endpoint.metered
         self.deterministic = endpoint.deterministic
+        self.streamed = endpoint.streamed
         self.quotes = endpoint.quotes
         self.delegated = endpoint.delegated
         self.passed = tuple(name.encode("ascii") for name in endpoint.passed_headers)

@@ -33,6 +33,7 @@ _SINGLE_HEADERS = _PASSED_HEADERS | frozenset((
     b"sec-websocket-version", b"transfer-encoding", b"upgrade", b"x-api-key",
 ))  # fmt: skip
 _LINGER_SECONDS = 2.0
+_STREAMED_BYTES = 512 * 1024  # most of a streamed body that is held for a backend that takes it more slowly
 _PIPELINE_LIMIT = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -244,8 +245,12 @@ class ServerConnection(asyncio.Protocol):
         exchange.body_bytes += len(data)
         if exchange.body_bytes > exchange.body_limit:
             exchange.refuse(_body_too_large(exchange.route))
-        else:
-            exchange.body_parts.append(data)
+            return
+        exchange.body_parts.append(data)
+        if exchange.route.streamed:
+            exchange.body_progress()
+            if len(exchange.body_parts) > 1 and sum(map(len, exchange.body_parts)) > _STREAMED_BYTES:
+                self._pause_reading()
 
     def on_message_complete(self) -> None:
         exchange, self._reading = self._reading, None
@@ -320,6 +325,14 @@ class ServerConnection(asyncio.Protocol):
         transport.write_eof()
         if self._read_paused:
             transport.resume_reading()
+
+    def read_on(self) -> None:
+        """What was held of a streamed body is taken: there is room for more."""
+        if self._read_paused and not self._lingering and len(self._queue) < _PIPELINE_LIMIT // 2:
+            self._read_paused = False
+            self._since = self._loop.time()
+            if self._transport is not None:
+                self._transport.resume_reading()
 
     def _pause_reading(self) -> None:
         if not self._read_paused and self._transport is not None:

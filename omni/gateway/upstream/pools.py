@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from omni.gateway.config import GatewayConfig
@@ -16,8 +17,10 @@ from omni.gateway.upstream.connection import (
     backend_unavailable,
     deadline_exceeded,
 )
+from omni.gateway.upstream.uploading import UploadingConnection
 from omni.kit.errors import OmniError
 
+Connection = TypeVar("Connection", bound=BackendConnection)
 _IDLE_SECONDS = 30.0
 _RETRY_BACKEND_SECONDS = 1.0
 
@@ -58,14 +61,19 @@ class Backend:
 
     async def open(self) -> BackendConnection:
         """A new connection. Raises Unavailable `backend_unavailable`."""
+        return await self._connect(BackendConnection(self, self._buffered_limit_bytes))
+
+    async def open_for_upload(self) -> UploadingConnection:
+        """The same for a body in pieces."""
+        return await self._connect(UploadingConnection(self, self._buffered_limit_bytes))
+
+    async def _connect(self, connection: Connection) -> Connection:
         if len(self._all) + self._opening >= self._connections_limit:
             raise backend_unavailable()
         self._opening += 1
         try:
             async with asyncio.timeout(self._connect_timeout_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: BackendConnection(self, self._buffered_limit_bytes), self._host, self._port, ssl=self._tls
-                )
+                await self._loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError):
             self.avoid_until = self._loop.time() + _RETRY_BACKEND_SECONDS
             raise backend_unavailable() from None
@@ -168,6 +176,29 @@ class BackendPool:
         """Sends `build(authority)` to a backend and returns its answer. Raises what `send_to` raises."""
         backend = self._next()
         return await send_to(backend, build(backend.authority), deadline, watch, lambda: self._open(backend))
+
+    async def upload(
+        self,
+        build: Callable[[bytes], bytes],
+        pieces: AsyncIterator[bytes],
+        deadline: float,
+        watch: Callable[[BackendConnection], None],
+        *,
+        chunked: bool,
+    ) -> BackendResponse:
+        """Sends `build(authority)` and then the pieces to a backend, over a connection of its own: what is sent once
+        cannot be sent again. Raises what `BackendConnection.upload` raises."""
+        backend = self._next()
+        try:
+            connection = await backend.open_for_upload()
+        except OmniError:
+            other = self._next()
+            if other is backend:
+                raise
+            backend, connection = other, await other.open_for_upload()
+        head = build(backend.authority)
+        watch(connection)
+        return await connection.upload(head, pieces, deadline, chunked=chunked)
 
     async def _open(self, backend: Backend) -> BackendConnection:
         try:

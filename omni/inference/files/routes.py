@@ -10,8 +10,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
-from omni.inference.caller import CallerDependency, MeteredRoute
-from omni.inference.files.repository import Order
+from omni.inference.caller import CallerDependency, MeteredRoute, limited
+from omni.inference.files.repository import NewFile, Order
 from omni.inference.files.schemas import (
     LONGEST_LIFE_SECONDS,
     SHORTEST_LIFE_SECONDS,
@@ -23,10 +23,16 @@ from omni.inference.files.schemas import (
 )
 from omni.inference.files.service import FileService
 from omni.inference.runtime.call import Call
-from omni.inference.uploads import file_name, read_upload
+from omni.inference.storage.repository import QUOTA_RETRY_SECONDS
+from omni.inference.uploads import OpenUpload, file_name, open_upload
 from omni.kit.clock import Clock
-from omni.kit.errors import InvalidInput
+from omni.kit.errors import InvalidInput, LimitExceeded, TooLarge
+from omni.kit.ids import uuid7
 
+BATCH_BYTES = 100 * 1024 * 1024
+"""Most that a worker reads of one batch."""
+FORM_BYTES = 64 * 1024
+"""What a form may hold beside its file."""
 FORM = {
     "requestBody": {
         "required": True,
@@ -56,16 +62,22 @@ def router(service: FileService, caller: CallerDependency, clock: Clock) -> APIR
 
     @routes.post("", summary="Upload a file", openapi_extra=FORM)
     async def upload_file(request: Request, call: Call = Depends(caller)) -> File:
-        """A file of up to 32 MiB, e.g. the requests of a batch as JSON lines."""
-        upload = await read_upload(request)
-        purpose = upload.fields.get("purpose", "")
-        if purpose not in UPLOAD_PURPOSES:
-            raise InvalidInput("invalid_purpose", f"`purpose` is one of {', '.join(UPLOAD_PURPOSES)}.", param="purpose")
+        """A file of up to 2 GiB, e.g. data to train on; of up to 100 MiB with the requests of a batch, as JSON lines.
+        It is streamed to the store, and refused at once where the plan's storage has no room for it."""
         who = call.principal
-        expires_at = _expires_at(upload.fields, clock.now())
-        return await service.add(
-            who.tenant_id, who.project_id, file_name(upload), purpose, upload.data, who.storage_bytes_limit, expires_at
-        )
+        announced = request.headers.get("content-length", "0")
+        size_bytes = max(0, int(announced) - FORM_BYTES) if announced.isdecimal() else 0
+        room = await service.check_room(who.tenant_id, size_bytes, who.storage_bytes_limit)
+        if room is not None:
+            request = limited(request, room + FORM_BYTES, lambda: _no_room(room))
+        async with open_upload(request) as upload:
+            purpose = _purpose(upload)
+            if purpose == "batch" and upload.size_bytes > BATCH_BYTES:
+                why = f"A batch's file has at most {BATCH_BYTES} bytes. Split it."
+                raise TooLarge("file_too_large", why, max_bytes=BATCH_BYTES)
+            expires_at = _expires_at(upload.fields, clock.now())
+            new = NewFile(uuid7(), who.project_id, file_name(upload.name), purpose, upload.size_bytes, expires_at)
+            return await service.add(who.tenant_id, new, upload.file, who.storage_bytes_limit)
 
     @routes.get("", summary="List files")
     async def list_files(
@@ -101,6 +113,21 @@ def router(service: FileService, caller: CallerDependency, clock: Clock) -> APIR
         return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
 
     return routes
+
+
+def _no_room(room: int) -> LimitExceeded:
+    return LimitExceeded(
+        "storage_quota_exceeded",
+        f"The file is larger than the {room} bytes that the plan has room for. Delete some or upgrade.",
+        retry_after_seconds=QUOTA_RETRY_SECONDS,
+    )
+
+
+def _purpose(upload: OpenUpload) -> str:
+    purpose = upload.fields.get("purpose", "")
+    if purpose not in UPLOAD_PURPOSES:
+        raise InvalidInput("invalid_purpose", f"`purpose` is one of {', '.join(UPLOAD_PURPOSES)}.", param="purpose")
+    return purpose
 
 
 def _expires_at(fields: Mapping[str, str], now: datetime) -> datetime | None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from omni.foundation.db.sessions import Database, SystemSession
@@ -14,9 +15,9 @@ from omni.inference.files import repository
 from omni.inference.files.errors import file_not_found
 from omni.inference.files.repository import NewFile
 from omni.inference.files.schemas import PREFIX, DeletedFile, File, FileList
-from omni.inference.storage.repository import lock_storage, require_room
+from omni.inference.storage.repository import lock_storage, require_room, stored_bytes
 from omni.kit.errors import NotFound
-from omni.kit.ids import from_prefixed_id, uuid7
+from omni.kit.ids import from_prefixed_id
 
 FOLDER = "files"
 _EXPIRED_AT_ONCE = 500
@@ -29,26 +30,29 @@ class FileService:
         self._database = database
         self._objects = objects
 
-    async def add(
-        self, tenant_id: UUID, project_id: UUID, name: str, purpose: str, data: bytes,
-        limit_bytes: int | None, expires_at: datetime | None = None,
-    ) -> File:  # fmt: skip
-        """Stores a file. Raises LimitExceeded `storage_quota_exceeded`; whatever is raised, nothing is stored."""
-        new = NewFile(uuid7(), project_id, name, purpose, len(data), expires_at)
-        stored = False
+    async def check_room(self, tenant_id: UUID, size_bytes: int, limit_bytes: int | None) -> int | None:
+        """How many bytes there is room for; None = as many as wanted. Raises LimitExceeded `storage_quota_exceeded`
+        when so many have none, as things are."""
+        if limit_bytes is None:
+            return None
+        async with self._database.read(tenant_id) as session:
+            await require_room(session, size_bytes, limit_bytes)
+            return max(0, limit_bytes - await stored_bytes(session))
+
+    async def add(self, tenant_id: UUID, new: NewFile, data: bytes | IO[bytes], limit_bytes: int | None) -> File:
+        """Stores a file, piece by piece. Raises LimitExceeded `storage_quota_exceeded`; whatever is raised, nothing is
+        stored."""
+        await self.check_room(tenant_id, new.size_bytes, limit_bytes)
         try:
+            await self._objects.put(tenant_id, _object_name(new.id), data)
             async with self._database.write(tenant_id) as session:
                 await lock_storage(session)
                 await require_room(session, new.size_bytes, limit_bytes)
-                file = await repository.add(session, new)
-                stored = True
-                await self._objects.put(tenant_id, _object_name(new.id), data)
+                return await repository.add(session, new)
         except BaseException:
-            if stored:
-                with suppress(Exception):
-                    await self._objects.delete(tenant_id, _object_name(new.id))
+            with suppress(Exception):
+                await self._objects.delete(tenant_id, _object_name(new.id))
             raise
-        return file
 
     async def put_output(self, tenant_id: UUID, new: NewFile, path: Path) -> File:
         """Stores what a job made, whatever the plan's limit. The same file again, after a crash, replaces itself."""

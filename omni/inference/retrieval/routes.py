@@ -150,7 +150,9 @@ async def _sent(request: Request, collection_id: UUID, document_id: UUID | None)
         case "multipart/form-data":
             upload = await read_upload(request)
             form = read_fields(upload, MetadataForm) if "metadata" in upload.fields else MetadataForm(metadata=None)
-            return Sent(collection_id, document_id, file_name(upload), upload.content_type, upload.data, form.metadata)
+            return Sent(
+                collection_id, document_id, file_name(upload.name), upload.content_type, upload.data, form.metadata
+            )
         case "application/json":
             body = await read_json(request, DocumentRequest)
             text = body.text.encode("utf-8")

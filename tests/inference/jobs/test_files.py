@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import forget_old_jobs
+from omni.inference.files import routes as files_routes
 from omni.kit.ids import uuid7
 from tests.inference.backend import refusal
 from tests.inference.jobs.conftest import World
@@ -111,3 +115,50 @@ async def test_a_file_is_deleted_when_its_time_is_over(
     await forget_old_jobs(database, system_database.session, objects, now + timedelta(hours=2))
     assert [each["id"] for each in (await world.get("/v1/files"))["data"]] == [kept]
     assert len(await objects.names(world.tenant.tenant_id)) == 1
+
+
+async def _two_gigabytes(pieces: list[int]) -> AsyncIterator[bytes]:
+    """A form with a file of 2 GB, made as it is asked for."""
+    yield (
+        b'--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+        b'--x\r\ncontent-disposition: form-data; name="file"; filename="big.csv"\r\n\r\n'
+    )
+    for _ in range(2_000):
+        pieces.append(1_000_000)
+        yield b"0123456789" * 100_000
+    yield b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
+async def test_two_gigabytes_without_room_are_refused_and_leave_nothing(
+    world: World, objects: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tenant = dataclasses.replace(world.tenant, storage_bytes_limit=5_000_000)
+    pieces: list[int] = []
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    if announced:
+        headers["content-length"] = "2000000200"
+    response = await tenant.send("POST", "/v1/files", content=_two_gigabytes(pieces), headers=headers)
+    assert refusal(response) == (429, "storage_quota_exceeded")
+    assert sum(pieces) <= (0 if announced else 7_000_000), "read no further than there is room"
+    assert not list(tmp_path.iterdir())
+    assert not await objects.names(tenant.tenant_id)
+    listed = await tenant.send("GET", "/v1/files")
+    assert listed.json()["data"] == []
+
+
+async def test_a_file_that_memory_is_not_asked_to_hold(world: World, objects: ObjectStore) -> None:
+    data = bytes(range(256)) * 40_000
+    file_id = await world.upload(data, "user_data")
+    response = await world.tenant.send("GET", f"/v1/files/{file_id}/content")
+    assert response.content == data
+    assert len(await objects.names(world.tenant.tenant_id)) == 1
+
+
+async def test_a_file_that_a_batch_would_not_read_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_routes, "BATCH_BYTES", 100)
+    response = await world.tenant.send(
+        "POST", "/v1/files", files={"file": ("big.jsonl", b"x" * 101)}, data={"purpose": "batch"}
+    )
+    assert refusal(response) == (413, "file_too_large")
