@@ -32,6 +32,11 @@ class Embedder:
             "omni.inference.language.minilm", lambda module: module.MiniLm(model, settings.model_cache, threads)
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether work would begin at once."""
+        return self._pool.has_room
+
     async def tokenize(self, call: Call, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text with [CLS] and [SEP], not cut. Raises what EnginePool.run raises."""
         return await self._pool.run(call, "embedder", lambda: self._engine.get().tokenize(texts))

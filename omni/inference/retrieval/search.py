@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -95,17 +97,19 @@ class Search:
 
         Raises NotFound `collection_not_found`, InvalidInput `input_too_long` and what the engines raise.
         """
-        vector = None
-        if wanted.mode != "lexical":
-            vector, tokens = await self._embedder.embed_text(call, wanted.query)
-            call.usage.input_tokens += tokens
-            call.usage.model = self._embedder.model.name
-        async with self._database.snapshot(call.principal.tenant_id) as session:
+        async with (
+            self._embedding(call, wanted) as embedding,
+            self._database.snapshot(call.principal.tenant_id) as session,
+        ):
             collection = await collections.find(session, collection_id)
             if collection is None:
                 raise collection_not_found()
             scope = await search.scope_of(session, collection, wanted.where)
-            legs = await legs_of(session, scope, wanted.query, vector, wanted.mode)
+            lexical = (
+                await search.matching(session, scope, wanted.query, LEG_CANDIDATES) if wanted.mode != "dense" else []
+            )
+            dense = [] if embedding is None else await search.nearest(session, scope, await embedding, LEG_CANDIDATES)
+            legs = Legs(dense, lexical)
             scores = dict(list(legs.scores(wanted.mode).items())[: wanted.candidates])
             found = await search.load(session, list(scores))
             vectors = {} if wanted.mmr_balance is None else await search.vectors(session, list(scores))
@@ -131,6 +135,30 @@ class Search:
             order = order[: wanted.top_k]
         explained = _Explained(legs, scores, reranked, marginal)
         return Result(collection, [explained.hit(found[chunk_id]) for chunk_id in order], groups)
+
+    @asynccontextmanager
+    async def _embedding(self, call: Call, wanted: Wanted) -> AsyncIterator[asyncio.Task[np.ndarray] | None]:
+        """The query's vector to be; None where the mode needs none.
+
+        The words are looked up meanwhile, unless it has to wait for an engine: no connection is held for that.
+        """
+        if wanted.mode == "lexical":
+            yield None
+            return
+        task = asyncio.create_task(self._embed(call, wanted.query))
+        try:
+            if not self._embedder.is_idle:
+                await task
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _embed(self, call: Call, query: str) -> np.ndarray:
+        vector, tokens = await self._embedder.embed_text(call, query)
+        call.usage.input_tokens += tokens
+        call.usage.model = self._embedder.model.name
+        return vector
 
     async def _reranked(
         self, call: Call, query: str, found: Mapping[UUID, Found], scores: Mapping[UUID, float]

@@ -54,6 +54,11 @@ class EnginePool:
         metrics.limit.set(self._limit)
         metrics.jobs.set_function(lambda: self._unfinished)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a thread waits for work."""
+        return self._unfinished < self.threads
+
     async def run(self, call: Call, engine: str, work: Callable[[], Answer]) -> Answer:
         """The answer of `work`, a job of `engine` in metrics; its CPU time is added to the call's usage, also when it
         raises.
