@@ -21,9 +21,12 @@ SCOPE_EVENTS_WRITE = "events:write"
 SCOPE_JOBS_READ = "jobs:read"
 SCOPE_JOBS_WRITE = "jobs:write"
 """Files, batches and other jobs."""
+SCOPE_MODELS_READ = "models:read"
+SCOPE_MODELS_WRITE = "models:write"
+"""The registry and deployments; asking a model takes `inference`."""
 SCOPES = (
     SCOPE_INFERENCE, SCOPE_COLLECTIONS_READ, SCOPE_COLLECTIONS_WRITE, SCOPE_EVENTS_WRITE, SCOPE_JOBS_READ,
-    SCOPE_JOBS_WRITE,
+    SCOPE_JOBS_WRITE, SCOPE_MODELS_READ, SCOPE_MODELS_WRITE,
 )  # fmt: skip
 
 
@@ -74,6 +77,9 @@ _COLLECTIONS = "/v1/collections"
 _COLLECTION = "/v1/collections/{collection_id}"
 _DOCUMENTS = "/v1/collections/{collection_id}/documents"
 _DOCUMENT = "/v1/collections/{collection_id}/documents/{document_id}"
+_MODELS = "/v1/registry/models"
+_MODEL = "/v1/registry/models/{model}"
+_VERSION = "/v1/registry/models/{model}/versions/{version}"
 
 ENDPOINTS = (
     Endpoint("GET", "/v1/models", SCOPE_INFERENCE, 0, error_shape="openai"),
@@ -161,6 +167,20 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/jobs/{job_id}/log", SCOPE_JOBS_READ, 0),
     Endpoint("POST", "/v1/jobs/{job_id}/cancel", SCOPE_JOBS_WRITE, 0),
     Endpoint("POST", "/v1/jobs/{job_id}/retry", SCOPE_JOBS_WRITE, 0),
+    Endpoint("POST", _MODELS, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("GET", _MODELS, SCOPE_MODELS_READ, 0),
+    Endpoint("GET", _MODEL, SCOPE_MODELS_READ, 0),
+    Endpoint("PATCH", _MODEL, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("DELETE", _MODEL, SCOPE_MODELS_WRITE, 0),
+    Endpoint("POST", _MODEL + "/versions", SCOPE_MODELS_WRITE, 33 * MIB),
+    Endpoint("GET", _MODEL + "/versions", SCOPE_MODELS_READ, 0),
+    Endpoint("GET", _VERSION, SCOPE_MODELS_READ, 0),
+    Endpoint("PATCH", _VERSION, SCOPE_MODELS_WRITE, 4 * KIB),
+    Endpoint("DELETE", _VERSION, SCOPE_MODELS_WRITE, 0),
+    Endpoint("GET", _VERSION + "/card", SCOPE_MODELS_READ, 0),
+    Endpoint("PUT", _MODEL + "/aliases/{alias}", SCOPE_MODELS_WRITE, 4 * KIB),
+    Endpoint("DELETE", _MODEL + "/aliases/{alias}", SCOPE_MODELS_WRITE, 0),
+    Endpoint("POST", _MODEL + "/predict", SCOPE_INFERENCE, 16 * MIB),
     Endpoint("POST", "/v1/events", SCOPE_EVENTS_WRITE, 16 * MIB, metered=False, passed_headers=_CLOUD_EVENT_HEADERS),
     Endpoint("POST", "/v1/events/void", SCOPE_EVENTS_WRITE, 4 * MIB, metered=False),
 )

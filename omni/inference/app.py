@@ -28,6 +28,7 @@ from omni.inference.language.models import MINILM
 from omni.inference.language.routes import router as language_router
 from omni.inference.language.service import LanguageService
 from omni.inference.language.text import text_routers
+from omni.inference.models import model_routers
 from omni.inference.pdf.reader import PdfReader
 from omni.inference.retrieval.answering import Answering
 from omni.inference.retrieval.evaluating import Evaluating
@@ -87,6 +88,7 @@ def build_routers(
         *tabular_routers(pool, who, settings.state_secret),
         vision_router(vision, who),
         *_job_routers(database, objects, who, clock),
+        *model_routers(settings, database, pool, objects, who, clock),
     ]
 
 

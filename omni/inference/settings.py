@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from omni.inference.serving.settings import ServingSettings
+
 MIB = 1024 * 1024
 
 
@@ -41,3 +43,5 @@ class InferenceSettings:
     """Most pages of one file for OCR."""
     ocr_pixels: int = 40_000_000
     """Most pixels of one image or page for OCR."""
+    serving: ServingSettings = field(default_factory=ServingSettings)
+    """What models of tenants may take."""

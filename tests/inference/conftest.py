@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,8 +52,10 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
-def stored(
+async def stored(
     inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database, objects: ObjectStore
-) -> Backend:
+) -> AsyncIterator[Backend]:
     """A backend on a real database, calling as a tenant of its own."""
-    return backend(backend_routers(inference_settings, database, engine_pool, objects, SystemClock()))
+    made = backend(backend_routers(inference_settings, database, engine_pool, objects, SystemClock()))
+    async with made.app.router.lifespan_context(made.app):
+        yield made

@@ -1,0 +1,113 @@
+"""The registry of tenants' models, and deployments of their versions.
+
+Revision: 0016
+Follows: 0013
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from omni.foundation.db.rls import isolate
+
+revision = "0016"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+TABLES = ("registered_models", "model_versions", "model_aliases")
+
+
+def upgrade() -> None:
+    op.execute("set local lock_timeout = '2s'")
+    _create_models()
+    _create_versions()
+    for table in TABLES:
+        for statement in isolate(table):
+            op.execute(statement)
+        op.execute(f"grant select, insert, update, delete on {table} to omni_app")
+        op.execute(f"grant select on {table} to omni_system")
+
+
+def _moment(name: str, *, nullable: bool = True) -> sa.Column[object]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+
+
+def _created_at() -> sa.Column[object]:
+    return sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
+
+
+def _tenant_id() -> sa.Column[object]:
+    return sa.Column("tenant_id", sa.Uuid(), nullable=False)
+
+
+def _json(name: str) -> sa.Column[object]:
+    return sa.Column(name, postgresql.JSONB(), server_default="{}", nullable=False)
+
+
+def _create_models() -> None:
+    op.create_table(
+        "registered_models",
+        _tenant_id(),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("task", sa.String(30), server_default="", nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("last_number", sa.Integer(), server_default="0", nullable=False),
+        _created_at(),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_registered_models")),
+        sa.UniqueConstraint("tenant_id", "name", name="uq_registered_models_name"),
+    )
+
+
+def _create_versions() -> None:
+    op.create_table(
+        "model_versions",
+        _tenant_id(),
+        sa.Column("model_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("format", sa.String(10), nullable=False),
+        sa.Column("object_name", sa.String(200), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("signature", postgresql.JSONB(), nullable=False),
+        _json("metrics"),
+        _json("card"),
+        _json("lineage"),
+        _json("measured"),
+        sa.Column("job_id", sa.Uuid(), nullable=True),
+        sa.Column("state", sa.String(12), server_default="ready", nullable=False),
+        sa.Column("deaths", sa.SmallInteger(), server_default="0", nullable=False),
+        _created_at(),
+        _moment("state_changed_at"),
+        sa.CheckConstraint("format in ('onnx', 'automl')", name=op.f("ck_model_versions_format")),
+        sa.CheckConstraint("state in ('ready', 'withdrawn')", name=op.f("ck_model_versions_state")),
+        sa.CheckConstraint("size_bytes >= 0", name=op.f("ck_model_versions_size")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "model_id"],
+            ["registered_models.tenant_id", "registered_models.id"],
+            name="fk_model_versions_model",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "model_id", "number", name=op.f("pk_model_versions")),
+        sa.UniqueConstraint("tenant_id", "model_id", "job_id", name="uq_model_versions_job"),
+    )
+    op.create_table(
+        "model_aliases",
+        _tenant_id(),
+        sa.Column("model_id", sa.Uuid(), nullable=False),
+        sa.Column("alias", sa.String(50), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        _moment("updated_at", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "model_id", "number"],
+            ["model_versions.tenant_id", "model_versions.model_id", "model_versions.number"],
+            name="fk_model_aliases_version",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "model_id", "alias", name=op.f("pk_model_aliases")),
+    )
+
+
+def downgrade() -> None:
+    raise RuntimeError("migrations go forward only; restore a backup to go back")

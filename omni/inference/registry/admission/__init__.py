@@ -1,0 +1,1 @@
+"""What an uploaded file is, decided by its content before anything loads it."""

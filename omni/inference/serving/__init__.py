@@ -1,0 +1,1 @@
+"""Models of tenants at work: a process for each, confined, with messages over pipes."""
