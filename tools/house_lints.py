@@ -1,4 +1,5 @@
-"""The house rules that no ready-made linter holds: sizes, where the environment is read, no float near money.
+"""The house rules that no ready-made linter holds: sizes, where the environment is read, no float near money, nothing
+that unpickles in the server.
 
 Prints one line a finding and exits 1 when there is any.
 """
@@ -15,6 +16,8 @@ FOLDERS = ("omni", "tests", "bench", "tools")
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES = 400, 800, 60
 MONEY = ("omni/kit/money.py", "omni/domains/pricing/", "omni/domains/billing/", "omni/domains/sla/")
 ENVIRONMENT_READERS = ("omni/apps/", "tests/", "bench/", "tools/")
+UNPICKLERS = frozenset(("pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "torch"))
+"""Modules whose readers run what a file says."""
 GENERATED = ("omni/foundation/db/migrations/versions/",)
 
 
@@ -35,6 +38,8 @@ def findings(path: str, source: str) -> Iterator[str]:
             yield from _environment(path, node)
         if path.startswith(MONEY):
             yield from _float(path, node)
+        if path.startswith("omni/"):
+            yield from _unpickling(path, node)
 
 
 def _function(path: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
@@ -63,6 +68,23 @@ def _float(path: str, node: ast.AST) -> Iterator[str]:
         yield f"{path}:{node.lineno}: true division makes a float; use kit.money"
     if isinstance(node, ast.Name) and node.id in ("float", "round"):
         yield f"{path}:{node.lineno}: {node.id} near money"
+
+
+def _unpickling(path: str, node: ast.AST) -> Iterator[str]:
+    never = "nothing that comes from outside is ever unpickled"
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        for name in names:
+            if name.partition(".")[0] in UNPICKLERS:
+                yield f"{path}:{node.lineno}: imports {name}; {never}"
+    if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and not _is_false(node.value):
+        yield f"{path}:{node.lineno}: allow_pickle; {never}"
+    if isinstance(node, ast.Attribute) and node.attr == "read_pickle":
+        yield f"{path}:{node.lineno}: read_pickle; {never}"
+
+
+def _is_false(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False
 
 
 def main() -> int:
