@@ -35,6 +35,7 @@ Health = Callable[[], tuple[bool, bytes]]
 def begin(process: str, settings: Settings) -> CollectorRegistry:
     """Logs as JSON, errors to Sentry where there is a DSN, the tie to the parent, rare garbage collection, and a
     registry with the process's own figures."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime would report to its maker and keep a database at home
     collect_garbage_rarely()
     configure_logs(
         process,
