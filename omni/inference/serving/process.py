@@ -19,6 +19,8 @@ from omni.inference.serving.frames import BrokenFrame
 
 MOST_OUTPUT_BYTES = 32 * 1024 * 1024
 START_SECONDS = 30.0
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+"""Without the second the runtime keeps a database at home and reports to its maker."""
 
 
 class ProcessEnded(Exception):
@@ -99,7 +101,7 @@ class ChildProcess:
             sys.executable, "-P", "-m", "omni.inference.serving.child", json.dumps({"memory_bytes": memory_bytes}),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             cwd="/", start_new_session=True,
-            env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"},
+            env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **ENVIRONMENT},
         )  # fmt: skip
         child = cls(process)
         header, _ = await child._answer(START_SECONDS)
