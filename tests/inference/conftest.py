@@ -15,6 +15,7 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import build_pool
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.serving.settings import MIB, ServingSettings
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
 from omni.telemetry.metrics import EngineMetrics
@@ -27,7 +28,11 @@ NO_FILES = ObjectStore("memory:///")
 @pytest.fixture(scope="session")
 def inference_settings(tmp_path_factory: pytest.TempPathFactory) -> InferenceSettings:
     return InferenceSettings(
-        model_cache=tmp_path_factory.mktemp("models"), principal_secret=SECRET, engine_threads=2, pdf_cpu_seconds=5
+        model_cache=tmp_path_factory.mktemp("models"),
+        principal_secret=SECRET,
+        engine_threads=2,
+        pdf_cpu_seconds=5,
+        serving=ServingSettings(cpu_seconds=1.0, process_memory_bytes=1024 * MIB),
     )
 
 

@@ -30,8 +30,19 @@ def _storable(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _no_id(name: str) -> str:
+    """Where a model is named, an id may stand as well."""
+    try:
+        UUID(name)
+    except ValueError:
+        return name
+    raise ValueError("a name that reads as an id names nothing")
+
+
 ModelName = Annotated[
-    str, Field(pattern=MODEL_NAME, description="A letter, then up to 99 letters, digits, `.`, `_` and `-`; unique.")
+    str,
+    AfterValidator(_no_id),
+    Field(pattern=MODEL_NAME, description="A letter, then up to 99 letters, digits, `.`, `_` and `-`; unique."),
 ]
 Task = Annotated[
     str,

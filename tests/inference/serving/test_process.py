@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from omni.inference.serving.batching import join, split
 from omni.inference.serving.process import ChildProcess, ModelFailed, ProcessEnded
@@ -81,10 +82,10 @@ async def test_rows_are_answered_alike_alone_and_joined() -> None:
 
 
 async def test_texts_and_every_type_of_number_come_back_as_they_went() -> None:
-    async with child(onnx_files.identity(onnx_files.TensorProto.STRING)) as process:
+    async with child(onnx_files.identity(TensorProto.STRING)) as process:
         texts = np.array([["é", ""], ["a b", "ž\n"]], object)
         assert (await process.run({"x": texts}, SECONDS, SECONDS)).outputs["y"].tolist() == texts.tolist()
-    async with child(onnx_files.identity(onnx_files.TensorProto.INT64)) as process:
+    async with child(onnx_files.identity(TensorProto.INT64)) as process:
         numbers = np.array([[2**62, -1]], np.int64)
         assert (await process.run({"x": numbers}, SECONDS, SECONDS)).outputs["y"].tolist() == numbers.tolist()
 
@@ -122,8 +123,8 @@ async def test_too_much_cpu_time_ends_it() -> None:
 
 async def test_outputs_beyond_the_limit_are_not_sent() -> None:
     made = onnx_files.graph(
-        [onnx_files.helper.make_node("Expand", ["x", "count"], ["y"])],
-        [onnx_files.value("x", [1]), onnx_files.value("count", [1], onnx_files.TensorProto.INT64)],
+        [helper.make_node("Expand", ["x", "count"], ["y"])],
+        [onnx_files.value("x", [1]), onnx_files.value("count", [1], TensorProto.INT64)],
         [onnx_files.value("y", ["n"])],
     )
     async with child(bytes(onnx_files.model(made).SerializeToString())) as process:
