@@ -1,7 +1,7 @@
 """The registry of tenants' models, and deployments of their versions.
 
-Revision: 0016
-Follows: 0013
+Revision: 0015
+Follows: 0014
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from omni.foundation.db.rls import isolate
 
-revision = "0016"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
