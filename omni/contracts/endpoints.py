@@ -20,7 +20,7 @@ SCOPE_COLLECTIONS_WRITE = "collections:write"
 SCOPE_EVENTS_WRITE = "events:write"
 SCOPE_JOBS_READ = "jobs:read"
 SCOPE_JOBS_WRITE = "jobs:write"
-"""Files, batches and other jobs."""
+"""Files, datasets, batches and other jobs."""
 SCOPE_MODELS_READ = "models:read"
 SCOPE_MODELS_WRITE = "models:write"
 """The registry and deployments; asking a model takes `inference`."""
@@ -158,6 +158,11 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/files/{file_id}", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("DELETE", "/v1/files/{file_id}", SCOPE_JOBS_WRITE, 0, "openai"),
     Endpoint("GET", "/v1/files/{file_id}/content", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("POST", "/v1/datasets", SCOPE_JOBS_WRITE, 64 * KIB),
+    Endpoint("GET", "/v1/datasets", SCOPE_JOBS_READ, 0),
+    Endpoint("GET", "/v1/datasets/{dataset_id}", SCOPE_JOBS_READ, 0),
+    Endpoint("DELETE", "/v1/datasets/{dataset_id}", SCOPE_JOBS_WRITE, 0),
+    Endpoint("POST", "/v1/datasets/{dataset_id}/drift", SCOPE_JOBS_READ, 256 * KIB),
     Endpoint("POST", "/v1/batches", SCOPE_JOBS_WRITE, 64 * KIB, "openai"),
     Endpoint("GET", "/v1/batches", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("GET", "/v1/batches/{batch_id}", SCOPE_JOBS_READ, 0, "openai"),

@@ -18,6 +18,8 @@ from omni.inference.batches.service import BatchService
 from omni.inference.batches.working import OUTPUT_LIFE, BatchWorker
 from omni.inference.caller import CallerDependency, caller
 from omni.inference.calling import Asks, Calls
+from omni.inference.datasets.routes import router as datasets_router
+from omni.inference.datasets.service import DatasetService
 from omni.inference.files.routes import router as files_router
 from omni.inference.files.service import FileService
 from omni.inference.jobs.routes import router as jobs_router
@@ -87,8 +89,8 @@ def build_routers(
         *text_routers(settings, embedder, pool, who),
         *tabular_routers(pool, who, settings.state_secret),
         vision_router(vision, who),
-        *_job_routers(database, objects, who, clock),
         *model_routers(settings, database, pool, objects, who, clock),
+        *_job_routers(database, objects, pool, who, clock),
     ]
 
 
@@ -109,8 +111,11 @@ async def forget_old_jobs(
         await forget_old_answers(session, now - OUTPUT_LIFE)
 
 
-def _job_routers(database: Database, objects: ObjectStore, who: CallerDependency, clock: Clock) -> Iterator[APIRouter]:
+def _job_routers(
+    database: Database, objects: ObjectStore, pool: EnginePool, who: CallerDependency, clock: Clock
+) -> Iterator[APIRouter]:
     files, jobs = FileService(database, objects), JobService(database, clock)
     yield files_router(files, who, clock)
+    yield datasets_router(DatasetService(database, objects, files, pool), who)
     yield batches_router(BatchService(database, files, jobs, clock), who)
     yield jobs_router(jobs, who)

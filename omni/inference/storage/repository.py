@@ -1,4 +1,4 @@
-"""The SQL of what a tenant stores: documents with their vectors, files, and versions of models."""
+"""The SQL of what a tenant stores: documents with their vectors, files, datasets, and versions of models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _STORED = text("""
     select (select coalesce(sum(stored_bytes), 0) from collections where tenant_id = :tenant_id)
          + (select coalesce(sum(size_bytes), 0) from files where tenant_id = :tenant_id)
          + (select coalesce(sum(size_bytes), 0) from model_versions where tenant_id = :tenant_id)
+         + (select coalesce(sum(size_bytes), 0) from datasets where tenant_id = :tenant_id)
 """)
 
 

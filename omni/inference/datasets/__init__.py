@@ -1,0 +1,1 @@
+"""Tables that tenants bring: read once, typed, looked at, and kept as Parquet."""
