@@ -167,6 +167,8 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/batches", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("GET", "/v1/batches/{batch_id}", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("POST", "/v1/batches/{batch_id}/cancel", SCOPE_JOBS_WRITE, 0, "openai"),
+    Endpoint("POST", "/v1/jobs", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True),
+    Endpoint("POST", "/v1/jobs/quote", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True),
     Endpoint("GET", "/v1/jobs", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/jobs/{job_id}", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/jobs/{job_id}/log", SCOPE_JOBS_READ, 0),

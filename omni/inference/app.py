@@ -11,6 +11,8 @@ from fastapi import APIRouter
 
 from omni.foundation.db.sessions import Database, SystemSession
 from omni.foundation.objects import ObjectStore
+from omni.inference.automl.schemas import KIND as AUTOML
+from omni.inference.automl.schemas import PREDICTIONS_KIND as PREDICTIONS
 from omni.inference.batches.repository import forget_old as forget_old_answers
 from omni.inference.batches.routes import router as batches_router
 from omni.inference.batches.schemas import KIND as BATCH
@@ -18,12 +20,11 @@ from omni.inference.batches.service import BatchService
 from omni.inference.batches.working import OUTPUT_LIFE, BatchWorker
 from omni.inference.caller import CallerDependency, caller
 from omni.inference.calling import Asks, Calls
-from omni.inference.datasets.routes import router as datasets_router
-from omni.inference.datasets.service import DatasetService
+from omni.inference.compute.worker import ComputeWorker
 from omni.inference.files.routes import router as files_router
 from omni.inference.files.service import FileService
 from omni.inference.jobs.routes import router as jobs_router
-from omni.inference.jobs.runner import JobRunner
+from omni.inference.jobs.runner import Handler, JobRunner
 from omni.inference.jobs.service import JobService
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
@@ -90,7 +91,7 @@ def build_routers(
         *tabular_routers(pool, who, settings.state_secret),
         vision_router(vision, who),
         *model_routers(settings, database, pool, objects, who, clock),
-        *_job_routers(database, objects, pool, who, clock),
+        *_job_routers(database, objects, who, clock),
     ]
 
 
@@ -98,7 +99,10 @@ def job_runner(
     database: Database, open_system: OpenSystemSession, objects: ObjectStore, calls: Calls, clock: Clock
 ) -> JobRunner:
     """What a worker works on jobs with."""
-    handlers = {BATCH: BatchWorker(FileService(database, objects), calls)}
+    compute = ComputeWorker(calls)
+    handlers: dict[str, Handler] = {
+        BATCH: BatchWorker(FileService(database, objects), calls), AUTOML: compute, PREDICTIONS: compute,
+    }  # fmt: skip
     return JobRunner(database, open_system, handlers, clock)
 
 
@@ -111,11 +115,8 @@ async def forget_old_jobs(
         await forget_old_answers(session, now - OUTPUT_LIFE)
 
 
-def _job_routers(
-    database: Database, objects: ObjectStore, pool: EnginePool, who: CallerDependency, clock: Clock
-) -> Iterator[APIRouter]:
+def _job_routers(database: Database, objects: ObjectStore, who: CallerDependency, clock: Clock) -> Iterator[APIRouter]:
     files, jobs = FileService(database, objects), JobService(database, clock)
     yield files_router(files, who, clock)
-    yield datasets_router(DatasetService(database, objects, files, pool), who)
     yield batches_router(BatchService(database, files, jobs, clock), who)
     yield jobs_router(jobs, who)

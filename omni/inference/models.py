@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter
 
 from omni.foundation.db.sessions import Database
 from omni.foundation.objects import ObjectStore
+from omni.inference.automl.predictions import PredictionsWork
+from omni.inference.automl.runner import AutomlRunner
+from omni.inference.automl.schemas import KIND as AUTOML
+from omni.inference.automl.schemas import PREDICTIONS_KIND as PREDICTIONS
+from omni.inference.automl.work import AutomlWork
 from omni.inference.caller import CallerDependency
+from omni.inference.compute.quoting import Quotes
+from omni.inference.compute.service import ComputeService
+from omni.inference.compute.work import ComputeWork
+from omni.inference.datasets.routes import router as datasets_router
+from omni.inference.datasets.service import DatasetService
 from omni.inference.files.service import FileService
-from omni.inference.registry.contracts import Format, Runner
 from omni.inference.registry.onnx_runner import OnnxRunner
 from omni.inference.registry.predicting import Predicting
+from omni.inference.registry.registering import register
 from omni.inference.registry.routes import router as registry_router
 from omni.inference.registry.service import RegistryService
 from omni.inference.registry.trial import ProcessTrial
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.serving.pool import ServingPool
 from omni.inference.settings import InferenceSettings
+from omni.inference.starting.routes import router as compute_router
 from omni.kit.clock import Clock
 
 
 def model_routers(
     settings: InferenceSettings, database: Database, pool: EnginePool, objects: ObjectStore, who: CallerDependency,
-    clock: Clock, trained: Mapping[Format, Runner] | None = None,
+    clock: Clock,
 ) -> list[APIRouter]:  # fmt: skip
-    """The endpoints of the registry. `trained` serves what is no ONNX file. The processes end with the application that
-    includes the routers.
+    """The endpoints of the registry, of datasets, and of the jobs that make and ask models. The processes end with the
+    application that includes the routers.
     """
     serving = ServingPool(settings.serving)
     onnx = OnnxRunner(database, objects, pool, serving, clock)
     registry = RegistryService(database, objects, pool, ProcessTrial(serving), onnx, clock)
-    predicting = Predicting(database, {"onnx": onnx, **(trained or {})})
+    predicting = Predicting(database, {"onnx": onnx, "automl": AutomlRunner(objects, pool)})
+    files = FileService(database, objects)
+    datasets = DatasetService(database, objects, files, pool)
+    works: dict[str, ComputeWork] = {
+        AUTOML: AutomlWork(datasets, objects, register),
+        PREDICTIONS: PredictionsWork(datasets, objects, files, predicting.served),
+    }
+    compute = ComputeService(database, works, Quotes(settings.principal_secret), clock)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -42,5 +60,7 @@ def model_routers(
 
     return [
         APIRouter(lifespan=lifespan),
-        registry_router(registry, predicting, FileService(database, objects), who),
+        registry_router(registry, predicting, files, who),
+        datasets_router(datasets, who),
+        compute_router(compute, settings.webhook_secret, who),
     ]

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from omni.contracts.delegation import DELEGATION_HEADER, Delegation
 from omni.contracts.money import Budget, PriceBook, Rate
+from omni.contracts.principal import Principal
 from omni.contracts.quotes import Term
 from omni.gateway.app import Gateway
 from omni.kit.clock import unix_micros
@@ -112,3 +113,17 @@ async def test_terms_open_no_other_endpoint(gateway: Gateway, control: ControlPl
     sent = headers(await control.tenant(), TERMS)
     reply = await ask(gateway.ports.public, "POST", "/v1/text/sentiment", sent, b'{"input":"x"}')
     assert (reply.status, code(reply)) == (404, "unknown_route")
+
+
+async def test_who_asks_for_a_quote_comes_with_todays_prices(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend
+) -> None:
+    tenant = await control.tenant()
+    sent = {"content-type": "application/json", **tenant.bearer}
+    await ask(gateway.ports.public, "POST", "/v1/jobs/quote", sent, b"{}")
+    principal = Principal.verify(backend.received[-1].headers["omni-principal"], SECRET, unix_micros())
+    assert principal.currency == "EUR"
+    assert dict(principal.prices) == {"training_ms": (PER_MS, 1), "predictions": (0, 1)}
+    await ask(gateway.ports.public, "POST", "/v1/text/sentiment", sent, b'{"input":"x"}')
+    other = Principal.verify(backend.received[-1].headers["omni-principal"], SECRET, unix_micros())
+    assert (other.currency, dict(other.prices)) == ("", {})

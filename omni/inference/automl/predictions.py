@@ -137,7 +137,7 @@ class PredictionsWork:
                     file.write(await self._objects.get(tenant_id, _part_name(task, start)))
             new = NewFile(
                 derived_uuid7(job_id.int >> 80, job_id.bytes + name.encode()), task.call.principal.project_id, name,
-                "predictions", os.path.getsize(path), uuid7_time(job_id) + OUTPUT_LIFE,
+                "predictions", await asyncio.to_thread(os.path.getsize, path), uuid7_time(job_id) + OUTPUT_LIFE,
             )  # fmt: skip
             return (await self._files.put_output(tenant_id, new, path)).id
 

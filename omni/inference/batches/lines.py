@@ -12,6 +12,7 @@ import orjson
 from omni.kit.ids import derived_uuid7
 
 MOST_LINES = 50_000
+MOST_BYTES = 100 * 1024 * 1024  # of a file
 MOST_LINE_BYTES = 1024 * 1024
 MOST_ERRORS = 100
 LONGEST_ID = 512

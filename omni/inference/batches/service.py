@@ -6,8 +6,9 @@ from uuid import UUID
 
 from omni.contracts.principal import Principal
 from omni.foundation.db.sessions import Database
+from omni.inference.batches.lines import MOST_BYTES
 from omni.inference.batches.schemas import KIND, PREFIX, Batch, BatchList, BatchRequest, to_api_batch
-from omni.inference.files.service import FileService
+from omni.inference.files.service import FileService, require_size
 from omni.inference.jobs import repository
 from omni.inference.jobs.repository import NewJob
 from omni.inference.jobs.service import LIFE, JobService, submit
@@ -28,12 +29,13 @@ class BatchService:
     async def create(self, who: Principal, request: BatchRequest, idempotency_key: str | None) -> tuple[Batch, bool]:
         """Queues a batch, whose file is read when it begins; or finds the one that the same request made.
 
-        The batch, and whether it is new. Raises NotFound `file_not_found`, InvalidInput, Unprocessable
-        `idempotency_key_reused`.
+        The batch, and whether it is new. Raises NotFound `file_not_found`, TooLarge `file_too_large`, InvalidInput,
+        Unprocessable `idempotency_key_reused`.
         """
         file = await self._files.get(who.tenant_id, request.input_file_id)
         if file.purpose != "batch":
             raise InvalidInput("wrong_file_purpose", "Upload the file with the purpose `batch`.", param="input_file_id")
+        require_size(file, MOST_BYTES)
         new = NewJob(
             KIND, request.model_dump(exclude_none=True), who.project_id, who.key_id, who.key_digest,
             who.storage_bytes_limit, self._clock.now() + LIFE, idempotency_key=idempotency_key,

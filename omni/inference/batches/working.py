@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from omni.inference.batches import repository
-from omni.inference.batches.lines import Line, LineError, derived_id, read_lines, request_id
+from omni.inference.batches.lines import MOST_BYTES, Line, LineError, derived_id, read_lines, request_id
 from omni.inference.batches.repository import Answered
 from omni.inference.calling import Calls, Reply
 from omni.inference.files.repository import NewFile
@@ -46,7 +46,7 @@ class BatchWorker:
         claimed, job = work.claimed, work.claimed.job
         progress = dict(job.progress)
         try:
-            data = await self._files.content(claimed.tenant_id, job.input["input_file_id"])
+            data = await self._files.content(claimed.tenant_id, job.input["input_file_id"], MOST_BYTES)
         except NotFound:
             gone = JobError(code="input_file_gone", message="The batch's file was deleted before it was done.")
             return Done("failed", progress, error=gone)

@@ -21,6 +21,8 @@ _LEASE_LOST = "lease_lost"
 _NO_MONEY = frozenset(("budget_exceeded", "credit_exhausted", "quota_exceeded"))
 _LATER = frozenset((408, 429))
 _BROKEN = 500
+MOST_FREE = 60
+"""Slices in a row that used nothing of the quote: to finish what it has paid for may take a job some."""
 MOST_BROKEN = 5
 """A slice that ends in an error of ours so often in a row ends the job."""
 
@@ -62,9 +64,11 @@ def _answered(outcome: SliceOutcome, charged: dict[str, Any], terms: Terms) -> D
     progress = {**outcome.progress, CHARGED: charged_row(charged["slices"] + 1, 0, used, terms)}
     if outcome.state is not None:
         return Done(outcome.state, progress, outcome.result, outcome.error)
-    all_used = all(used.get(meter, 0) >= term.most for meter, term in terms.items())
-    if not outcome.later and all_used and used == charged["used"]:
-        raise RuntimeError("a job goes on without end: it has used what its quote allows")
+    if not outcome.later:
+        free = charged.get("free", 0) + 1 if used == charged["used"] else 0
+        if free > MOST_FREE:
+            raise RuntimeError("a job goes on without end, and uses nothing")
+        progress[CHARGED]["free"] = free
     return More(progress, outcome.later)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FOLDER = "datasets"
 FORMATS: dict[str, Format] = {"csv": "csv", "parquet": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"}
+MOST_BYTES = 256 * 1024 * 1024  # of a file
 LEAST_ROWS_OF_SAMPLES = 8
 
 
@@ -63,7 +64,7 @@ class DatasetService:
         if file.purpose != PURPOSE:
             raise InvalidInput("wrong_file_purpose", f"Upload the file with the purpose `{PURPOSE}`.", param="file_id")
         file_format = request.format or _format_of(file.filename)
-        data = await self._files.content(who.tenant_id, request.file_id)
+        data = await self._files.content(who.tenant_id, request.file_id, MOST_BYTES)
         table = await self._reader.read(call, data, file_format)
         file_id = from_prefixed_id(FILE_PREFIX, request.file_id)
         assert file_id is not None

@@ -26,11 +26,9 @@ from omni.inference.runtime.call import Call
 from omni.inference.storage.repository import QUOTA_RETRY_SECONDS
 from omni.inference.uploads import OpenUpload, file_name, open_upload
 from omni.kit.clock import Clock
-from omni.kit.errors import InvalidInput, LimitExceeded, TooLarge
+from omni.kit.errors import InvalidInput, LimitExceeded
 from omni.kit.ids import uuid7
 
-BATCH_BYTES = 100 * 1024 * 1024
-"""Most that a worker reads of one batch."""
 FORM_BYTES = 64 * 1024
 """What a form may hold beside its file."""
 FORM = {
@@ -62,8 +60,8 @@ def router(service: FileService, caller: CallerDependency, clock: Clock) -> APIR
 
     @routes.post("", summary="Upload a file", openapi_extra=FORM)
     async def upload_file(request: Request, call: Call = Depends(caller)) -> File:
-        """A file of up to 2 GiB, e.g. data to train on; of up to 100 MiB with the requests of a batch, as JSON lines.
-        It is streamed to the store, and refused at once where the plan's storage has no room for it."""
+        """A file of up to 2 GiB, e.g. the requests of a batch as JSON lines (up to 100 MiB). It is streamed to the
+        store, and refused at once where the plan's storage has no room for it."""
         who = call.principal
         announced = request.headers.get("content-length", "0")
         size_bytes = max(0, int(announced) - FORM_BYTES) if announced.isdecimal() else 0
@@ -72,9 +70,6 @@ def router(service: FileService, caller: CallerDependency, clock: Clock) -> APIR
             request = limited(request, room + FORM_BYTES, lambda: _no_room(room))
         async with open_upload(request) as upload:
             purpose = _purpose(upload)
-            if purpose == "batch" and upload.size_bytes > BATCH_BYTES:
-                why = f"A batch's file has at most {BATCH_BYTES} bytes. Split it."
-                raise TooLarge("file_too_large", why, max_bytes=BATCH_BYTES)
             expires_at = _expires_at(upload.fields, clock.now())
             new = NewFile(uuid7(), who.project_id, file_name(upload.name), purpose, upload.size_bytes, expires_at)
             return await service.add(who.tenant_id, new, upload.file, who.storage_bytes_limit)

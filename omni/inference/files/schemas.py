@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 PREFIX = "file-"
-Purpose = Literal["batch", "batch_output", "assistants", "fine-tune", "vision", "user_data", "evals", "dataset", "predictions"]
+Purpose = Literal[
+    "batch", "batch_output", "assistants", "fine-tune", "vision", "user_data", "evals", "dataset", "predictions"
+]
 UPLOAD_PURPOSES = ("batch", "assistants", "fine-tune", "vision", "user_data", "evals", "dataset")
 SHORTEST_LIFE_SECONDS = 3_600
 LONGEST_LIFE_SECONDS = 30 * 24 * 3_600

@@ -16,7 +16,7 @@ from omni.inference.files.errors import file_not_found
 from omni.inference.files.repository import NewFile
 from omni.inference.files.schemas import PREFIX, DeletedFile, File, FileList
 from omni.inference.storage.repository import lock_storage, require_room, stored_bytes
-from omni.kit.errors import NotFound
+from omni.kit.errors import NotFound, TooLarge
 from omni.kit.ids import from_prefixed_id
 
 FOLDER = "files"
@@ -85,9 +85,9 @@ class FileService:
             raise file_not_found()
         return found
 
-    async def content(self, tenant_id: UUID, file_id: str) -> bytes:
-        """All of a file. Raises NotFound `file_not_found`."""
-        await self.get(tenant_id, file_id)
+    async def content(self, tenant_id: UUID, file_id: str, most_bytes: int) -> bytes:
+        """All of a file. Raises NotFound `file_not_found`, TooLarge `file_too_large`."""
+        require_size(await self.get(tenant_id, file_id), most_bytes)
         return await self._objects.get(tenant_id, _object_name(_id(file_id)))
 
     async def stream(self, tenant_id: UUID, file_id: str) -> AsyncIterator[bytes]:
@@ -116,6 +116,16 @@ class FileService:
             if not await repository.remove(session, file_id):
                 raise file_not_found()
         await self._objects.delete(tenant_id, _object_name(file_id))
+
+
+def require_size(file: File, most_bytes: int) -> None:
+    """Raises TooLarge `file_too_large` for more than whoever reads it holds in memory."""
+    if file.bytes > most_bytes:
+        raise TooLarge(
+            "file_too_large",
+            f"The file has {file.bytes} bytes; at most {most_bytes} are read here. Split it.",
+            max_bytes=most_bytes,
+        )
 
 
 def _id(value: str) -> UUID:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from omni.foundation.db.sessions import Database
+from omni.foundation.db.sessions import Database, ReadSession
 from omni.inference.registry import repository
-from omni.inference.registry.contracts import Format, Runner
+from omni.inference.registry.contracts import Format, Runner, StoredVersion
 from omni.inference.registry.errors import model_not_found, no_runner, out_of_service
 from omni.inference.registry.repository import Model, VersionRow
 from omni.inference.registry.schemas import CHAMPION, PredictRequest
@@ -35,12 +35,16 @@ class Predicting:
         if request.version is not None and request.alias is not None:
             raise InvalidInput("inputs_invalid", "Name a `version` or an `alias`, not both.", param="alias")
         async with self._database.read(call.principal.tenant_id) as session:
-            model = await find(session, named)
             wanted = request.alias if request.version is None else str(request.version)
-            if wanted is None and CHAMPION in (await repository.aliases(session, [model.id])).get(model.id, {}):
-                wanted = CHAMPION
-            row = await find_version(session, model, wanted)
+            model, row = await _found(session, named, wanted)
         return await self._ask(call, model, row, body_of(request.inputs, request.rows, request.explain))
+
+    async def served(self, tenant_id: UUID, named: str, wanted: str | None) -> tuple[StoredVersion, Runner]:
+        """A version, by number or alias, and who serves it; None = the champion, else the newest. Raises what `predict`
+        raises."""
+        async with self._database.read(tenant_id) as session:
+            _, row = await _found(session, named, wanted)
+        return row.stored, self._runner(row)
 
     async def predict_version(self, call: Call, model_id: UUID, number: int, body: Body) -> dict[str, Any]:
         """One version of a model, by its number. Raises what `predict` raises."""
@@ -52,14 +56,24 @@ class Predicting:
         return await self._ask(call, model, row, body)
 
     async def _ask(self, call: Call, model: Model, row: VersionRow, body: Body) -> dict[str, Any]:
+        answer = await self._runner(row).predict(call, row.stored, body)
+        call.usage.model = f"{model.name}:{row.stored.number}"
+        return {"model": model.name, "version": row.stored.number, **answer}
+
+    def _runner(self, row: VersionRow) -> Runner:
         if row.state == "withdrawn":
             raise out_of_service(row.stored.number)
         runner = self._runners.get(row.stored.format)
         if runner is None:
             raise no_runner(row.stored.format)
-        answer = await runner.predict(call, row.stored, body)
-        call.usage.model = f"{model.name}:{row.stored.number}"
-        return {"model": model.name, "version": row.stored.number, **answer}
+        return runner
+
+
+async def _found(session: ReadSession, named: str, wanted: str | None) -> tuple[Model, VersionRow]:
+    model = await find(session, named)
+    if wanted is None and CHAMPION in (await repository.aliases(session, [model.id])).get(model.id, {}):
+        wanted = CHAMPION
+    return model, await find_version(session, model, wanted)
 
 
 def body_of(inputs: Mapping[str, Any] | None, rows: list[dict[str, Any]] | None, explain: bool) -> Body:

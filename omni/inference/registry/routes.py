@@ -32,6 +32,8 @@ from omni.inference.registry.service import RegistryService
 from omni.inference.runtime.call import Call
 from omni.inference.uploads import media_type, multipart_or_json, read_fields, read_json, read_upload, unsupported
 
+MOST_BYTES = 256 * 1024 * 1024  # of a file that was uploaded before
+
 Limit = Annotated[int, Query(ge=1, le=100, description="Most entries of a page.")]
 ModelPath = Annotated[str, Path(max_length=100, description="The model's name or id.")]
 VersionPath = Annotated[str, Path(max_length=50, description="The version's number, or an alias of it.")]
@@ -104,7 +106,9 @@ def _versions(routes: APIRouter, service: RegistryService, files: FileService, c
                 return await service.add_version(call, model, upload.data, read_fields(upload, VersionFields))
             case "application/json":
                 body = await read_json(request, VersionRequest)
-                return await service.add_version(call, model, await files.content(tenant_id, body.file_id), body)
+                return await service.add_version(
+                    call, model, await files.content(tenant_id, body.file_id, MOST_BYTES), body
+                )
             case _:
                 raise unsupported("multipart/form-data or application/json")
 

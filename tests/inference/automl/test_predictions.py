@@ -179,7 +179,7 @@ async def test_a_dataset_is_predicted_part_by_part_into_one_file(world: World) -
     assert done.state == "succeeded", done
     assert sum(task.call.usage.predictions for task in tasks) == 130
     assert done.result is not None
-    content = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"])
+    content = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"], 2**30)
     lines = [orjson.loads(line) for line in content.splitlines()]
     assert [line["row"] for line in lines] == list(range(130))
     assert lines[7]["kept"]["customer"] == "c-7"
@@ -197,7 +197,7 @@ async def test_a_csv_of_predictions_has_a_column_a_class(world: World) -> None:
     given = {"model": "m", "dataset_id": await world.dataset(churn(60)), "keep": ["customer"], "format": "csv"}
     done, _ = await world.work(predictions(world, version), await world.job("predictions", given))
     assert done.result is not None
-    content = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"])
+    content = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"], 2**30)
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     assert len(rows) == 60
     assert rows[0].keys() == {"row", "customer", "class", "probability", "probabilities.no", "probabilities.yes"}

@@ -18,6 +18,7 @@ from omni.contracts.quotes import Terms, billable
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.inference.calling import Reply
+from omni.inference.compute import worker
 from omni.inference.compute.quoting import Quotes
 from omni.inference.compute.schemas import JobOptions, SliceRequest
 from omni.inference.compute.service import ComputeService
@@ -276,3 +277,21 @@ async def test_another_attempt_or_tenant_finds_nothing_to_work_on(world: World) 
     stranger = Call(replace(call.principal, tenant_id=uuid7()))
     with pytest.raises(OmniError, match="no such job"):
         await world.service.work(stranger, job.id, SliceRequest(attempt=1, most={}))
+
+
+async def test_what_is_paid_for_is_finished_and_what_never_ends_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MOST_FREE", 3)
+
+    async def finishes(task: ComputeTask) -> Done | More:
+        at = int(task.job.progress.get("at", 0))
+        task.call.usage.training_ms += min(10_000, task.most["training_ms"])
+        return More({"at": at + 1}) if at < most else Done("succeeded", {})
+
+    monkeypatch.setattr(world.work, "work", finishes)
+    most = 4
+    assert (await world.run(await world.start(slices=1))).state == "succeeded"
+    assert world.calls.total() == 10_000
+    most = 99
+    assert (await world.run(await world.start(slices=1))).state == "failed"

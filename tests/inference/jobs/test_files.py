@@ -15,7 +15,7 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import forget_old_jobs
-from omni.inference.files import routes as files_routes
+from omni.inference.batches import service as batches
 from omni.kit.ids import uuid7
 from tests.inference.backend import refusal
 from tests.inference.jobs.conftest import World
@@ -157,8 +157,7 @@ async def test_a_file_that_memory_is_not_asked_to_hold(world: World, objects: Ob
 
 
 async def test_a_file_that_a_batch_would_not_read_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_routes, "BATCH_BYTES", 100)
-    response = await world.tenant.send(
-        "POST", "/v1/files", files={"file": ("big.jsonl", b"x" * 101)}, data={"purpose": "batch"}
-    )
-    assert refusal(response) == (413, "file_too_large")
+    file_id = await world.upload(b"x" * 101)
+    monkeypatch.setattr(batches, "MOST_BYTES", 100)
+    body = {"input_file_id": file_id, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+    assert refusal(await world.tenant.post("/v1/batches", body)) == (413, "file_too_large")

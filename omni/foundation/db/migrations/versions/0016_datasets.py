@@ -1,7 +1,7 @@
 """Datasets: tables that tenants bring; their rows are in the object store.
 
-Revision: 0015
-Follows: 0013
+Revision: 0016
+Follows: 0015
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from omni.foundation.db.rls import isolate
 
-revision = "0015"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

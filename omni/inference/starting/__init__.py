@@ -1,0 +1,1 @@
+"""How jobs that compute are asked for: above their kinds, which stand on `compute`."""
