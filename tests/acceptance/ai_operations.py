@@ -17,6 +17,7 @@ class Operation:
     path: str
     """With `{name}` for what `prepare` makes."""
     body: Mapping[str, Any] | None
+    """A value `{name}` stands for what `prepare` makes, too."""
     check: Callable[[Any], None]
     """Gets the decoded JSON answer, and asserts a value that was computed elsewhere."""
     meters: frozenset[str]
@@ -24,3 +25,10 @@ class Operation:
     status: int = 200
     prepare: Callable[[httpx2.Client], Mapping[str, str]] | None = None
     """Makes what the path names; returns the path's parameters."""
+
+    def filled(self, names: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """The body with what was made."""
+        if self.body is None:
+            return None
+        places = {f"{{{name}}}": value for name, value in names.items()}
+        return {key: places.get(value, value) if isinstance(value, str) else value for key, value in self.body.items()}

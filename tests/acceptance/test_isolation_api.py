@@ -23,6 +23,7 @@ BODIES: dict[str, Any] = {
     "PUT /v1/collections/{collection_id}/documents/{document_id}": {"name": "a", "text": "Some text."},
     "POST /v1/collections/{collection_id}/search": {"query": "x"},
     "POST /v1/collections/{collection_id}/answer": {"question": "x"},
+    "POST /v1/datasets/{dataset_id}/drift": {"current_dataset_id": str(uuid4())},
     "PATCH /api/tenants/{tenant_id}": {"name": "x"},
     "PUT /api/tenants/{tenant_id}/plan": {"plan_code": "pro"},
     "POST /api/tenants/{tenant_id}/projects": {"name": "x"},
@@ -103,7 +104,11 @@ def victim(platform: Platform) -> Neighbour:
         file = api.post("/v1/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": "batch"}).json()["id"]
         batch = {"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"}
         batch_id = api.post("/v1/batches", json=batch).json()["id"]
-    found.ids.update(file_id=file, batch_id=batch_id, job_id=str(UUID(batch_id.removeprefix("batch_"))))
+        table = api.post("/v1/files", files={"file": ("a.csv", b"a\n1\n")}, data={"purpose": "dataset"}).json()["id"]
+        dataset = api.post("/v1/datasets", json={"file_id": table, "name": "private"}).json()["id"]
+    found.ids.update(
+        file_id=file, dataset_id=dataset, batch_id=batch_id, job_id=str(UUID(batch_id.removeprefix("batch_")))
+    )
     found.ids.update(collection_id=collection, document_id=document, invitation_id=invitation, budget_id=budget)
     found.ids.update(provider="nowhere", invoice_id=invoice, method_id=str(uuid4()), position="1")
     return found

@@ -60,7 +60,7 @@ def _work(request: dict[str, Any], began: float) -> bool:
 
         _emit({"begun": True})
         now, left = time.monotonic(), request["search_seconds"]
-        search_until = min(now + left, ends_at - TRIAL_SECONDS)
+        search_until = min(now + left, ends_at - TRIAL_SECONDS) if left > 0 else None
         trials = [Trial(**trial) for trial in request["trials"]]
         used = now + left <= ends_at - TRIAL_SECONDS
         work = Slice(given, data, folder, trials, search_until, ends_at - TRIAL_SECONDS, used)

@@ -100,7 +100,8 @@ class PredictionsWork:
         try:
             answer = await runner.predict(task.call, version, body)
         except InvalidInput as error:
-            raise InvalidInput(error.code, f"Among the rows from {start} on: {error.message}") from error
+            error.message = f"Among the rows from {start} on: {error.message}"
+            raise
         made = await asyncio.to_thread(table.written, start, answer, request.format)
         if start == 0:
             progress["header"] = table.header(answer, request.format)

@@ -52,7 +52,7 @@ class AutomlRunner:
 
     async def _forecast(self, call: Call, version: StoredVersion, request: Mapping[str, Any]) -> dict[str, Any]:
         rows = request.get("rows", [])
-        asked = read_input(PredictRequest, {"rows": [{}], **({"rows": rows} if rows != [] else {})})
+        asked = read_input(PredictRequest, {**request, "rows": [{}] if rows == [] else rows})
         if asked.explain:
             raise InvalidInput("explain_unsupported", "Forecasts have no contributions of features.", param="explain")
         series = await self._model(call, version, forecasting=True)

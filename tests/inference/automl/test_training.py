@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -99,8 +100,6 @@ async def test_usage_never_goes_beyond_what_is_left(world: World) -> None:
 async def test_a_cancelled_job_ends_within_seconds_and_leaves_nothing(world: World) -> None:
     job = await world.job("automl", request(await world.dataset(churn()), "left", max_trials=None))
     async with world.database.write(world.tenant.tenant_id) as session:
-        from datetime import UTC, datetime  # noqa: PLC0415
-
         await repository.request_cancel(session, job.id, datetime.now(UTC))
     done, _ = await world.work(world.automl(), job)
     assert done.state == "cancelled"
@@ -109,7 +108,7 @@ async def test_a_cancelled_job_ends_within_seconds_and_leaves_nothing(world: Wor
 
 async def test_a_feature_that_gives_the_target_away_is_named(world: World) -> None:
     rows = 200
-    table = {
+    table: dict[str, list[Any]] = {
         "refund": [float(n % 2) for n in range(rows)], "x": [float(n * 7 % 31) for n in range(rows)],
         "same": [1] * rows, "left": ["yes" if n % 2 else "no" for n in range(rows)],
     }  # fmt: skip

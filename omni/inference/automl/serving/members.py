@@ -149,7 +149,7 @@ def load_member(kind: str, parts: Mapping[str, Any], outputs: int, widths: tuple
     if kind == "lightgbm":
         from lightgbm import Booster  # noqa: PLC0415 heavy: only for artifacts that hold one
 
-        booster = Booster(params={"verbosity": -1}, model_str=parts["model.txt"].decode())
+        booster = Booster(model_str=parts["model.txt"].decode())
         if booster.num_feature() != widths[0] or booster.num_model_per_iteration() != (1 if outputs == 2 else outputs):
             raise BadArtifact("the booster has other columns or classes")
         return BoosterMember(booster, outputs)

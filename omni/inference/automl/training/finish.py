@@ -50,7 +50,7 @@ def best_of_each(trials: Sequence[Trial], most: int = PER_FAMILY) -> list[Trial]
     """The best trials of each family, best first."""
     found: list[Trial] = []
     for family in dict.fromkeys(trial.family for trial in trials):
-        mine = [trial for trial in trials if trial.family == family and trial.loss is not None]
+        mine = [trial for trial in trials if trial.family == family and trial.complete]
         found += sorted(mine, key=_loss)[:most]
     return sorted(found, key=_loss)
 

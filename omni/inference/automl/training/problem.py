@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -64,12 +63,6 @@ class Problem:
     def repeats(self) -> int:
         rows = len(self.target)
         return sum(len(test) for _, test in self.folds) // rows
-
-    def by_repeat(self) -> Iterator[list[Fold]]:
-        """The folds of each division of all rows."""
-        size = len(self.folds) // self.repeats
-        for start in range(0, len(self.folds), size):
-            yield self.folds[start : start + size]
 
     def take(self, rows: np.ndarray) -> Problem:
         """Some of the rows."""

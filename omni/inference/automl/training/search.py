@@ -10,13 +10,13 @@ import math
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from omni.inference.automl.training.families import Config, TooSlow, cost, fit, space
-from omni.inference.automl.training.problem import Problem
+from omni.inference.automl.training.problem import FOLDS, Problem
 from omni.inference.automl.training.scoring import loss, shown
 
 with warnings.catch_warnings():
@@ -28,8 +28,8 @@ STALLED_AFTER, BETTER = 8, 1e-3
 """A family has no more turns after so many trials for each dimension of its space in which its loss became no better by
 this share."""
 REPEATED_PROPOSALS = 40
-RACE = 0.05
-"""A trial that is so much worse than its family's best on the first division of the rows is not tried on the others."""
+RACE = {1: 0.15, 2: 0.08, FOLDS: 0.03}
+"""After so many folds a trial is given up when its loss is worse by this share than its family's best was there."""
 FAILED = 1e30
 """The loss of a trial that took too long, for the searcher."""
 
@@ -41,12 +41,16 @@ class Trial:
     family: str
     config: Config
     loss: float | None
-    """None = it took too long, or has no finite score."""
+    """None = it took too long, or has no finite score. Of a trial that was given up, what it would have been if it had
+    gone on as far behind."""
     score: float | None
     """The metric as people know it, the mean over folds."""
     deviation: float | None
     """Of the score between folds, n − 1."""
     seconds: float
+    fold_losses: list[float] = field(default_factory=list)
+    complete: bool = False
+    """Whether no fold was left out."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,6 +62,8 @@ class _Lane:
     cost: float = 0.0
     """Of its trials, as `families.cost` guesses it."""
     best: float = math.inf
+    leader: Trial | None = None
+    """The complete trial with the smallest loss."""
     stalled: int = 0
     over: bool = False
 
@@ -106,12 +112,14 @@ class Search:
         if found < lane.best - (BETTER * abs(lane.best) if math.isfinite(lane.best) else 0):
             lane.stalled = 0
         lane.best = min(lane.best, found)
+        if trial.complete and (lane.leader is None or found < (lane.leader.loss or 0)):
+            lane.leader = trial
         lane.over = lane.stalled >= STALLED_AFTER * len(trial.config)
         self.trials.append(trial)
 
-    def limit(self, family: str) -> float:
-        """The loss beyond which it is enough to know one division of the rows."""
-        return self._lanes[family].best * (1 + RACE)
+    def leader(self, family: str) -> Trial | None:
+        """The family's best trial, which the next one races against."""
+        return self._lanes[family].leader
 
     def replay(self, trials: Iterable[Trial]) -> None:
         """Goes to where an earlier search was."""
@@ -132,33 +140,41 @@ class Search:
 
 
 def cross_validate(
-    problem: Problem, family: str, config: Config, seconds: float, limit: float = math.inf
+    problem: Problem, family: str, config: Config, seconds: float, leader: Trial | None = None
 ) -> tuple[Trial, np.ndarray | None]:
     """The trial, and its scores of rows that it was not fitted on, float64 [repeats, rows, outputs]; None when it took
-    longer than `seconds`, or had a loss above `limit` on the first division of the rows."""
+    longer than `seconds`, or fell too far behind the leader."""
     began = time.monotonic()
     until, losses, scores = began + seconds, [], []
     outside = np.empty((problem.repeats, len(problem.target), problem.outputs))
+    size = len(problem.folds) // problem.repeats
     try:
-        for repeat, folds in enumerate(problem.by_repeat()):
-            for train, test in folds:
-                trained = fit(family, config, problem, train, until)
-                predicted = trained.scores((problem.coded[test], problem.dense[test]))
-                outside[repeat, test] = predicted
-                losses.append(loss(problem.metric, problem.target[test], predicted))
-                scores.append(shown(problem.metric, problem.target[test], predicted))
-                if time.monotonic() > until:
-                    raise TooSlow
-            if repeat + 1 < problem.repeats and float(np.mean(losses)) > limit:
-                return _trial(family, config, losses, scores, began), None
+        for place, (train, test) in enumerate(problem.folds):
+            trained = fit(family, config, problem, train, until)
+            predicted = trained.scores((problem.coded[test], problem.dense[test]))
+            outside[place // size, test] = predicted
+            losses.append(loss(problem.metric, problem.target[test], predicted))
+            scores.append(shown(problem.metric, problem.target[test], predicted))
+            if time.monotonic() > until:
+                raise TooSlow
+            if place + 1 < len(problem.folds) and _is_behind(losses, leader):
+                break
     except TooSlow:
         return Trial(family, config, None, None, None, time.monotonic() - began), None
-    trial = _trial(family, config, losses, scores, began)
-    return trial, outside if trial.loss is not None and np.isfinite(outside).all() else None
+    spent, complete = time.monotonic() - began, len(losses) == len(problem.folds)
+    found = float(np.mean(losses))
+    if not math.isfinite(found) or (complete and not np.isfinite(outside).all()):
+        return Trial(family, config, None, None, None, spent), None
+    if leader is not None and leader.loss is not None and not complete:
+        found = leader.loss * found / float(np.mean(leader.fold_losses[: len(losses)]))
+    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    trial = Trial(family, config, found, float(np.mean(scores)), spread, spent, losses, complete)
+    return trial, outside if complete else None
 
 
-def _trial(family: str, config: Config, losses: list[float], scores: list[float], began: float) -> Trial:
-    seconds, found = time.monotonic() - began, float(np.mean(losses))
-    if not math.isfinite(found):
-        return Trial(family, config, None, None, None, seconds)
-    return Trial(family, config, found, float(np.mean(scores)), float(np.std(scores, ddof=1)), seconds)
+def _is_behind(losses: list[float], leader: Trial | None) -> bool:
+    margin = RACE.get(len(losses))
+    if margin is None or leader is None:
+        return False
+    reference = float(np.mean(leader.fold_losses[: len(losses)]))
+    return reference > 0 and float(np.mean(losses)) > reference * (1 + margin)

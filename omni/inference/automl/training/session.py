@@ -51,12 +51,14 @@ class Session:
         return self._search.trials
 
     def search(self, until: float, tell: Callable[[Trial], None]) -> bool:
-        """Tries until the monotonic clock passes `until`; whether the search has come to its own end."""
-        while time.monotonic() < until:
+        """Tries once, and until the monotonic clock passes `until`; whether the search has come to its own end."""
+        tried = False
+        while not tried or time.monotonic() < until:
+            tried = True
             proposed = self._search.next()
             if proposed is None:
                 return True
-            trial, scores = cross_validate(self.problem, *proposed, TRIAL_SECONDS, self._search.limit(proposed[0]))
+            trial, scores = cross_validate(self.problem, *proposed, TRIAL_SECONDS, self._search.leader(proposed[0]))
             self._search.tell(trial)
             if scores is not None:
                 self._keep(trial, scores)

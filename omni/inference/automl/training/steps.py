@@ -33,8 +33,8 @@ class Slice:
     data: Path
     folder: Path
     trials: Sequence[Trial]
-    search_until: float
-    """By the monotonic clock."""
+    search_until: float | None
+    """By the monotonic clock; None = the search is over."""
     steps_until: float
     budget_used: bool
     """Whether the whole budget of the search ends with this slice."""
@@ -53,7 +53,7 @@ def run(
             f"{len(problem.target)} rows. {prepared.why_task}")  # fmt: skip
         for name, why in prepared.left_out.items():
             log("info", f"The column {name!r} is not used: {why}.")
-    over = session.search(work.search_until, tell)
+    over = work.search_until is None or session.search(work.search_until, tell)
     if not over and not work.budget_used:
         return None
     say({"phase": "finishing"})
