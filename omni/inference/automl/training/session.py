@@ -23,6 +23,7 @@ from omni.inference.automl.training.search import Search, Trial, cross_validate
 
 TRIAL_SECONDS = 12.0
 """A trial that takes longer is given up."""
+CARRIED_BYTES = 16 * 1024 * 1024
 KIND = "kind"
 
 
@@ -65,6 +66,12 @@ class Session:
             tell(trial)
         return False
 
+    def put_by(self) -> None:
+        """Keeps the scores of the best trials for the next slice, where they are not too much to carry."""
+        if sum(scores.nbytes for scores in self._scores.values()) <= CARRIED_BYTES:
+            for name, scores in self._scores.items():
+                self._store(name, _npy(scores))
+
     def outside(self, family: str, config: Config) -> np.ndarray | None:
         """The scores of a trial, from memory, from the folder, or computed once more. Raises SliceOver."""
         name = _name("outside", family, config)
@@ -77,9 +84,7 @@ class Session:
             self._step()
             scores = cross_validate(self.problem, family, config, 3 * TRIAL_SECONDS)[1]
         if scores is not None:
-            made = io.BytesIO()
-            np.save(made, scores, allow_pickle=False)
-            self._store(name, made.getvalue())
+            self._store(name, _npy(scores))
         return scores
 
     def member(self, problem: Problem, trial: Trial, log: Log) -> Member | None:

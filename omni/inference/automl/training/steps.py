@@ -55,6 +55,7 @@ def run(
             log("info", f"The column {name!r} is not used: {why}.")
     over = work.search_until is None or session.search(work.search_until, tell)
     if not over and not work.budget_used:
+        session.put_by()
         return None
     say({"phase": "finishing"})
     choice = choose(problem, session.trials, session.outside)
