@@ -80,6 +80,8 @@ _DOCUMENT = "/v1/collections/{collection_id}/documents/{document_id}"
 _MODELS = "/v1/registry/models"
 _MODEL = "/v1/registry/models/{model}"
 _VERSION = "/v1/registry/models/{model}/versions/{version}"
+_DEPLOYMENTS = "/v1/deployments"
+_DEPLOYMENT = "/v1/deployments/{deployment}"
 
 ENDPOINTS = (
     Endpoint("GET", "/v1/models", SCOPE_INFERENCE, 0, error_shape="openai"),
@@ -188,6 +190,14 @@ ENDPOINTS = (
     Endpoint("PUT", _MODEL + "/aliases/{alias}", SCOPE_MODELS_WRITE, 4 * KIB),
     Endpoint("DELETE", _MODEL + "/aliases/{alias}", SCOPE_MODELS_WRITE, 0),
     Endpoint("POST", _MODEL + "/predict", SCOPE_INFERENCE, 16 * MIB),
+    Endpoint("POST", _DEPLOYMENTS, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("GET", _DEPLOYMENTS, SCOPE_MODELS_READ, 0),
+    Endpoint("GET", _DEPLOYMENT, SCOPE_MODELS_READ, 0),
+    Endpoint("PATCH", _DEPLOYMENT, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("DELETE", _DEPLOYMENT, SCOPE_MODELS_WRITE, 0),
+    Endpoint("POST", _DEPLOYMENT + "/predict", SCOPE_INFERENCE, 16 * MIB),
+    Endpoint("POST", _DEPLOYMENT + "/feedback", SCOPE_INFERENCE, 16 * KIB),
+    Endpoint("GET", _DEPLOYMENT + "/report", SCOPE_MODELS_READ, 0),
     Endpoint("POST", "/v1/events", SCOPE_EVENTS_WRITE, 16 * MIB, metered=False, passed_headers=_CLOUD_EVENT_HEADERS),
     Endpoint("POST", "/v1/events/void", SCOPE_EVENTS_WRITE, 4 * MIB, metered=False),
 )

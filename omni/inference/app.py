@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter
 
@@ -21,6 +21,7 @@ from omni.inference.batches.working import OUTPUT_LIFE, BatchWorker
 from omni.inference.caller import CallerDependency, caller
 from omni.inference.calling import Asks, Calls
 from omni.inference.compute.worker import ComputeWorker
+from omni.inference.deployments.repository import forget_old as forget_old_counts
 from omni.inference.files.routes import router as files_router
 from omni.inference.files.service import FileService
 from omni.inference.jobs.routes import router as jobs_router
@@ -51,6 +52,8 @@ from omni.inference.vision.service import VisionService
 from omni.kit.clock import Clock, unix_micros
 from omni.telemetry.metrics import EngineMetrics
 
+COUNTS_LIFE = timedelta(days=90)
+"""How long the minutes of deployments and the feedback on them are kept."""
 OpenSystemSession = Callable[[], AbstractAsyncContextManager[SystemSession]]
 
 
@@ -109,10 +112,12 @@ def job_runner(
 async def forget_old_jobs(
     database: Database, open_system: OpenSystemSession, objects: ObjectStore, now: datetime
 ) -> None:
-    """Deletes files whose time is over, and what batches that ended long ago still keep."""
+    """Deletes files whose time is over, what batches that ended long ago still keep, and old counts of
+    deployments."""
     await FileService(database, objects).forget_expired(open_system, now)
     async with open_system() as session:
         await forget_old_answers(session, now - OUTPUT_LIFE)
+        await forget_old_counts(session, now - COUNTS_LIFE)
 
 
 def _job_routers(database: Database, objects: ObjectStore, who: CallerDependency, clock: Clock) -> Iterator[APIRouter]:

@@ -20,6 +20,12 @@ from omni.inference.compute.service import ComputeService
 from omni.inference.compute.work import ComputeWork
 from omni.inference.datasets.routes import router as datasets_router
 from omni.inference.datasets.service import DatasetService
+from omni.inference.deployments.answering import DeploymentAnswering
+from omni.inference.deployments.counting import Counters
+from omni.inference.deployments.feedback_ids import PredictionIds
+from omni.inference.deployments.reporting import Reporting
+from omni.inference.deployments.routes import router as deployments_router
+from omni.inference.deployments.service import DeploymentService
 from omni.inference.files.service import FileService
 from omni.inference.registry.onnx_runner import OnnxRunner
 from omni.inference.registry.predicting import Predicting
@@ -31,6 +37,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.serving.pool import ServingPool
 from omni.inference.settings import InferenceSettings
 from omni.inference.starting.routes import router as compute_router
+from omni.inference.tabular.experiments.service import ExperimentService
 from omni.kit.clock import Clock
 
 
@@ -38,8 +45,8 @@ def model_routers(
     settings: InferenceSettings, database: Database, pool: EnginePool, objects: ObjectStore, who: CallerDependency,
     clock: Clock,
 ) -> list[APIRouter]:  # fmt: skip
-    """The endpoints of the registry, of datasets, and of the jobs that make and ask models. The processes end with the
-    application that includes the routers.
+    """The endpoints of the registry, deployments, datasets, and of the jobs that make and ask models. The processes end
+    with the application that includes the routers.
     """
     serving = ServingPool(settings.serving)
     onnx = OnnxRunner(database, objects, pool, serving, clock)
@@ -53,9 +60,16 @@ def model_routers(
     }
     compute = ComputeService(database, works, Quotes(settings.principal_secret), clock)
 
+    counters = Counters(database, clock)
+    answering = DeploymentAnswering(
+        database, predicting.predict_version, counters, pool, PredictionIds(settings.state_secret)
+    )
+    reporting = Reporting(database, pool, ExperimentService(pool), clock)
+
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         yield
+        await counters.close()
         await serving.close()
 
     return [
@@ -63,4 +77,5 @@ def model_routers(
         registry_router(registry, predicting, files, who),
         datasets_router(datasets, who),
         compute_router(compute, settings.webhook_secret, who),
+        deployments_router(DeploymentService(database, clock), answering, reporting, who),
     ]

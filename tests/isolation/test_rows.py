@@ -32,7 +32,7 @@ OWN_VALUES = {
     ("invoice_lines", "kind"): "'usage'", ("subscriptions", "interval"): "'month'",
     ("subscriptions", "period_end"): "now() + interval '1 day'", ("sla_months", "outcome"): "'waiting'",
     ("jobs", "state"): "'succeeded'", ("job_log", "level"): "'info'",
-    ("model_versions", "format"): "'onnx'",
+    ("model_versions", "format"): "'onnx'", ("deployment_versions", "role"): "'live'",
 }  # fmt: skip
 """Expressions for a column of one table, where those by name or type would break a rule."""
 BY_TYPE: dict[str, str] = {
