@@ -16,6 +16,7 @@ from omni.kit.errors import Unavailable
 
 REQUEST_SECONDS = 150.0
 """Longer than the gateway lets a request take."""
+OVERLOADED_STATUS = 503
 _DELEGATION_MICROS = 60_000_000
 
 
@@ -26,6 +27,18 @@ class Reply:
     status: int
     body: bytes
     retry_after_seconds: int | None
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the gateway let others before: it has nothing against the request."""
+        if self.status != OVERLOADED_STATUS:
+            return False
+        try:
+            body = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return False
+        error = body.get("error", body) if isinstance(body, dict) else {}
+        return isinstance(error, dict) and error.get("code") == "overloaded"
 
 
 class Calls(Protocol):

@@ -197,10 +197,15 @@ class _Lines:
 
 
 def _wait_seconds(reply: Reply, tries: int) -> float | None:
-    """How long to wait before asking again; None = the answer stays."""
+    """How long to wait before asking again; None = the answer stays. What gives way to others waits until the batch
+    expires.
+    """
+    backoff = min(float(2**tries), LONGEST_WAIT_SECONDS)
+    if reply.is_overload:
+        return backoff
     if reply.status not in _TRIED_AGAIN or tries + 1 >= MOST_TRIES:
         return None
-    wait = float(2**tries) if reply.retry_after_seconds is None else float(max(1, reply.retry_after_seconds))
+    wait = backoff if reply.retry_after_seconds is None else float(max(1, reply.retry_after_seconds))
     return wait if wait <= LONGEST_WAIT_SECONDS else None
 
 
