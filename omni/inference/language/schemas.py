@@ -30,10 +30,17 @@ class EmbeddingsRequest(BaseModel):
         | Annotated[InputIds, Field(min_length=1)]
         | Annotated[list[InputIds], Field(min_length=1, max_length=MAX_INPUTS)],
         Field(
-            description="A text, up to 256 texts of at most 8,192 characters, or token ids of the model's own "
-            "vocabulary (one list, or up to 256). At most 256 tokens each: longer input is refused, never cut."
+            description="A text, up to 256 texts of at most 8,192 characters, or token ids of `id_vocabulary` (one "
+            "list, or up to 256). At most 256 tokens of the model each: longer input is refused, never cut."
         ),
     ]
+    id_vocabulary: Annotated[
+        Literal["cl100k_base", "model"],
+        Field(
+            description="What ids in `input` stand for: OpenAI's cl100k_base, as its clients send them, which are read "
+            "as the text that they spell; or `model`, the model's own vocabulary."
+        ),
+    ] = "cl100k_base"
     encoding_format: Annotated[
         Literal["float", "base64"], Field(description="`base64`: the little-endian float32 values of the vector.")
     ] = "float"

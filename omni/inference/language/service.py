@@ -18,6 +18,7 @@ from omni.inference.language.schemas import (
     SentimentResponse,
     TokenUsage,
 )
+from omni.inference.language.token_ids import TokenTexts, framed
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.lazy import LazyEngine
 from omni.inference.runtime.pool import EnginePool
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from omni.inference.language.vader import Vader
 
-CLS, SEP = 101, 102
-
 
 class LanguageService:
     """Embeddings and sentiment."""
@@ -37,6 +36,7 @@ class LanguageService:
     def __init__(self, embedder: Embedder, pool: EnginePool) -> None:
         self._embedder = embedder
         self._pool = pool
+        self._token_texts = TokenTexts(pool)
         self._vader: LazyEngine[Vader] = LazyEngine("omni.inference.language.vader", lambda module: module.Vader())
 
     def models(self, call: Call) -> ModelList:
@@ -50,8 +50,8 @@ class LanguageService:
     async def embed(self, call: Call, request: EmbeddingsRequest) -> EmbeddingsResponse:
         """The vectors of all inputs.
 
-        Raises NotFound `model_not_found` and InvalidInput `dimensions_not_supported`, `input_empty`, `input_too_long`
-        or `token_id_out_of_range`.
+        Raises NotFound `model_not_found` and InvalidInput `dimensions_not_supported`, `input_empty`, `input_too_long`,
+        `token_id_out_of_range` or `token_ids_not_text`.
         """
         model = embedding_model(call, request.model)
         if request.dimensions not in (None, model.dimensions):
@@ -60,7 +60,7 @@ class LanguageService:
                 f"{model.name} gives {model.dimensions} dimensions. Leave `dimensions` out.",
                 param="dimensions",
             )
-        inputs = await self._token_ids(call, request.input, model)
+        inputs = await self._token_ids(call, request, model)
         for index, ids in enumerate(inputs):
             require_fit(model, len(ids), f"input[{index}]")
         vectors = await self._embedder.embed(call, inputs)
@@ -92,32 +92,26 @@ class LanguageService:
         return response
 
     async def _token_ids(
-        self, call: Call, given: str | list[str] | list[int] | list[list[int]], model: EmbeddingModel
+        self, call: Call, request: EmbeddingsRequest, model: EmbeddingModel
     ) -> Sequence[Sequence[int]]:
-        if isinstance(given, str):
-            given = [given]
-        if isinstance(given[0], int):
-            return [_framed([token for token in given if isinstance(token, int)], 0, model)]
-        texts = [text for text in given if isinstance(text, str)]
-        if not texts:
-            return [_framed(ids, index, model) for index, ids in enumerate(given) if isinstance(ids, list)]
+        texts, ids = _parted(request.input)
+        if ids and request.id_vocabulary == "model":
+            return [framed(each, index, model) for index, each in enumerate(ids)]
+        if ids:
+            texts = await self._token_texts.read(call, ids)
         for index, text in enumerate(texts):
             if not text.strip():
                 raise InvalidInput("input_empty", f"input[{index}] is empty. Send a text.", param="input")
         return await self._embedder.tokenize(call, texts)
 
 
-def _framed(ids: list[int], index: int, model: EmbeddingModel) -> list[int]:
-    """Token ids as the model reads them: [CLS] … [SEP], which are added unless they are there."""
-    if not ids:
-        raise InvalidInput("input_empty", f"input[{index}] is empty. Send token ids.", param="input")
-    if not all(0 <= token < model.vocabulary for token in ids):
-        raise InvalidInput(
-            "token_id_out_of_range",
-            f"input[{index}] has a token id outside this model's vocabulary (0 to {model.vocabulary - 1}). Send text.",
-            param="input",
-        )
-    return ids if ids[0] == CLS and ids[-1] == SEP else [CLS, *ids, SEP]
+def _parted(given: str | list[str] | list[int] | list[list[int]]) -> tuple[list[str], list[list[int]]]:
+    """The input as texts or as lists of ids; the other is empty."""
+    if isinstance(given, str):
+        return [given], []
+    if isinstance(given[0], int):
+        return [], [[token for token in given if isinstance(token, int)]]
+    return [text for text in given if isinstance(text, str)], [ids for ids in given if isinstance(ids, list)]
 
 
 def _encode(vector: np.ndarray, encoding: str) -> list[float] | str:

@@ -68,6 +68,14 @@ async def test_token_ids_give_the_vector_of_their_text(engines: Backend) -> None
     framed, bare = case["ids"], case["ids"][1:-1]
     expected = (await embed(engines, case["text"]))["data"][0]["embedding"]
     for given in (framed, bare, [framed], [bare]):
+        (item,) = (await embed(engines, given, id_vocabulary="model"))["data"]
+        assert np.allclose(item["embedding"], expected, atol=1e-6)
+
+
+async def test_ids_of_openai_are_read_as_the_text_that_they_spell(engines: Backend) -> None:
+    hello_fox = [9906, 11410, 99, 232, 11, 90043, 451, 95589]  # "Hello 🦊, Ødegaard" by tiktoken 0.14
+    expected = (await embed(engines, "Hello 🦊, \u00d8degaard"))["data"][0]["embedding"]
+    for given in (hello_fox, [hello_fox]):
         (item,) = (await embed(engines, given))["data"]
         assert np.allclose(item["embedding"], expected, atol=1e-6)
 
@@ -80,7 +88,10 @@ async def test_token_ids_give_the_vector_of_their_text(engines: Backend) -> None
         ({"input": ""}, (400, "input_empty")),
         ({"input": ["fine", "  "]}, (400, "input_empty")),
         ({"input": [[]]}, (400, "input_empty")),
-        ({"input": [30_522]}, (400, "token_id_out_of_range")),
+        ({"input": [30_522], "id_vocabulary": "model"}, (400, "token_id_out_of_range")),
+        ({"input": [100_256]}, (400, "token_id_out_of_range")),
+        ({"input": [[9906], [11410, 99]]}, (400, "token_ids_not_text")),
+        ({"input": [9906], "id_vocabulary": "p50k_base"}, (400, "invalid_request")),
         ({"input": [[5], [-1]]}, (400, "token_id_out_of_range")),
         ({"input": "word " * 255}, (400, "input_too_long")),
         ({"input": "x" * 8_193}, (400, "invalid_request")),
@@ -109,7 +120,7 @@ async def test_the_longest_input_is_served(engines: Backend) -> None:
 async def test_a_lone_surrogate_is_refused(engines: Backend) -> None:
     body = b'{"model": "all-MiniLM-L6-v2", "input": "\\ud800"}'
     response = await engines.send("POST", "/v1/embeddings", content=body, headers={"content-type": "application/json"})
-    assert refusal(response) == (400, "invalid_request")
+    assert refusal(response) == (400, "invalid_json")
 
 
 async def test_models_are_listed_and_looked_up(engines: Backend) -> None:

@@ -27,6 +27,13 @@ class Bpe:
         """The ids of its tokens."""
         return list(self._tokenizer(vocabulary).encode(text))
 
+    def text(self, vocabulary: str, ids: list[int]) -> str:
+        """The text that ids of the vocabulary, which must all be in it, spell. Raises ValueError when they spell none:
+        they begin or end within a character.
+        """
+        text: str = self._tokenizer(vocabulary).decode(ids)
+        return text
+
     def spans(self, vocabulary: str, text: str, seconds_left: Callable[[], float]) -> list[tuple[int, int]]:
         """Start and end character of each token. Tokens never cross pieces (words with the space before them); inside
         a piece of several tokens places are spread evenly, since tokens may be parts of characters.
