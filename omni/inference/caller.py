@@ -7,11 +7,13 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.types import Message
 
 from omni.contracts.endpoints import DELEGATED_ENDPOINTS, ENDPOINTS
 from omni.contracts.principal import PRINCIPAL_HEADER, InvalidPrincipal, Principal
 from omni.contracts.usage import MODEL_HEADER, USAGE_HEADER, WAIT_HEADER, format_usage
+from omni.inference.json_bodies import json_as
 from omni.inference.runtime.call import NANOS_PER_MS, Call
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError, TooLarge, Unauthenticated
@@ -46,7 +48,7 @@ class MeteredRoute(APIRoute):
     """A route that reads no more body than its endpoint allows, before the handler begins unless the endpoint is
     streamed, and reports usage on its response.
 
-    Only answers carry usage: what failed is not charged.
+    Only answers carry usage: what failed is not charged. JSON is read as it stands: `"5"` and `true` are no numbers.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -55,12 +57,15 @@ class MeteredRoute(APIRoute):
         endpoints = [_ENDPOINTS[name] for name in names & _ENDPOINTS.keys()]
         limit = max((endpoint.max_body_bytes for endpoint in endpoints), default=0)
         streamed = any(endpoint.streamed for endpoint in endpoints)
+        model = self.body_field.field_info.annotation if self.body_field is not None else None
 
         async def metered(request: Request) -> Response:
             if streamed:
                 request = limited(request, limit, lambda: _too_large(limit))
             elif limit:
                 await _read_body(request, limit)
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                await _read_model(request, model)
             response = await handle(request)
             call = getattr(request.state, "call", None)
             if isinstance(call, Call):
@@ -104,6 +109,15 @@ def limited(request: Request, limit: int, error: Callable[[], OmniError]) -> Req
         return message
 
     return Request(request.scope, receive)
+
+
+async def _read_model(request: Request, model: type[BaseModel]) -> None:
+    """Read a JSON body as `model` into the request's own cache. Raises RequestValidationError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return  # FastAPI refuses it
+    body = json_as(model, await request.body())
+    request._json = body  # where Request.json() looks first; an instance is not validated again
 
 
 def _too_large(limit: int) -> TooLarge:

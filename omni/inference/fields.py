@@ -2,5 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
 NO_NUL = r"^[^\x00]*$"
 """The pattern of text that PostgreSQL stores: every character but this one."""
+
+_BEGINS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ANY_INSTANT = TypeAdapter(datetime)
+
+
+def _read_instant(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and _BEGINS_WITH_DATE.match(value):
+        with suppress(ValidationError):
+            return _ANY_INSTANT.validate_python(value)
+    raise PydanticCustomError("timestamp_invalid", "Input should be a date or a time as ISO 8601 writes it")
+
+
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(_read_instant),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}),
+]
+"""An instant, or a date, which stands for its midnight."""
+
+EchoedTime = Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-01-31T00:00:00Z"]})]
+"""An instant of an answer, as ISO 8601 writes it: with an offset where the request's had one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
+from omni.inference.json_bodies import json_as
 from omni.kit.errors import InvalidInput, UnsupportedType
 
 FILE_FIELD = "file"
@@ -91,10 +92,7 @@ def file_name(name: str) -> str:
 
 async def read_json(request: Request, model: type[Body]) -> Body:
     """The JSON body as `model`. Raises RequestValidationError as FastAPI does for its own bodies."""
-    try:
-        return model.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+    return json_as(model, await request.body())
 
 
 def read_fields(upload: Upload, model: type[Body]) -> Body:
@@ -119,7 +117,7 @@ def unsupported(accepted: str) -> UnsupportedType:
     return UnsupportedType("unsupported_media_type", f"Send {accepted}.", accepted=accepted)
 
 
-def multipart_or_json(model: type[BaseModel], fields: Mapping[str, dict[str, str]] | None = None) -> dict[str, object]:
+def multipart_or_json(model: type[BaseModel], fields: Mapping[str, dict[str, Any]] | None = None) -> dict[str, object]:
     """OpenAPI's `requestBody` for a route that takes either; `fields` are schemas of further fields of the form."""
     file = {"type": "string", "format": "binary"}
     form = {"type": "object", "required": [FILE_FIELD], "properties": {FILE_FIELD: file, **(fields or {})}}
@@ -127,7 +125,10 @@ def multipart_or_json(model: type[BaseModel], fields: Mapping[str, dict[str, str
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {"schema": form},
+                "multipart/form-data": {
+                    "schema": form,
+                    "encoding": {name: {"contentType": "application/json"} for name in fields or {}},
+                },
                 "application/json": {"schema": model.model_json_schema()},
             },
         }

@@ -34,7 +34,8 @@ from omni.inference.uploads import (
     unsupported,
 )
 
-METADATA_FIELD = {"type": "string", "description": "JSON object: what searches can filter by, as in JSON requests."}
+METADATA_FIELD = MetadataForm.model_json_schema()["properties"]["metadata"]
+"""JSON, also in a form."""
 Limit = Annotated[int, Query(ge=1, le=100, description="Most entries of a page.")]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
 

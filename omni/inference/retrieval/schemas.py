@@ -49,6 +49,9 @@ MetadataValue = (
 )
 Metadata = dict[MetadataField, MetadataValue]
 
+StoredMetadata = dict[str, bool | int | float | str | list[str]]
+"""As it comes back: a number of more than 2^53 that was sent as `1.6e16` is written in full."""
+
 
 def _small_enough(metadata: Metadata | None) -> Metadata | None:
     if metadata is not None and len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
@@ -199,7 +202,7 @@ class Document(BaseModel):
     page_count: Annotated[int | None, Field(description="PDF files and images only.")]
     chunk_count: int
     stored_bytes: int
-    metadata: Metadata
+    metadata: StoredMetadata
     version: Annotated[int, Field(description="1, and one more for each time that its content was replaced.")]
     created_at: datetime
     updated_at: Annotated[datetime | None, Field(description="When it was last changed; null = never.")]

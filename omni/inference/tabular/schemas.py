@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 from pydantic.config import JsonDict, JsonValue
+
+from omni.inference.fields import EchoedTime, Timestamp
 
 MAX_POINTS = 10_000
 MAX_ROWS = 10_000
@@ -65,7 +66,7 @@ class Series(BaseModel):
         Field(description="Step between values; sets the season: 24 hours, 7 days, 52 weeks, 12 months, 4 quarters."),
     ]
     start: Annotated[
-        datetime | None, Field(description="Time of the first value; with it each forecast has its time.")
+        Timestamp | None, Field(description="Time of the first value; with it each forecast has its time.")
     ] = None
 
 
@@ -94,7 +95,7 @@ class Interval(BaseModel):
 
 class ForecastPoint(BaseModel):
     step: Annotated[int, Field(description="1 = the first after the series.")]
-    time: Annotated[datetime | None, Field(description="Only when the request has `start`.")] = None
+    time: Annotated[EchoedTime | None, Field(description="Only when the request has `start`.")] = None
     mean: float
     intervals: list[Interval]
 

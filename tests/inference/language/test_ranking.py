@@ -159,7 +159,7 @@ async def test_bad_input_is_refused(engines: Backend, path: str, body: dict[str,
 async def test_a_lone_surrogate_is_refused(engines: Backend) -> None:
     content, headers = b'{"query": "\\ud800", "documents": ["x"]}', {"content-type": "application/json"}
     refused = await engines.send("POST", "/v1/rerank", content=content, headers=headers)
-    assert refusal(refused) == (400, "invalid_request")
+    assert refusal(refused) == (400, "invalid_json")
 
 
 async def test_too_many_tokens_says_how_many(engines: Backend) -> None:

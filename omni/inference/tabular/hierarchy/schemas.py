@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from omni.inference.fields import EchoedTime, Timestamp
 from omni.inference.tabular.schemas import Frequency, Number
 
 MAX_BOTTOM = 30
@@ -54,7 +54,7 @@ class HierarchicalRequest(BaseModel):
         Field(min_length=1, max_length=MAX_TOTALS, description="Sums over the series, nested or crossed as you like."),
     ]
     frequency: Frequency
-    start: Annotated[datetime | None, Field(description="Time of the first value.")] = None
+    start: Annotated[Timestamp | None, Field(description="Time of the first value.")] = None
     horizon: Annotated[int, Field(ge=1, le=100, description="Steps to forecast.")]
     method: Annotated[
         Method,
@@ -78,6 +78,6 @@ class HierarchicalResponse(BaseModel):
     engine: Annotated[str, Field(examples=["statsforecast-2.1.1"])]
     method: Method
     model: BaseModelName
-    times: Annotated[list[datetime] | None, Field(description="Of the steps; only with `start`.")]
+    times: Annotated[list[EchoedTime] | None, Field(description="Of the steps; only with `start`.")]
     nodes: list[Node]
     largest_gap: Annotated[float, Field(description="Largest difference of a total and the sum of its series.")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from omni.inference.fields import EchoedTime, Timestamp
 from omni.inference.tabular.schemas import Number
 
 MAX_POINTS = 1_000
@@ -14,7 +14,7 @@ MAX_STATE = 32_768
 
 
 class StreamPoint(BaseModel):
-    time: Annotated[datetime, Field(description="Of the point; without a zone UTC. It is the point's identity.")]
+    time: Annotated[Timestamp, Field(description="Of the point; without a zone UTC. It is the point's identity.")]
     value: Annotated[Number, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 
 
@@ -43,7 +43,7 @@ class StreamRequest(BaseModel):
 
 
 class StreamResult(BaseModel):
-    time: datetime
+    time: EchoedTime
     status: Annotated[
         Literal["scored", "warming_up", "repeated", "late"],
         Field(

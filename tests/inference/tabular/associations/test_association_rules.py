@@ -109,7 +109,7 @@ async def test_bad_input_is_refused(engines: Backend, body: dict[str, Any], expe
 async def test_half_a_character_is_refused(engines: Backend) -> None:
     body, headers = rb'{"transactions": [["\ud800"]], "min_support": 1}', {"content-type": "application/json"}
     response = await engines.send("POST", "/v1/tabular/association-rules", content=body, headers=headers)
-    assert refusal(response) == (400, "invalid_request")
+    assert refusal(response) == (400, "invalid_json")
 
 
 async def test_too_many_attempts_are_refused_before_they_take_long(engines: Backend) -> None:
