@@ -56,6 +56,10 @@ class Endpoint:
     """Whether the body goes on to the backend as it comes: it may be larger than anybody holds in memory."""
     passed_headers: tuple[str, ...] = ()
     """Further request headers that reach the backend, in lower case."""
+    refusals: tuple[int, ...] = ()
+    """Statuses of errors that this endpoint can answer with beside those that its kind has
+    (`omni.foundation.http.openapi`): 409 for a state that forbids it, 415 for types of content, 422 for data that
+    contradicts itself, 501 for an engine that is not installed."""
 
     @property
     def name(self) -> str:
@@ -67,9 +71,15 @@ def _openai(path: str, operation: Operation, max_body_bytes: int) -> Endpoint:
     return Endpoint("POST", f"/v1/{path}", SCOPE_INFERENCE, max_body_bytes, "openai", operation, backend=False)
 
 
-def _engine(template: str, max_body_bytes: int) -> Endpoint:
+_NO_ENGINE = 501
+_CONFLICT = (409,)
+
+
+def _engine(template: str, max_body_bytes: int, *refusals: int) -> Endpoint:
     """An engine of the backend's whose answer depends on nothing but the request."""
-    return Endpoint("POST", template, SCOPE_INFERENCE, max_body_bytes, deterministic=True)
+    return Endpoint(
+        "POST", template, SCOPE_INFERENCE, max_body_bytes, deterministic=True, refusals=(*refusals, _NO_ENGINE)
+    )
 
 
 _CLOUD_EVENT_HEADERS = ("ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject")
@@ -94,6 +104,7 @@ ENDPOINTS = (
         error_shape="openai",
         operation="embeddings",
         deterministic=True,
+        refusals=(404, _NO_ENGINE),
     ),
     _openai("chat/completions", "chat", 32 * MIB),
     _openai("completions", "completions", 4 * MIB),
@@ -112,30 +123,30 @@ ENDPOINTS = (
     Endpoint("POST", _COLLECTIONS, SCOPE_COLLECTIONS_WRITE, 64 * KIB),
     Endpoint("GET", _COLLECTIONS, SCOPE_COLLECTIONS_READ, 0),
     Endpoint("GET", _COLLECTION, SCOPE_COLLECTIONS_READ, 0),
-    Endpoint("PATCH", _COLLECTION, SCOPE_COLLECTIONS_WRITE, 64 * KIB),
+    Endpoint("PATCH", _COLLECTION, SCOPE_COLLECTIONS_WRITE, 64 * KIB, refusals=_CONFLICT),
     Endpoint("DELETE", _COLLECTION, SCOPE_COLLECTIONS_WRITE, 0),
-    Endpoint("POST", _DOCUMENTS, SCOPE_COLLECTIONS_WRITE, 20 * MIB),
+    Endpoint("POST", _DOCUMENTS, SCOPE_COLLECTIONS_WRITE, 20 * MIB, refusals=(409, 415, _NO_ENGINE)),
     Endpoint("GET", _DOCUMENTS, SCOPE_COLLECTIONS_READ, 0),
-    Endpoint("PUT", _DOCUMENT, SCOPE_COLLECTIONS_WRITE, 20 * MIB),
+    Endpoint("PUT", _DOCUMENT, SCOPE_COLLECTIONS_WRITE, 20 * MIB, refusals=(409, 415, _NO_ENGINE)),
     Endpoint("GET", _DOCUMENT, SCOPE_COLLECTIONS_READ, 0),
     Endpoint("DELETE", _DOCUMENT, SCOPE_COLLECTIONS_WRITE, 0),
-    Endpoint("POST", _COLLECTION + "/search", SCOPE_COLLECTIONS_READ, 64 * KIB),
-    Endpoint("POST", _COLLECTION + "/answer", SCOPE_COLLECTIONS_READ, 64 * KIB),
-    Endpoint("POST", _COLLECTION + "/evaluate", SCOPE_COLLECTIONS_READ, 256 * KIB),
-    _engine("/v1/forecasts", 4 * MIB),
+    Endpoint("POST", _COLLECTION + "/search", SCOPE_COLLECTIONS_READ, 64 * KIB, refusals=(_NO_ENGINE,)),
+    Endpoint("POST", _COLLECTION + "/answer", SCOPE_COLLECTIONS_READ, 64 * KIB, refusals=(_NO_ENGINE,)),
+    Endpoint("POST", _COLLECTION + "/evaluate", SCOPE_COLLECTIONS_READ, 256 * KIB, refusals=(_NO_ENGINE,)),
+    _engine("/v1/forecasts", 4 * MIB, 422),
     _engine("/v1/forecasts/backtest", 4 * MIB),
-    _engine("/v1/forecasts/hierarchical", 4 * MIB),
+    _engine("/v1/forecasts/hierarchical", 4 * MIB, 422),
     _engine("/v1/anomalies/detect", 4 * MIB),
-    _engine("/v1/experiments/ab-test", 4 * MIB),
-    _engine("/v1/experiments/sample-size", 64 * KIB),
+    _engine("/v1/experiments/ab-test", 4 * MIB, 422),
+    _engine("/v1/experiments/sample-size", 64 * KIB, 422),
     _engine("/v1/series/change-points", MIB),
-    _engine("/v1/tabular/cluster", 8 * MIB),
-    _engine("/v1/tabular/association-rules", 8 * MIB),
+    _engine("/v1/tabular/cluster", 8 * MIB, 422),
+    _engine("/v1/tabular/association-rules", 8 * MIB, 422),
     _engine("/v1/tabular/profile", 8 * MIB),
     _engine("/v1/tabular/drift", 16 * MIB),
-    Endpoint("POST", "/v1/anomalies/stream", SCOPE_INFERENCE, MIB),
-    _engine("/v1/customers/lifetime-value", 4 * MIB),
-    _engine("/v1/optimize", 64 * KIB),
+    Endpoint("POST", "/v1/anomalies/stream", SCOPE_INFERENCE, MIB, refusals=(_NO_ENGINE,)),
+    _engine("/v1/customers/lifetime-value", 4 * MIB, 422),
+    _engine("/v1/optimize", 64 * KIB, 422),
     _engine("/v1/text/sentiment", MIB),
     _engine("/v1/rerank", 8 * MIB),
     _engine("/v1/text/search", 8 * MIB),
@@ -145,7 +156,7 @@ ENDPOINTS = (
     _engine("/v1/text/keywords", 2 * MIB),
     _engine("/v1/text/summarize", 2 * MIB),
     _engine("/v1/text/pii/detect", MIB),
-    Endpoint("POST", "/v1/text/pii/redact", SCOPE_INFERENCE, MIB),
+    Endpoint("POST", "/v1/text/pii/redact", SCOPE_INFERENCE, MIB, refusals=(_NO_ENGINE,)),
     Endpoint("POST", "/v1/text/pii/restore", SCOPE_INFERENCE, 2 * MIB),
     _engine("/v1/text/duplicates", 8 * MIB),
     _engine("/v1/text/cluster", 8 * MIB),
@@ -154,51 +165,59 @@ ENDPOINTS = (
     _engine("/v1/text/spelling", MIB),
     _engine("/v1/text/readability", 4 * MIB),
     _engine("/v1/text/compare", 2 * MIB),
-    Endpoint("POST", "/v1/vision/ocr", SCOPE_INFERENCE, 20 * MIB),
+    Endpoint("POST", "/v1/vision/ocr", SCOPE_INFERENCE, 20 * MIB, refusals=(415, _NO_ENGINE)),
     Endpoint("POST", "/v1/files", SCOPE_JOBS_WRITE, 2 * GIB, "openai", streamed=True),
-    Endpoint("GET", "/v1/files", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("GET", "/v1/files", SCOPE_JOBS_READ, 0, "openai", refusals=(404,)),
     Endpoint("GET", "/v1/files/{file_id}", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("DELETE", "/v1/files/{file_id}", SCOPE_JOBS_WRITE, 0, "openai"),
     Endpoint("GET", "/v1/files/{file_id}/content", SCOPE_JOBS_READ, 0, "openai"),
-    Endpoint("POST", "/v1/datasets", SCOPE_JOBS_WRITE, 64 * KIB),
+    Endpoint("POST", "/v1/datasets", SCOPE_JOBS_WRITE, 64 * KIB, refusals=(404, 422, _NO_ENGINE)),
     Endpoint("GET", "/v1/datasets", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/datasets/{dataset_id}", SCOPE_JOBS_READ, 0),
     Endpoint("DELETE", "/v1/datasets/{dataset_id}", SCOPE_JOBS_WRITE, 0),
-    Endpoint("POST", "/v1/datasets/{dataset_id}/drift", SCOPE_JOBS_READ, 256 * KIB),
-    Endpoint("POST", "/v1/batches", SCOPE_JOBS_WRITE, 64 * KIB, "openai"),
-    Endpoint("GET", "/v1/batches", SCOPE_JOBS_READ, 0, "openai"),
+    Endpoint("POST", "/v1/datasets/{dataset_id}/drift", SCOPE_JOBS_READ, 256 * KIB, refusals=(_NO_ENGINE,)),
+    Endpoint("POST", "/v1/batches", SCOPE_JOBS_WRITE, 64 * KIB, "openai", refusals=(404, 422)),
+    Endpoint("GET", "/v1/batches", SCOPE_JOBS_READ, 0, "openai", refusals=(404,)),
     Endpoint("GET", "/v1/batches/{batch_id}", SCOPE_JOBS_READ, 0, "openai"),
-    Endpoint("POST", "/v1/batches/{batch_id}/cancel", SCOPE_JOBS_WRITE, 0, "openai"),
-    Endpoint("POST", "/v1/jobs", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True),
-    Endpoint("POST", "/v1/jobs/quote", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True),
+    Endpoint("POST", "/v1/batches/{batch_id}/cancel", SCOPE_JOBS_WRITE, 0, "openai", refusals=_CONFLICT),
+    Endpoint("POST", "/v1/jobs", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True, refusals=(404, 422, _NO_ENGINE)),
+    Endpoint("POST", "/v1/jobs/quote", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True, refusals=(404, _NO_ENGINE)),
     Endpoint("GET", "/v1/jobs", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/jobs/{job_id}", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/jobs/{job_id}/log", SCOPE_JOBS_READ, 0),
-    Endpoint("POST", "/v1/jobs/{job_id}/cancel", SCOPE_JOBS_WRITE, 0),
-    Endpoint("POST", "/v1/jobs/{job_id}/retry", SCOPE_JOBS_WRITE, 0),
-    Endpoint("POST", _MODELS, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("POST", "/v1/jobs/{job_id}/cancel", SCOPE_JOBS_WRITE, 0, refusals=_CONFLICT),
+    Endpoint("POST", "/v1/jobs/{job_id}/retry", SCOPE_JOBS_WRITE, 0, refusals=_CONFLICT),
+    Endpoint("POST", _MODELS, SCOPE_MODELS_WRITE, 64 * KIB, refusals=_CONFLICT),
     Endpoint("GET", _MODELS, SCOPE_MODELS_READ, 0),
     Endpoint("GET", _MODEL, SCOPE_MODELS_READ, 0),
-    Endpoint("PATCH", _MODEL, SCOPE_MODELS_WRITE, 64 * KIB),
-    Endpoint("DELETE", _MODEL, SCOPE_MODELS_WRITE, 0),
-    Endpoint("POST", _MODEL + "/versions", SCOPE_MODELS_WRITE, 33 * MIB),
+    Endpoint("PATCH", _MODEL, SCOPE_MODELS_WRITE, 64 * KIB, refusals=_CONFLICT),
+    Endpoint("DELETE", _MODEL, SCOPE_MODELS_WRITE, 0, refusals=_CONFLICT),
+    Endpoint("POST", _MODEL + "/versions", SCOPE_MODELS_WRITE, 33 * MIB, refusals=(415, 422)),
     Endpoint("GET", _MODEL + "/versions", SCOPE_MODELS_READ, 0),
     Endpoint("GET", _VERSION, SCOPE_MODELS_READ, 0),
     Endpoint("PATCH", _VERSION, SCOPE_MODELS_WRITE, 4 * KIB),
-    Endpoint("DELETE", _VERSION, SCOPE_MODELS_WRITE, 0),
+    Endpoint("DELETE", _VERSION, SCOPE_MODELS_WRITE, 0, refusals=_CONFLICT),
     Endpoint("GET", _VERSION + "/card", SCOPE_MODELS_READ, 0),
     Endpoint("PUT", _MODEL + "/aliases/{alias}", SCOPE_MODELS_WRITE, 4 * KIB),
     Endpoint("DELETE", _MODEL + "/aliases/{alias}", SCOPE_MODELS_WRITE, 0),
-    Endpoint("POST", _MODEL + "/predict", SCOPE_INFERENCE, 16 * MIB),
-    Endpoint("POST", _DEPLOYMENTS, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("POST", _MODEL + "/predict", SCOPE_INFERENCE, 16 * MIB, refusals=(409, 422, _NO_ENGINE)),
+    Endpoint("POST", _DEPLOYMENTS, SCOPE_MODELS_WRITE, 64 * KIB, refusals=(404, 409)),
     Endpoint("GET", _DEPLOYMENTS, SCOPE_MODELS_READ, 0),
     Endpoint("GET", _DEPLOYMENT, SCOPE_MODELS_READ, 0),
-    Endpoint("PATCH", _DEPLOYMENT, SCOPE_MODELS_WRITE, 64 * KIB),
+    Endpoint("PATCH", _DEPLOYMENT, SCOPE_MODELS_WRITE, 64 * KIB, refusals=_CONFLICT),
     Endpoint("DELETE", _DEPLOYMENT, SCOPE_MODELS_WRITE, 0),
-    Endpoint("POST", _DEPLOYMENT + "/predict", SCOPE_INFERENCE, 16 * MIB),
+    Endpoint("POST", _DEPLOYMENT + "/predict", SCOPE_INFERENCE, 16 * MIB, refusals=(409, 422, _NO_ENGINE)),
     Endpoint("POST", _DEPLOYMENT + "/feedback", SCOPE_INFERENCE, 16 * KIB),
     Endpoint("GET", _DEPLOYMENT + "/report", SCOPE_MODELS_READ, 0),
-    Endpoint("POST", "/v1/events", SCOPE_EVENTS_WRITE, 16 * MIB, metered=False, passed_headers=_CLOUD_EVENT_HEADERS),
+    Endpoint(
+        "POST",
+        "/v1/events",
+        SCOPE_EVENTS_WRITE,
+        16 * MIB,
+        metered=False,
+        passed_headers=_CLOUD_EVENT_HEADERS,
+        refusals=(415,),
+    ),
     Endpoint("POST", "/v1/events/void", SCOPE_EVENTS_WRITE, 4 * MIB, metered=False),
 )
 

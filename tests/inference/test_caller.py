@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from fastapi.routing import APIRoute
 
 from omni.contracts.endpoints import ENDPOINTS
 from omni.contracts.principal import PRINCIPAL_HEADER
 from tests.inference.backend import Backend, refusal
+
+JSON = {"content-type": "application/json"}
 
 
 async def test_without_a_principal_nothing_is_served(engines: Backend) -> None:
@@ -73,3 +76,22 @@ def test_every_operation_says_what_it_does(engines: Backend) -> None:
 def test_route_class_is_metered_everywhere(engines: Backend) -> None:
     routes = [route for route in engines.app.routes if isinstance(route, APIRoute)]
     assert {type(route).__name__ for route in routes if route.path.startswith("/v1")} <= {"MeteredRoute"}
+
+
+@pytest.mark.parametrize("number", ["true", '"7"', "7.5"])
+async def test_what_is_no_number_is_none(engines: Backend, number: str) -> None:
+    body = b'{"text": "One. Two.", "sentences": %s}' % number.encode()
+    response = await engines.send("POST", "/v1/text/summarize", content=body, headers=JSON)
+    assert refusal(response) == (400, "invalid_request")
+
+
+async def test_a_whole_number_may_be_written_with_a_point(engines: Backend) -> None:
+    body = b'{"text": "One is here. Two is there.", "sentences": 1.0}'
+    response = await engines.send("POST", "/v1/text/summarize", content=body, headers=JSON)
+    assert response.status_code == 200, response.text
+
+
+async def test_a_wrong_method_names_all_that_the_path_has(engines: Backend) -> None:
+    response = await engines.send("PUT", "/v1/collections")
+    assert refusal(response) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "GET, POST"

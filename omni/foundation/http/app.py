@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from omni.foundation.http.bodies import BodyLimit
 from omni.foundation.http.json import JSONBytes
-from omni.foundation.http.openapi import PROBLEM_RESPONSES, with_api_keys
+from omni.foundation.http.openapi import PROBLEM_RESPONSES, with_public_contract
 from omni.foundation.http.problems import install_problem_handlers
 from omni.foundation.http.request_ids import RequestContext
 from omni.kit.errors import OmniError
@@ -50,7 +50,7 @@ def create_app(
         responses=PROBLEM_RESPONSES,
     )
     if settings.api_keys:
-        app.openapi = with_api_keys(app)  # type: ignore[method-assign]  # how FastAPI wants it extended
+        app.openapi = with_public_contract(app)  # type: ignore[method-assign]  # how FastAPI wants it extended
     for router in routers:
         app.include_router(router)
     app.include_router(_health(checks))

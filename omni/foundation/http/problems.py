@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from omni.contracts.docs import doc_url
 from omni.contracts.endpoints import ENDPOINTS
@@ -23,6 +24,7 @@ from omni.foundation.http.request_ids import request_id_of
 from omni.kit.errors import InvalidInput, OmniError
 
 _CODES_OF_STATUS = {404: "unknown_route", 405: "method_not_allowed"}
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _OPENAI_ROUTES = frozenset((e.method, e.template) for e in ENDPOINTS if e.error_shape == "openai")
 
 log = structlog.stdlib.get_logger("omni.http")
@@ -87,7 +89,10 @@ def install_problem_handlers(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         phrase = HTTPStatus(error.status_code).phrase
         code = _CODES_OF_STATUS.get(error.status_code, phrase.lower().replace(" ", "_"))
-        problem = Problem(error.status_code, phrase, code, str(error.detail), {}, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed_methods(request)
+        problem = Problem(error.status_code, phrase, code, str(error.detail), {}, headers)
         return problem_response(request, problem)
 
     async def on_database_error(request: Request, error: Exception) -> Response:
@@ -121,6 +126,16 @@ def _to_invalid_input(error: RequestValidationError) -> InvalidInput:
     return InvalidInput(
         "invalid_request", f"{first['field']}: {first['message']}.", param=first["field"], problems=problems
     )
+
+
+def _allowed_methods(request: Request) -> str:
+    """What the path answers to, by all of its routes; Starlette names those of the first only (RFC 9110, 10.2.1)."""
+    routes = request.app.router.routes
+
+    def is_served(method: str) -> bool:
+        return any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+
+    return ", ".join(filter(is_served, _METHODS))
 
 
 def _is_openai_shaped(request: Request) -> bool:
