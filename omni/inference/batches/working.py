@@ -28,6 +28,8 @@ CONCURRENCY = 8
 MOST_TRIES = 5
 LONGEST_WAIT_SECONDS = 20.0
 """A line that is to wait longer for its next try, for a new month say, is answered with why."""
+OVERLOAD_WAIT_SECONDS = 4.0
+"""Room comes and goes within seconds."""
 OUTPUT_LIFE = timedelta(days=30)
 _WATCH_SECONDS = 2.0
 _TRIED_AGAIN = frozenset((408, 409, 429, 500, 502, 503, 504))
@@ -200,12 +202,11 @@ def _wait_seconds(reply: Reply, tries: int) -> float | None:
     """How long to wait before asking again; None = the answer stays. What gives way to others waits until the batch
     expires.
     """
-    backoff = min(float(2**tries), LONGEST_WAIT_SECONDS)
     if reply.is_overload:
-        return backoff
+        return min(float(2**tries), OVERLOAD_WAIT_SECONDS)
     if reply.status not in _TRIED_AGAIN or tries + 1 >= MOST_TRIES:
         return None
-    wait = backoff if reply.retry_after_seconds is None else float(max(1, reply.retry_after_seconds))
+    wait = float(2**tries) if reply.retry_after_seconds is None else float(max(1, reply.retry_after_seconds))
     return wait if wait <= LONGEST_WAIT_SECONDS else None
 
 

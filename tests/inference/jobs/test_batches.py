@@ -109,7 +109,7 @@ async def test_what_would_wait_long_is_answered_with_why(world: World) -> None:
 async def test_what_gives_way_to_others_waits_until_there_is_room(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(working, "LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(working, "OVERLOAD_WAIT_SECONDS", 0.01)
     overloaded = Reply(503, b'{"error":{"code":"overloaded"}}', 1)
     refusals = 2 * working.MOST_TRIES
     world.calls.answer = lambda *_asked: overloaded if len(world.calls.asked) <= refusals else Reply(200, GOOD, None)
