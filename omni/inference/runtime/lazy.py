@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from omni.kit.errors import NotConfigured
 
 Engine = TypeVar("Engine")
+_NO_LIBRARY = "cannot open shared object file"
 
 
 class LazyEngine(Generic[Engine]):
@@ -25,7 +26,7 @@ class LazyEngine(Generic[Engine]):
 
     def get(self) -> Engine:
         """The engine. Call it from a pool's thread: the first call takes seconds. Raises NotConfigured without its
-        package.
+        package, or a library of the system that it needs.
         """
         if self._engine is None:
             with self._lock:
@@ -40,5 +41,15 @@ class LazyEngine(Generic[Engine]):
             raise NotConfigured(
                 "engine_not_installed",
                 f"The engine of this endpoint is not installed: {error.name or 'a package'} is missing on the server.",
+                internal=str(error),
+            ) from error
+        except OSError as error:
+            if _NO_LIBRARY not in str(error):
+                raise
+            library = str(error).partition(":")[0]
+            raise NotConfigured(
+                "engine_not_installed",
+                f"The engine of this endpoint is not installed: the system's library {library} is missing on the "
+                "server (libgomp.so.1 comes with Debian's libgomp1).",
                 internal=str(error),
             ) from error
