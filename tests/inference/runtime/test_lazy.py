@@ -19,8 +19,8 @@ from omni.kit.errors import NotConfigured
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, named: str) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "engine_of_a_test.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
     try:
         with pytest.raises(NotConfigured, match="not installed") as refused:
             LazyEngine("engine_of_a_test", lambda module: module).get()
@@ -30,7 +30,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_other_errors_of_a_module_stay_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "broken_engine_of_a_test.py").write_text("raise OSError('disk on fire')")
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(OSError, match="disk on fire"):
         LazyEngine("broken_engine_of_a_test", lambda module: module).get()
