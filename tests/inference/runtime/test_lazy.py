@@ -22,7 +22,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "engine_of_a_test.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
-        with pytest.raises(NotConfigured, match="not installed") as refused:
+        with pytest.raises(NotConfigured) as refused:
             LazyEngine("engine_of_a_test", lambda module: module).get()
     finally:
         sys.modules.pop("engine_of_a_test", None)
