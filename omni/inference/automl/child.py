@@ -60,10 +60,10 @@ def _work(request: dict[str, Any], began: float) -> bool:
 
         _emit({"begun": True})
         now, left = time.monotonic(), request["search_seconds"]
-        search_until = min(now + left, ends_at - TRIAL_SECONDS) if left > 0 else None
+        search_until = min(now + left, ends_at - 1) if left > 0 else None
         trials = [Trial(**trial) for trial in request["trials"]]
-        used = now + left <= ends_at - TRIAL_SECONDS
-        work = Slice(given, data, folder, trials, search_until, ends_at - TRIAL_SECONDS, used)
+        budget_used = now + left < ends_at - 1
+        work = Slice(given, data, folder, trials, search_until, ends_at, ends_at - TRIAL_SECONDS, budget_used)
         try:
             found = run(
                 work, lambda trial: _emit({"trial": trial.to_json()}), lambda said: _emit({"say": said}),

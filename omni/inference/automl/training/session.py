@@ -51,15 +51,21 @@ class Session:
     def trials(self) -> list[Trial]:
         return self._search.trials
 
-    def search(self, until: float, tell: Callable[[Trial], None]) -> bool:
-        """Tries once, and until the monotonic clock passes `until`; whether the search has come to its own end."""
+    def search(self, until: float, tell: Callable[[Trial], None], ends_at: float = math.inf) -> bool:
+        """Tries once, and until the monotonic clock passes `until`; whether the search has come to its own end.
+
+        A trial that `ends_at` cuts short counts for nothing: it is the first of the next slice, and has its whole time.
+        """
         tried = False
         while not tried or time.monotonic() < until:
-            tried = True
             proposed = self._search.next()
             if proposed is None:
                 return True
-            trial, scores = cross_validate(self.problem, *proposed, TRIAL_SECONDS, self._search.leader(proposed[0]))
+            seconds = min(TRIAL_SECONDS, ends_at - time.monotonic()) if tried else TRIAL_SECONDS
+            trial, scores = cross_validate(self.problem, *proposed, seconds, self._search.leader(proposed[0]))
+            if trial.loss is None and seconds < TRIAL_SECONDS:
+                return False
+            tried = True
             self._search.tell(trial)
             if scores is not None:
                 self._keep(trial, scores)

@@ -35,7 +35,9 @@ class Slice:
     trials: Sequence[Trial]
     search_until: float | None
     """By the monotonic clock; None = the search is over."""
+    ends_at: float
     steps_until: float
+    """No long step but the first is begun later."""
     budget_used: bool
     """Whether the whole budget of the search ends with this slice."""
 
@@ -53,7 +55,7 @@ def run(
             f"{len(problem.target)} rows. {prepared.why_task}")  # fmt: skip
         for name, why in prepared.left_out.items():
             log("info", f"The column {name!r} is not used: {why}.")
-    over = work.search_until is None or session.search(work.search_until, tell)
+    over = work.search_until is None or session.search(work.search_until, tell, work.ends_at)
     if not over and not work.budget_used:
         session.put_by()
         return None
