@@ -230,7 +230,7 @@ _FORESTS: Mapping[tuple[str, str], type] = {
     ("extra_trees", "classification"): ExtraTreesClassifier,
     ("extra_trees", "regression"): ExtraTreesRegressor,
 }
-_GROWN_AT_ONCE = 50
+_GROWN_AT_ONCE = 10
 
 
 def _grow(family: str, config: Config, problem: Problem, rows: np.ndarray, until: float) -> _Forest:
