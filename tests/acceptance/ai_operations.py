@@ -17,18 +17,22 @@ class Operation:
     path: str
     """With `{name}` for what `prepare` makes."""
     body: Mapping[str, Any] | None
-    """A value `{name}` stands for what `prepare` makes, too."""
+    """A member that is `{name}` stands for what `prepare` makes."""
     check: Callable[[Any], None]
     """Gets the decoded JSON answer, and asserts a value that was computed elsewhere."""
     meters: frozenset[str]
     """Meters that the usage report shows for it, besides `requests`."""
     status: int = 200
     prepare: Callable[[httpx2.Client], Mapping[str, str]] | None = None
-    """Makes what the path names; returns the path's parameters."""
+    """Makes what the path and the body name; returns it by name."""
+    files: Mapping[str, Any] | None = None
+    """Sent as a multipart form, in place of the body."""
 
     def filled(self, names: Mapping[str, str]) -> Mapping[str, Any] | None:
         """The body with what was made."""
         if self.body is None:
             return None
-        places = {f"{{{name}}}": value for name, value in names.items()}
-        return {key: places.get(value, value) if isinstance(value, str) else value for key, value in self.body.items()}
+        return {
+            member: value.format(**names) if isinstance(value, str) and value.startswith("{") else value
+            for member, value in self.body.items()
+        }

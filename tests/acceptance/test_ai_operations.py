@@ -14,11 +14,12 @@ import pytest
 from tests.acceptance.ai_operations import Operation
 from tests.acceptance.ai_operations_datasets import CASES as DATASETS
 from tests.acceptance.ai_operations_language import CASES as LANGUAGE
+from tests.acceptance.ai_operations_models import CASES as MODELS
 from tests.acceptance.ai_operations_retrieval import CASES as RETRIEVAL
 from tests.acceptance.ai_operations_tabular import CASES as TABULAR
 from tests.acceptance.platform import Platform, until
 
-CASES = (*LANGUAGE, *RETRIEVAL, *TABULAR, *DATASETS)
+CASES = (*LANGUAGE, *RETRIEVAL, *TABULAR, *DATASETS, *MODELS)
 
 
 def usage_event(platform: Platform, request_id: str) -> dict[str, Any] | None:
@@ -41,7 +42,11 @@ def usage_event(platform: Platform, request_id: str) -> dict[str, Any] | None:
 def test_an_operation_answers_and_counts(platform: Platform, case: Operation) -> None:
     with platform.api() as client:
         names = {} if case.prepare is None else case.prepare(client)
-        answer = client.request(case.method, case.path.format(**names), json=case.filled(names))
+        path = case.path.format(**names)
+        if case.files is not None:
+            answer = client.request(case.method, path, files=case.files)
+        else:
+            answer = client.request(case.method, path, json=case.filled(names))
     assert answer.status_code == case.status, answer.text
     case.check(answer.json() if answer.content else None)
     event = until(lambda: usage_event(platform, answer.headers["x-request-id"]), 15, "the usage event")
