@@ -12,6 +12,7 @@ import pytest
 
 from omni.contracts.endpoints import ENDPOINTS
 from tests.acceptance.platform import Platform, until
+from tests.inference import onnx_files
 
 # What fills a path parameter, and the body of those operations that need one to get as far as looking for the object.
 BODIES: dict[str, Any] = {
@@ -24,6 +25,14 @@ BODIES: dict[str, Any] = {
     "POST /v1/collections/{collection_id}/search": {"query": "x"},
     "POST /v1/collections/{collection_id}/answer": {"question": "x"},
     "POST /v1/datasets/{dataset_id}/drift": {"current_dataset_id": str(uuid4())},
+    "PATCH /v1/registry/models/{model}": {"description": "x"},
+    "POST /v1/registry/models/{model}/versions": {"file_id": "file-" + "0" * 32},
+    "PATCH /v1/registry/models/{model}/versions/{version}": {"state": "withdrawn"},
+    "PUT /v1/registry/models/{model}/aliases/{alias}": {"version": 1},
+    "POST /v1/registry/models/{model}/predict": {"inputs": {"x": [[1]]}},
+    "PATCH /v1/deployments/{deployment}": {"shadow": None},
+    "POST /v1/deployments/{deployment}/predict": {"inputs": {"x": [[1]]}},
+    "POST /v1/deployments/{deployment}/feedback": {"prediction_id": "pred-00", "score": 1},
     "PATCH /api/tenants/{tenant_id}": {"name": "x"},
     "PUT /api/tenants/{tenant_id}/plan": {"plan_code": "pro"},
     "POST /api/tenants/{tenant_id}/projects": {"name": "x"},
@@ -52,8 +61,8 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 # Not an object of a tenant: public names, and what only operators may touch (they see every tenant).
 NOT_TENANT_OBJECTS = {"model", "code", "provider"}
-NUMBERS = {"position": "1", "month": "2020-01"}
-"""Parameters that are numbers within another object, and a month of which no tenant has anything."""
+NUMBERS = {"position": "1", "month": "2020-01", "version": "1", "alias": "champion"}
+"""Parameters that are numbers or names within another object, and a month of which no tenant has anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,14 @@ def victim(platform: Platform) -> Neighbour:
         batch_id = api.post("/v1/batches", json=batch).json()["id"]
         table = api.post("/v1/files", files={"file": ("a.csv", b"a\n1\n")}, data={"purpose": "dataset"}).json()["id"]
         dataset = api.post("/v1/datasets", json={"file_id": table, "name": "private"}).json()["id"]
+        api.post("/v1/registry/models", json={"name": "private"})
+        version = {"file": ("model.onnx", onnx_files.linear([[1.0]]))}
+        assert api.post("/v1/registry/models/private/versions", files=version).status_code == 201
+        alias = api.put("/v1/registry/models/private/aliases/champion", json={"version": 1})
+        assert alias.status_code == 200
+        deployment = {"name": "private", "model": "private", "versions": [{"version": 1}]}
+        deployment_id = api.post("/v1/deployments", json=deployment).json()["id"]
+    found.ids.update(model="private", deployment=deployment_id)
     found.ids.update(
         file_id=file, dataset_id=dataset, batch_id=batch_id, job_id=str(UUID(batch_id.removeprefix("batch_")))
     )
@@ -163,7 +180,13 @@ def operations(base_url: str, prefix: str) -> list[Operation]:
         for method in methods
         if path.startswith(prefix)
     ]
-    return [op for op in found if set(op.parameters) - NOT_TENANT_OBJECTS and "/operator/" not in op.path]
+    return [op for op in found if is_of_a_tenant(op) and "/operator/" not in op.path]
+
+
+def is_of_a_tenant(operation: Operation) -> bool:
+    """In the registry `model` is a tenant's."""
+    public = set() if operation.path.startswith("/v1/registry/") else NOT_TENANT_OBJECTS
+    return bool(set(operation.parameters) - public)
 
 
 def answer(client: httpx2.Client, operation: Operation, ids: dict[str, str]) -> tuple[int, dict[str, Any]]:

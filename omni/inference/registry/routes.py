@@ -100,6 +100,7 @@ def _versions(routes: APIRouter, service: RegistryService, files: FileService, c
         process. What fails is not stored. Pickles, archives, GGUF, HDF5 and safetensors are refused.
         """
         tenant_id = call.principal.tenant_id
+        await service.get(tenant_id, model)
         match media_type(request):
             case "multipart/form-data":
                 upload = await read_upload(request)

@@ -16,6 +16,7 @@ import numpy as np
 
 from omni.inference.serving import frames, tensors
 from omni.inference.serving.frames import BrokenFrame
+from omni.kit.errors import NotConfigured
 
 MOST_OUTPUT_BYTES = 32 * 1024 * 1024
 START_SECONDS = 30.0
@@ -96,7 +97,9 @@ class ChildProcess:
 
     @classmethod
     async def start(cls, memory_bytes: int) -> ChildProcess:
-        """A confined process with the runtime, and no model yet. Raises ProcessEnded."""
+        """A confined process with the runtime, and no model yet. Raises ProcessEnded, and NotConfigured
+        `sandbox_missing` where it cannot be confined.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "omni.inference.serving.child", json.dumps({"memory_bytes": memory_bytes}),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
@@ -106,6 +109,14 @@ class ChildProcess:
         child = cls(process)
         header, _ = await child._answer(START_SECONDS)
         child.guarantees = dict(header.get("guarantees", {}))
+        if not child.guarantees.get("filtered") or not child.guarantees.get("no_new_privileges"):
+            await child.close()
+            raise NotConfigured(
+                "sandbox_missing",
+                "This server cannot confine uploaded models: its kernel takes no filter of system calls. Models are "
+                "served on Linux with seccomp, on x86-64 and 64-bit Arm.",
+                internal=str(child.guarantees),
+            )
         return child
 
     async def load(self, data: bytes, cpu_seconds: float, seconds: float) -> Loaded:

@@ -149,6 +149,10 @@ async def test_another_tenants_models_are_not_found(registry: Registry) -> None:
         answer = await other.tenant.send(method, f"{MODELS}/{rest}")
         assert refusal(answer) == (404, "registered_model_not_found"), path
     assert refusal(await other.predict("m", inputs={"x": [[1]]})) == (404, "registered_model_not_found")
+    assert refusal(await other.tenant.post(f"{MODELS}/m/versions", {"file_id": "x"})) == (
+        404,
+        "registered_model_not_found",
+    )
     assert refusal(await other.upload("m", ONE)) == (404, "registered_model_not_found")
     assert (await other.get(""))["data"] == []
 
