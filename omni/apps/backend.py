@@ -29,6 +29,7 @@ from omni.inference.app import build_pool, build_routers
 from omni.inference.caller import caller
 from omni.inference.calling import REQUEST_SECONDS, Asks, GatewayCalls
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.serving.settings import MIB, ServingSettings
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import Clock, SystemClock
 from omni.telemetry.metrics import DatabaseMetrics, EngineMetrics, HttpMetrics
@@ -59,6 +60,12 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         state_secret=address.master_key.derive("series-state"),
         webhook_secret=address.master_key.derive("job-webhooks"),
         engine_threads=settings.engine_threads,
+        serving=ServingSettings(
+            processes=settings.model_processes,
+            processes_per_tenant=settings.model_processes_per_tenant,
+            memory_bytes=settings.model_memory_mib * MIB,
+            process_memory_bytes=settings.model_process_memory_mib * MIB,
+        ),
     )
     http = create_http_client(httpx2.Timeout(REQUEST_SECONDS))
     asks = GatewayCalls(

@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     engine_threads: int = Field(
         2, ge=1, description="Threads for inference in the backend; the number of cores is right."
     )
+    model_processes: int = Field(8, ge=1, description="Most processes of a backend that serve tenants' models.")
+    model_processes_per_tenant: int = Field(2, ge=1, description="Most of them for one tenant.")
+    model_memory_mib: int = Field(2_048, ge=256, description="What all of them may hold, MiB.")
+    model_process_memory_mib: int = Field(1_024, ge=256, description="Address space of each, MiB.")
     pool_size: int = Field(5, ge=1, description="Database connections a process keeps.")
     pool_overflow: int = Field(5, ge=0, description="Connections it may open beyond that.")
     statement_timeout_seconds: float = Field(15.0, gt=0, description="Longest time of a database statement.")

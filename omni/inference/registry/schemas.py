@@ -141,7 +141,13 @@ class Version(BaseModel):
     aliases: list[str]
     size_bytes: Annotated[int, Field(description="Of the file; it counts as storage.")]
     sha256: str
-    signature: Annotated[dict[str, Any], Field(description="For ONNX `inputs` and `outputs`: name, dtype, shape.")]
+    signature: Annotated[
+        dict[str, Any],
+        Field(
+            description="For ONNX `inputs` and `outputs`: name, dtype, shape; `joinable`: rows are answered alike "
+            "alone and together, so requests that come together share a run."
+        ),
+    ]
     metrics: dict[str, float]
     job_id: Annotated[UUID | None, Field(description="The job that made it.")]
     created_at: datetime

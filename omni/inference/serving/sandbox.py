@@ -19,6 +19,8 @@ CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC = 1, 1
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with EPERM
 PROT_EXEC = 4
+GIVES_WAY = 5
+"""Niceness: models give way to the backend that feeds them."""
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF: ld word, jeq, jset, ret
 _NUMBER, _ARCH, _THIRD_ARGUMENT = 0, 4, 32  # offsets in struct seccomp_data; the low half of args[2]
 
@@ -56,8 +58,11 @@ class _Program(ctypes.Structure):
 
 
 def detach(libc: ctypes.CDLL) -> dict[str, bool]:
-    """Before anything is loaded: end with the parent, gain no privileges, have no network where the kernel lets us."""
+    """Before anything is loaded: end with the parent, give way to it, gain no privileges, and where the kernel lets us
+    have no network.
+    """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    os.nice(GIVES_WAY)
     return {
         "no_new_privileges": libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
         "own_network": libc.unshare(CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0,

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from omni.foundation.db.system_session import SystemDatabase
+from omni.inference.deployments.repository import forget_old
 from omni.inference.deployments.schemas import (
     DeploymentChange,
     DeploymentPredictRequest,
@@ -249,3 +251,18 @@ async def test_counts_wait_while_the_database_is_away(world: World, monkeypatch:
     await world.ask_all(range(2))
     await world.counters.write()
     assert (await report_of(world))[1, "live"].requests == 7
+
+
+async def test_old_minutes_and_feedback_are_forgotten(world: World, system_database: SystemDatabase) -> None:
+    await world.deploy()
+    answer = await world.ask()
+    await world.answering.feedback(
+        world.tenant_id, "live", FeedbackRequest(prediction_id=answer["prediction_id"], score=1)
+    )
+    await world.counters.write()
+    async with system_database.session() as session:
+        await forget_old(session, world.clock.now() - timedelta(days=1))
+    assert (await report_of(world))[1, "live"].requests == 1
+    async with system_database.session() as session:
+        await forget_old(session, world.clock.now() + timedelta(minutes=1))
+    assert await report_of(world) == {}

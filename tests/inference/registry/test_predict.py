@@ -112,3 +112,13 @@ async def test_a_stored_file_that_was_changed_is_not_loaded(registry: Registry, 
     (name,) = await objects.names(registry.tenant.tenant_id)
     await objects.put(registry.tenant.tenant_id, name, onnx_files.linear([[3.0]]))
     assert refusal(await registry.predict("m", inputs={"x": [[1]]})) == (503, "model_damaged")
+
+
+async def test_numbers_that_json_does_not_have_are_refused(registry: Registry) -> None:
+    await registry.model("m", onnx_files.linear([[1.0]]))
+    for text in ("NaN", "Infinity", "1e999", "[" * 500 + "]" * 500):
+        body = b'{"inputs": {"x": [[%s]]}}' % text.encode()
+        answer = await registry.tenant.send(
+            "POST", f"{MODELS}/m/predict", content=body, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 400, text
