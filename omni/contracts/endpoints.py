@@ -146,6 +146,7 @@ ENDPOINTS = (
     _engine("/v1/tabular/drift", 16 * MIB),
     Endpoint("POST", "/v1/anomalies/stream", SCOPE_INFERENCE, MIB, refusals=(_NO_ENGINE,)),
     _engine("/v1/customers/lifetime-value", 4 * MIB, 422),
+    _engine("/v1/customers/churn", 4 * MIB, 422),
     _engine("/v1/optimize", 64 * KIB, 422),
     _engine("/v1/text/sentiment", MIB),
     _engine("/v1/rerank", 8 * MIB),

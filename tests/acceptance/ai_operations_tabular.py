@@ -141,8 +141,29 @@ def are_the_customers(answer: Any) -> None:
     assert all(0 < alive[each["id"]] < 1 for each in simulated(100) if each["frequency"] > 0)
 
 
+CHURN = {
+    "customers": [
+        *({name: v for name, v in customer.items() if name != "mean_value"} for customer in simulated(300)),
+        {"id": "gone", "frequency": 10, "recency": 8, "age": 40},
+        {"id": "once", "frequency": 0, "recency": 0, "age": 40},
+    ],
+    "idle_at_risk_after": 39,
+}
+
+
+def are_gone_and_at_risk(answer: Any) -> None:
+    """Ten purchases in eight weeks and none in 32 since; one purchase 40 weeks ago."""
+    gone, once = answer["customers"][-2:]
+    assert (gone["status"], gone["reason"], gone["idle"]) == ("churned", "probability", 32)
+    model = answer["purchases"]
+    odds = ((model["alpha"] + 40) / (model["alpha"] + 8)) ** (model["r"] + 10) * model["a"] / (model["b"] + 9)
+    assert gone["probability_alive"] == pytest.approx(1 / (1 + odds), rel=1e-6)
+    assert (once["status"], once["reason"], once["probability_alive"]) == ("at_risk", "idle", None)
+
+
 CASES = [
     Operation("POST", "/v1/customers/lifetime-value", CUSTOMERS, are_the_customers, COMPUTE),
+    Operation("POST", "/v1/customers/churn", CHURN, are_gone_and_at_risk, COMPUTE),
     Operation("POST", "/v1/anomalies/stream", STREAM, is_the_jump_of_the_stream, COMPUTE),
     Operation("POST", "/v1/forecasts/backtest", ALTERNATING, is_the_error_of_naive, COMPUTE),
     Operation("POST", "/v1/forecasts/hierarchical", HIERARCHY, adds_up_to_three, COMPUTE),

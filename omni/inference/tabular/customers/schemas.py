@@ -12,13 +12,18 @@ LEAST_CUSTOMERS = 20
 Duration = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
-class Customer(BaseModel):
+class History(BaseModel):
     """Counts from the first purchase on, which itself does not count. Times in one unit of your choice, e.g. weeks."""
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
     frequency: Annotated[int, Strict(), Field(ge=0, le=100_000, description="Repeat purchases.")]
     recency: Annotated[Duration, Field(description="Time from the first purchase to the last; 0 without a repeat.")]
     age: Annotated[Duration, Field(gt=0, description="Time from the first purchase to now.")]
+
+
+class Customer(History):
+    """A history, and what the purchases were worth."""
+
     mean_value: Annotated[
         float | None,
         Field(

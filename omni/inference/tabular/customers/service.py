@@ -1,7 +1,8 @@
-"""What `/v1/customers/lifetime-value` does."""
+"""What `/v1/customers/…` does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,14 @@ import numpy as np
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.lazy import LazyEngine
 from omni.inference.runtime.pool import EnginePool
+from omni.inference.tabular.customers.churn import check_thresholds, judged
+from omni.inference.tabular.customers.churn_schemas import ChurnRequest, ChurnResponse
 from omni.inference.tabular.customers.purchases import Purchases
 from omni.inference.tabular.customers.schemas import (
     LEAST_CUSTOMERS,
     Customer,
     CustomerValue,
+    History,
     LifetimeValueRequest,
     LifetimeValueResponse,
     PurchaseModel,
@@ -29,7 +33,7 @@ DISCOUNT_STEPS = 200
 
 
 class CustomerService:
-    """Values customers."""
+    """Values customers, and says who is gone."""
 
     def __init__(self, pool: EnginePool) -> None:
         self._pool = pool
@@ -47,8 +51,27 @@ class CustomerService:
         call.usage.model = f"{response.engine}/bg-nbd"
         return response
 
+    async def churn(self, call: Call, request: ChurnRequest) -> ChurnResponse:
+        """Each customer's status.
 
-def _check(customers: list[Customer]) -> None:
+        Raises InvalidInput `too_few_rows`, `customers_invalid` or `thresholds_invalid`, Unprocessable
+        `customers_not_fitted`.
+        """
+        _check(request.customers)
+        check_thresholds(request)
+
+        def work() -> ChurnResponse:
+            models = self._models.get()
+            given, fitted = _fitted(models, call, request.customers)
+            alive = _finite(models.probability_alive(fitted.parameters, given))
+            return judged(request, alive.tolist(), models.name, _to_api(fitted))
+
+        response = await self._pool.run(call, "tabular", work)
+        call.usage.model = f"{response.engine}/bg-nbd"
+        return response
+
+
+def _check(customers: Sequence[History]) -> None:
     if len(customers) < LEAST_CUSTOMERS:
         raise InvalidInput("too_few_rows", f"Send at least {LEAST_CUSTOMERS} customers.", param="customers")
     seen: set[str] = set()
@@ -60,7 +83,7 @@ def _check(customers: list[Customer]) -> None:
             reason = "`recency` is later than `age`"
         elif (customer.frequency > 0) != (customer.recency > 0):
             reason = "`recency` is 0 exactly where `frequency` is"
-        elif customer.frequency == 0 and customer.mean_value is not None:
+        elif customer.frequency == 0 and isinstance(customer, Customer) and customer.mean_value is not None:
             reason = "`mean_value` is of repeat purchases; there are none"
         if reason is not None:
             raise InvalidInput("customers_invalid", f"customers[{index}]: {reason}.", param=f"customers[{index}]")
@@ -69,28 +92,14 @@ def _check(customers: list[Customer]) -> None:
 
 def _work(models: CustomerModels, call: Call, request: LifetimeValueRequest) -> LifetimeValueResponse:
     customers = request.customers
-    table = np.array([(customer.frequency, customer.recency, customer.age) for customer in customers], float)
-    given = Purchases(*table.T)
-    fitted = models.fit_purchases(given, call.seconds_left) if np.any(given.frequency > 0) else None
-    if fitted is None:
-        raise Unprocessable(
-            "customers_not_fitted",
-            "The model of purchases cannot be fitted: there are too few repeat purchases, or nobody ever stops. "
-            "Send more customers over a longer time.",
-            param="customers",
-        )
-    purchases = models.expected_purchases(fitted.parameters, given, request.horizon)
-    alive = models.probability_alive(fitted.parameters, given)
-    if not (np.isfinite(purchases).all() and np.isfinite(alive).all()):
-        raise Unprocessable(
-            "customers_not_fitted", "The fitted model gives no finite figures. Send more customers.", param="customers"
-        )
+    given, fitted = _fitted(models, call, customers)
+    purchases = _finite(models.expected_purchases(fitted.parameters, given, request.horizon))
+    alive = _finite(models.probability_alive(fitted.parameters, given))
     values, means = _values(models, call, request, given)
     discounted = purchases if not request.discount_rate else _discounted(models, fitted, given, request)
-    r, alpha, a, b = fitted.parameters
     return LifetimeValueResponse(
         engine=models.name,
-        purchases=PurchaseModel(r=r, alpha=alpha, a=a, b=b, log_likelihood=fitted.log_likelihood),
+        purchases=_to_api(fitted),
         values=values,
         customers=[
             CustomerValue(
@@ -103,6 +112,34 @@ def _work(models: CustomerModels, call: Call, request: LifetimeValueRequest) -> 
             for place, customer in enumerate(customers)
         ],
     )
+
+
+def _fitted(models: CustomerModels, call: Call, customers: Sequence[History]) -> tuple[Purchases, Fitted]:
+    """The purchases and their model. Raises Unprocessable `customers_not_fitted`."""
+    table = np.array([(customer.frequency, customer.recency, customer.age) for customer in customers], float)
+    given = Purchases(*table.T)
+    fitted = models.fit_purchases(given, call.seconds_left) if np.any(given.frequency > 0) else None
+    if fitted is None:
+        raise Unprocessable(
+            "customers_not_fitted",
+            "The model of purchases cannot be fitted: there are too few repeat purchases, or nobody ever stops. "
+            "Send more customers over a longer time.",
+            param="customers",
+        )
+    return given, fitted
+
+
+def _finite(figures: np.ndarray) -> np.ndarray:
+    if not np.isfinite(figures).all():
+        raise Unprocessable(
+            "customers_not_fitted", "The fitted model gives no finite figures. Send more customers.", param="customers"
+        )
+    return figures
+
+
+def _to_api(fitted: Fitted) -> PurchaseModel:
+    r, alpha, a, b = fitted.parameters
+    return PurchaseModel(r=r, alpha=alpha, a=a, b=b, log_likelihood=fitted.log_likelihood)
 
 
 def _values(
