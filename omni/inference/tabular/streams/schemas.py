@@ -19,12 +19,23 @@ class StreamPoint(BaseModel):
 
 
 class StreamOptions(BaseModel):
+    method: Annotated[
+        Literal["level", "quantiles"],
+        Field(
+            description="`level`: distance from a moving level in robust standard deviations, for values around one "
+            "level. `quantiles`: distance beyond the quartiles in interquartile ranges, by a t-digest, for values of "
+            "any distribution, e.g. skewed ones or those of several levels."
+        ),
+    ] = "level"
     half_life: Annotated[int, Field(ge=5, le=10_000, description="Points after which an old one weighs half.")] = 50
     warm_up: Annotated[
         int,
         Field(ge=8, le=200, description="First points; none has a score, level and spread begin with them."),
     ] = 20
-    threshold: Annotated[float, Field(gt=0, le=1e6, description="Scores above it are anomalies.")] = 4.0
+    threshold: Annotated[
+        float | None,
+        Field(gt=0, le=1e6, description="Scores above it are anomalies; else 4 for `level`, 3 for `quantiles`."),
+    ] = None
 
 
 class StreamRequest(BaseModel):
@@ -52,7 +63,8 @@ class StreamResult(BaseModel):
         ),
     ]
     score: Annotated[
-        float | None, Field(description="Distance from the expected value in robust standard deviations, at most 1e9.")
+        float | None,
+        Field(description="How far the value is from what was expected, by `method`; at most 1e9."),
     ]
     expected: float | None
     anomaly: bool

@@ -9,12 +9,14 @@ from uuid import UUID
 from omni import __version__
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
-from omni.inference.tabular.streams.detector import StreamDetector, judge_all
+from omni.inference.tabular.streams.detector import Method, StreamDetector, judge_all
 from omni.inference.tabular.streams.schemas import StreamOptions, StreamRequest, StreamResponse, StreamResult
 from omni.kit.errors import InvalidInput
 from omni.kit.sealing import DecryptionFailed, seal, unseal
 
 ENGINE = f"omni-{__version__}"
+MODELS: dict[Method, str] = {"level": "robust-ewma", "quantiles": "t-digest"}
+THRESHOLDS: dict[Method, float] = {"level": 4.0, "quantiles": 3.0}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,7 +42,7 @@ class StreamService:
         tenant = call.principal.tenant_id
         points = [(_micros(point.time), point.value) for point in request.points]
 
-        def work() -> StreamResponse:
+        def work() -> tuple[StreamResponse, Method]:
             detector = self._opened(request, tenant)
             judged = judge_all(detector, points)
             results = [
@@ -51,16 +53,18 @@ class StreamService:
             ]
             sealed = seal(self._secret, detector.to_bytes(), _associated(tenant))
             state = urlsafe_b64encode(sealed).decode("ascii")
-            return StreamResponse(engine=ENGINE, results=results, points_seen=detector.seen, state=state)
+            answer = StreamResponse(engine=ENGINE, results=results, points_seen=detector.seen, state=state)
+            return answer, detector.method
 
-        response = await self._pool.run(call, "tabular", work)
-        call.usage.model = f"{ENGINE}/robust-ewma"
+        response, method = await self._pool.run(call, "tabular", work)
+        call.usage.model = f"{ENGINE}/{MODELS[method]}"
         return response
 
     def _opened(self, request: StreamRequest, tenant: UUID) -> StreamDetector:
         if request.state is None:
             options = request.options or StreamOptions()
-            return StreamDetector(options.half_life, options.warm_up, options.threshold)
+            threshold = options.threshold or THRESHOLDS[options.method]
+            return StreamDetector(options.half_life, options.warm_up, threshold, options.method)
         try:
             sealed = urlsafe_b64decode(request.state.encode("ascii"))
             return StreamDetector.from_bytes(unseal(self._secret, sealed, _associated(tenant)))
