@@ -15,6 +15,7 @@ from omni.contracts.principal import Principal
 from omni.contracts.usage import PREDICTIONS
 from omni.foundation.objects import ObjectStore
 from omni.inference.automl.checks import read_input
+from omni.inference.automl.leftovers import forget, part_name
 from omni.inference.automl.runner import is_forecasting
 from omni.inference.automl.schemas import MAX_EXPLAINED_ROWS, PredictionsRequest
 from omni.inference.compute.work import ComputeTask
@@ -105,7 +106,7 @@ class PredictionsWork:
         made = await asyncio.to_thread(table.written, start, answer, request.format)
         if start == 0:
             progress["header"] = table.header(answer, request.format)
-        await self._objects.put(task.call.principal.tenant_id, _part_name(task, start), made)
+        await self._objects.put(task.call.principal.tenant_id, part_name(task.job.id, start), made)
         for warning in answer.get("warnings", ()):
             key = f"{warning['code']}: {warning['feature']}"
             progress["warnings"] = {**progress["warnings"], key: progress["warnings"].get(key, 0) + warning["rows"]}
@@ -116,16 +117,18 @@ class PredictionsWork:
         self, task: ComputeTask, request: PredictionsRequest, progress: dict[str, Any], state: State,
         error: JobError | None = None,
     ) -> Done:  # fmt: skip
-        """One file of all parts, also of a job that ended early: what is done is charged."""
+        """One file of all parts, also of a job that ended early: what is done is charged. Then the parts stay, for one
+        who tries the job again."""
         result: dict[str, Any] = {"rows": progress["rows_done"], "version": int(progress["version"])}
         if progress["parts"]:
             result["output_file_id"] = await self._file(task, request, progress)
-            for start in progress["parts"]:
-                await self._objects.delete(task.call.principal.tenant_id, _part_name(task, start))
         for what, rows in sorted(progress["warnings"].items()):
             await task.log("warning", f"{what}, in {rows} rows.")
         await task.log("info", f"{state.capitalize()}: {progress['rows_done']} rows predicted.")
-        return Done(state, {**progress, "parts": []}, result, error)
+        if state == "succeeded":
+            await forget(self._objects, task.call.principal.tenant_id, task.job.id, (), progress["parts"])
+            progress["parts"] = []
+        return Done(state, progress, result, error)
 
     async def _file(self, task: ComputeTask, request: PredictionsRequest, progress: dict[str, Any]) -> str:
         tenant_id, job_id = task.call.principal.tenant_id, task.job.id
@@ -135,7 +138,7 @@ class PredictionsWork:
             with path.open("wb") as file:
                 file.write(progress.get("header", "").encode())
                 for start in progress["parts"]:
-                    file.write(await self._objects.get(tenant_id, _part_name(task, start)))
+                    file.write(await self._objects.get(tenant_id, part_name(task.job.id, start)))
             new = NewFile(
                 derived_uuid7(job_id.int >> 80, job_id.bytes + name.encode()), task.call.principal.project_id, name,
                 "predictions", await asyncio.to_thread(os.path.getsize, path), uuid7_time(job_id) + OUTPUT_LIFE,
@@ -159,7 +162,3 @@ def _check(request: PredictionsRequest, dataset: Dataset, version: StoredVersion
         raise InvalidInput(
             "no_features", f"The dataset has no feature of the model: {', '.join(inputs[:20])}.", param="dataset_id"
         )
-
-
-def _part_name(task: ComputeTask, start: int) -> str:
-    return f"jobs/{task.job.id.hex}/part-{start:010d}"

@@ -15,6 +15,7 @@ from omni.contracts.usage import TRAINING_MS
 from omni.foundation.objects import ObjectStore
 from omni.inference.automl.checks import check_columns, read_input
 from omni.inference.automl.child import ARTIFACT, RESULT
+from omni.inference.automl.leftovers import forget, kept_name
 from omni.inference.automl.schemas import AutomlRequest
 from omni.inference.automl.trainer import Outcome, TrainingSlice, train
 from omni.inference.compute.work import SLICE_SECONDS, ComputeTask
@@ -145,8 +146,7 @@ class AutomlWork:
 
     async def _ended(self, task: ComputeTask, done: Done) -> Done:
         """Forgets what only the next slice would have needed."""
-        for name in done.progress.get("kept", ()):
-            await self._objects.delete(task.call.principal.tenant_id, _kept_name(task, name))
+        await forget(self._objects, task.call.principal.tenant_id, task.job.id, done.progress.get("kept", ()), ())
         return Done(done.state, {**done.progress, "kept": []}, done.result, done.error)
 
     async def _fetch(self, task: ComputeTask, folder: Path, data: bytes, kept: list[str]) -> None:
@@ -154,7 +154,7 @@ class AutomlWork:
         await asyncio.to_thread((folder / "data.parquet").write_bytes, data)
         for name in kept:
             try:
-                content = await self._objects.get(task.call.principal.tenant_id, _kept_name(task, name))
+                content = await self._objects.get(task.call.principal.tenant_id, kept_name(task.job.id, name))
             except NotFound:
                 continue  # it is computed again
             await asyncio.to_thread((folder / "kept" / name).write_bytes, content)
@@ -164,7 +164,9 @@ class AutomlWork:
         found = sorted(path.name for path in (folder / "kept").iterdir() if _is_kept(path.name))
         for name in found:
             if name not in known:
-                await self._objects.put(task.call.principal.tenant_id, _kept_name(task, name), folder / "kept" / name)
+                await self._objects.put(
+                    task.call.principal.tenant_id, kept_name(task.job.id, name), folder / "kept" / name
+                )
         return sorted({*known, *found})
 
 
@@ -174,7 +176,3 @@ def _sha256(path: Path) -> str:
 
 def _is_kept(name: str) -> bool:
     return name.startswith(("outside-", "member-")) and not name.endswith(".part")
-
-
-def _kept_name(task: ComputeTask, name: str) -> str:
-    return f"jobs/{task.job.id.hex}/{name}"

@@ -16,6 +16,7 @@ from omni.contracts.usage import PREDICTIONS
 from omni.inference.automl.predictions import PredictionsWork
 from omni.inference.automl.serving.artifact import pack, read, write
 from omni.inference.automl.serving.members import BadArtifact
+from omni.inference.compute.work import ComputeTask
 from omni.inference.registry.contracts import Runner, StoredVersion
 from omni.kit.errors import InvalidInput, NotFound
 from tests.inference.automl.conftest import World
@@ -190,6 +191,35 @@ async def test_a_dataset_is_predicted_part_by_part_into_one_file(world: World) -
     answer = await world.runner.predict(world.call(), version, {"rows": [single]})
     assert lines[7]["prediction"]["probabilities"] == pytest.approx(answer["predictions"][0]["probabilities"])
     assert all(not name.startswith("jobs/") for name in await world.objects.names(world.tenant.tenant_id))
+
+
+async def test_a_cancelled_job_has_a_file_of_what_is_done_and_goes_on_when_it_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await trained(world, churn(120), "left", max_trials=1)
+    job = await world.job("predictions", {"model": "m", "dataset_id": await world.dataset(churn(100))})
+    looks = 0
+
+    async def after_two_parts(_task: ComputeTask) -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 2
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ComputeTask, "is_cancelled", after_two_parts)
+        done, _ = await world.work(predictions(world, version), job)
+    assert done.state == "cancelled"
+    assert done.result is not None
+    assert done.result["rows"] == 80
+    first = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"])
+    again = job.model_copy(update={"progress": dict(done.progress)})
+    finished, tasks = await world.work(predictions(world, version), again)
+    assert finished.result is not None
+    assert finished.result["output_file_id"] == done.result["output_file_id"]
+    whole = await world.files.content(world.tenant.tenant_id, finished.result["output_file_id"])
+    assert len(whole.splitlines()) == 100
+    assert whole.startswith(first)
+    assert sum(task.call.usage.predictions for task in tasks) == 20, "only what was missing"
 
 
 async def test_a_csv_of_predictions_has_a_column_a_class(world: World) -> None:

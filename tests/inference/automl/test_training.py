@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from omni.contracts.usage import TRAINING_MS
+from omni.inference.automl.leftovers import forget_ended, kept_name, part_name
 from omni.inference.jobs import repository
 from omni.kit.errors import InvalidInput, NotFound
 from omni.kit.ids import uuid7
@@ -168,3 +169,13 @@ async def test_a_dataset_that_is_gone_fails_the_job(world: World) -> None:
     assert (await world.tenant.send("DELETE", f"/v1/datasets/{dataset_id}")).status_code == 204
     done, _ = await world.work(world.automl(), job)
     assert (done.state, done.error and done.error.code) == ("failed", "dataset_gone")
+
+
+async def test_a_job_that_is_ended_between_slices_leaves_nothing(world: World) -> None:
+    job = await world.job("automl", request(await world.dataset(churn(60)), "left"))
+    left = job.model_copy(update={"progress": {"kept": ["outside-a"], "parts": [0, 40]}})
+    names = [kept_name(job.id, "outside-a"), part_name(job.id, 0), part_name(job.id, 40)]
+    for name in names:
+        await world.objects.put(world.tenant.tenant_id, name, b"x")
+    await forget_ended(world.objects, world.tenant.tenant_id, left)
+    assert not set(names) & set(await world.objects.names(world.tenant.tenant_id))
