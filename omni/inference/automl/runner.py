@@ -40,14 +40,14 @@ class AutomlRunner:
         the rows' newer observations. Raises InvalidInput, and what EnginePool.run raises."""
         if is_forecasting(version):
             return await self._forecast(call, version, request)
-        asked = read_input(PredictRequest, request)
         model = await self._model(call, version, forecasting=False)
 
         def work() -> dict[str, Any]:
+            asked = read_input(PredictRequest, request)  # of many cells, which takes its time, too
             return self._answering.get().answer(model, asked.rows, asked.explain, call.seconds_left)
 
         answer = await self._pool.run(call, "automl", work)
-        call.usage.predictions += len(asked.rows)
+        call.usage.predictions += len(answer["predictions"])
         return answer
 
     async def _forecast(self, call: Call, version: StoredVersion, request: Mapping[str, Any]) -> dict[str, Any]:

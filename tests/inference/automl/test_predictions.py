@@ -14,6 +14,7 @@ import pytest
 
 from omni.contracts.usage import PREDICTIONS
 from omni.inference.automl.predictions import PredictionsWork
+from omni.inference.automl.runner import AutomlRunner
 from omni.inference.automl.serving.artifact import pack, read, write
 from omni.inference.automl.serving.members import BadArtifact
 from omni.inference.compute.work import ComputeTask
@@ -154,6 +155,23 @@ async def test_forecasts_go_on_from_what_came_since(world: World) -> None:
         await world.runner.predict(world.call(), version, {"rows": [{"sales": "many"}]})
     with pytest.raises(InvalidInput):
         await world.runner.predict(world.call(), version, {"rows": [{"sales": 1}], "explain": True})
+
+
+async def test_models_that_were_used_last_stay_in_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await trained(world, prices(60), "price", max_trials=1)
+    second = await trained(world, prices(60, seed=2), "price", max_trials=1)
+    fetched: list[str] = []
+    get = world.objects.get
+
+    async def counted(tenant_id: UUID, name: str) -> bytes:
+        fetched.append(name)
+        return await get(tenant_id, name)
+
+    monkeypatch.setattr(world.objects, "get", counted)
+    runner = AutomlRunner(world.objects, world.pool, cached_bytes=1)
+    for version in (first, first, second, second, first):
+        await runner.predict(world.call(), version, {"rows": [{"size": 50, "garden": True}]})
+    assert fetched == [first.object_name, second.object_name, first.object_name]
 
 
 def predictions(world: World, version: StoredVersion, rows_at_once: int = 40) -> PredictionsWork:

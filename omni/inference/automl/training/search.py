@@ -93,7 +93,7 @@ class Search:
             if not open_lanes:
                 return None
             ranks = sorted(lane.best for lane in self._lanes.values())
-            family, lane = min(open_lanes, key=lambda pair: pair[1].cost * (1 + ranks.index(pair[1].best)))
+            family, lane = min(open_lanes, key=lambda pair: pair[1].cost * (1 + ranks.index(pair[1].best)) ** 2)
             config = self._propose(lane)
             if config is not None:
                 return family, config
