@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from omni.foundation.db.system_session import SystemDatabase
+from omni.inference.deployments.counting import Place, settle
 from omni.inference.deployments.repository import forget_old
+from omni.inference.deployments.rules import Count, one_request
 from omni.inference.deployments.schemas import (
     DeploymentChange,
     DeploymentPredictRequest,
@@ -137,6 +139,30 @@ async def test_two_backends_decide_once(world: World) -> None:
     assert (deployment.canary.step, deployment.canary.requests, deployment.revision) == (1, 0, 2)
     assert sum(each.requests for each in (await report_of(world)).values()) == 200
     await counters.close()
+
+
+async def test_who_decides_second_sees_what_the_first_decided(world: World) -> None:
+    deployment = await world.deploy(canary=CANARY)
+
+    def counts(count: int) -> dict[Place, Count]:
+        made = Count()
+        for _ in range(count):
+            made.add(one_request(0.01, failed=False))
+        return {Place(2, "canary", 1, world.clock.now() + timedelta(minutes=count)): made}
+
+    async def write(count: int) -> None:
+        async with world.database.write(world.tenant_id) as session:
+            await settle(session, deployment.id, counts(count), world.clock.now())
+
+    async with world.database.write(world.tenant_id) as first:
+        await settle(first, deployment.id, counts(30), world.clock.now())
+        second = asyncio.create_task(write(40))
+        assert await asyncio.wait({second}, timeout=0.2) == (set(), {second})
+    await second
+    found = await world.get()
+    assert [each.kind for each in found.history] == ["stepped", "created"]
+    assert found.canary is not None
+    assert (found.canary.step, found.canary.requests) == (1, 0)
 
 
 async def test_what_was_counted_before_a_change_decides_nothing_after_it(world: World) -> None:
