@@ -148,6 +148,7 @@ class ModelService:
         plan = self._plan(caller, asked, limits, at_micros, in_batch=exchange.in_batch)
         plan.extras = extras
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, plan.reserved)
+        ticket.is_asked_again = exchange.in_batch
         try:
             self._narrow(plan, ticket)
             if extras is not None:

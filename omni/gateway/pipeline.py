@@ -172,6 +172,7 @@ class Pipeline:
         if exchange.terms is not None:
             reserved = Reserved(cost_nanos(exchange.terms), 0)
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, reserved)
+        ticket.is_asked_again = exchange.in_batch or exchange.terms is not None
         place = None
         try:
             if exchange.terms is None and body is not None:  # slices and uploads take long, and are few

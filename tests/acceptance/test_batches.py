@@ -54,7 +54,7 @@ def ended(client: openai.OpenAI, batch: Batch, seconds: float) -> Batch:
 
 def events(platform: Platform, batch: Batch) -> list[dict[str, int]]:
     """What the usage events of a batch's requests count."""
-    ids = [request_id(UUID(batch.id.removeprefix("batch_")), line + 1, 0) for line in range(LINES)]
+    ids = [request_id(UUID(batch.id.removeprefix("batch_")), line + 1) for line in range(LINES)]
 
     async def read() -> list[str]:
         connection = await asyncpg.connect(platform.run_file()["database"])

@@ -23,6 +23,7 @@ from omni.gateway.observers import Observers
 from omni.gateway.redis.client import RedisClient
 from omni.gateway.redis.resp import Argument, RedisNotConnected, RedisReplyError, RedisUnavailable
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
+from omni.kit.ids import uuid7_text
 
 _RESEND_SECONDS = 5.0
 """Redis may lose what it acknowledged in the last second before a crash; that much and some more is sent again."""
@@ -33,7 +34,8 @@ class Ticket:
     """One admitted request: what is held for it and where its event will go."""
 
     __slots__ = (
-        "events", "headers", "hex", "id", "limits", "occurred_at_micros", "renewed_at", "reserved", "room_nanos",
+        "events", "headers", "hex", "id", "is_asked_again", "limits", "occurred_at_micros", "renewed_at", "reserved",
+        "room_nanos",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +48,9 @@ class Ticket:
         self.events = events
         self.reserved = reserved
         self.headers = b""
+        self.is_asked_again = False
+        """Whether the request comes again under its id until something is billed (those of batches do): what bills
+        nothing must not take the id, for the event of what does would be dropped as a duplicate."""
         self.room_nanos: int | None = None
         """What the narrowest hard ceiling leaves besides this reservation; None = there is no ceiling."""
         self.renewed_at = 0.0
@@ -182,7 +187,8 @@ class Ledger:
         self._held.pop(ticket.hex, None)
         at_micros = ticket.occurred_at_micros
         outcome.spend_nanos = charge = self.price(ticket, outcome)
-        event = ticket.events.settled(ticket.id, at_micros, outcome)
+        takes_id = bool(outcome.quantities) or not ticket.is_asked_again
+        event = ticket.events.settled(ticket.id if takes_id else uuid7_text().encode("ascii"), at_micros, outcome)
         last = ticket.limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
         try:
             reply = await self._redis.call(ticket.limits.settle(last))

@@ -65,9 +65,9 @@ def read_lines(data: bytes, endpoint: str) -> tuple[list[Line], list[LineError]]
     return lines, errors
 
 
-def request_id(job_id: UUID, line: int, tries: int) -> UUID:
-    """The id of a line's request: the same whenever the same try is made again, so that it is billed once."""
-    return derived_id(job_id, f"{line} {tries}")
+def request_id(job_id: UUID, line: int) -> UUID:
+    """The id of a line's request: the same however often it is asked, so that it is billed once."""
+    return derived_id(job_id, f"{line} 0")
 
 
 def derived_id(job_id: UUID, name: str) -> UUID:

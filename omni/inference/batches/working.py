@@ -172,7 +172,7 @@ class _Lines:
         claimed = self._work.claimed
         while True:
             tries = self._tries.get(line.number, 0)
-            asked = request_id(claimed.job.id, line.number, tries)
+            asked = request_id(claimed.job.id, line.number)
             reply = await self._calls.send(claimed.job.input["endpoint"], line.body, claimed.key_digest, asked)
             wait = _wait_seconds(reply, tries)
             if wait is None:
@@ -222,7 +222,7 @@ def _output(line: Line, reply: Reply, asked: UUID) -> bytes:
 
 def _expired(job_id: UUID, line: Line) -> bytes:
     error = {"code": "batch_expired", "message": "The batch's time was over before this request was made."}
-    name = f"batch_req_{request_id(job_id, line.number, 0).hex}"
+    name = f"batch_req_{request_id(job_id, line.number).hex}"
     return orjson.dumps({"id": name, "custom_id": line.custom_id, "response": None, "error": error})
 
 

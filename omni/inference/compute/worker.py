@@ -45,7 +45,7 @@ class ComputeWorker:
         body = SliceRequest(attempt=job.attempts, most={meter: term.most for meter, term in left.items()})
         reply = await self._calls.send(
             f"/v1/jobs/{job.id}/slices", body.model_dump(), work.claimed.key_digest,
-            request_id(job.id, charged["slices"], charged["tries"]), left,
+            request_id(job.id, charged["slices"]), left,
         )  # fmt: skip
         if reply.status != 200:
             return _refused(reply, job.progress, charged, terms)

@@ -88,13 +88,13 @@ async def test_a_file_that_is_no_batch_fails_with_its_lines_and_asks_nothing(wor
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_what_is_to_be_tried_again_is_asked_under_another_id(world: World, status: int) -> None:
+async def test_what_is_to_be_tried_again_is_asked_under_the_same_id(world: World, status: int) -> None:
     world.calls.answer = once(status, wait=0)
     batch_id = await world.batch(requests("one"))
     await world.work()
     assert (await world.get(f"/v1/batches/{batch_id}"))["request_counts"]["completed"] == 1
     first, second = [request_id for _, _, request_id in world.calls.asked]
-    assert first != second, "the first was refused and has an event of its own"
+    assert first == second, "whichever of them is billed, it is billed once"
 
 
 async def test_what_would_wait_long_is_answered_with_why(world: World) -> None:
