@@ -83,11 +83,7 @@ def end_of(client: httpx2.Client, job_id: str, seconds: float = 150) -> dict[str
 
 def charged(platform: Platform, found: dict[str, Any]) -> list[dict[str, int]]:
     """What the usage events of a job's slices count."""
-    ids = [
-        request_id(UUID(found["id"]), slice_, tries)
-        for slice_ in range(found["progress"]["charged"]["slices"])
-        for tries in range(20)
-    ]
+    ids = [request_id(UUID(found["id"]), each) for each in range(found["progress"]["charged"]["slices"])]
 
     async def read() -> list[str]:
         connection = await asyncpg.connect(platform.run_file()["database"])

@@ -105,6 +105,26 @@ async def test_one_that_is_no_part_of_a_batch_costs_what_the_key_pays(gateway: G
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("path", [CHAT, EMBEDDINGS], ids=["a provider", "our engines"])
+async def test_what_bills_nothing_leaves_the_id_to_what_does(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend, path: str
+) -> None:
+    tenant, request_id = await control.tenant(), uuid4()
+    answered, body = backend.handler, BODY if path == CHAT else b'{"input":"x"}'
+    backend.handler = says(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\n{}")
+    refused = await ask(gateway.ports.public, "POST", path, delegation(tenant, request_id), body)
+    assert refused.status >= 500
+    backend.handler = answered
+    reply = await ask(gateway.ports.public, "POST", path, delegation(tenant, request_id), body)
+    assert reply.status == 200, reply.body
+    events = await control.wait_events(tenant.key.tenant_id, 2)
+    (billed,) = [event for event in events if event.event_id == request_id]
+    (unbilled,) = [event for event in events if event.event_id != request_id]
+    assert billed.quantities["batch_requests"] == 1
+    assert "batch_requests" not in unbilled.quantities
+    assert unbilled.status >= 500
+
+
 async def test_a_batch_counts_against_quotas_and_budgets(gateway: Gateway, control: ControlPlane) -> None:
     tenant = await control.tenant(requests_per_month=2)
     assert [(await chat(gateway, delegation(tenant))).status for _ in range(3)] == [200, 200, 429]
