@@ -229,12 +229,12 @@ async def test_a_cancelled_job_has_a_file_of_what_is_done_and_goes_on_when_it_is
     assert done.state == "cancelled"
     assert done.result is not None
     assert done.result["rows"] == 80
-    first = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"])
+    first = await world.files.content(world.tenant.tenant_id, done.result["output_file_id"], 2**30)
     again = job.model_copy(update={"progress": dict(done.progress)})
     finished, tasks = await world.work(predictions(world, version), again)
     assert finished.result is not None
     assert finished.result["output_file_id"] == done.result["output_file_id"]
-    whole = await world.files.content(world.tenant.tenant_id, finished.result["output_file_id"])
+    whole = await world.files.content(world.tenant.tenant_id, finished.result["output_file_id"], 2**30)
     assert len(whole.splitlines()) == 100
     assert whole.startswith(first)
     assert sum(task.call.usage.predictions for task in tasks) == 20, "only what was missing"
