@@ -41,7 +41,7 @@ class Reporting:
     async def report(self, call: Call, named: str, hours: int) -> Report:
         """What was counted in the last `hours`. Raises NotFound `deployment_not_found`."""
         since = self._clock.now() - timedelta(hours=hours)
-        async with self._database.read(call.principal.tenant_id) as session:
+        async with self._database.snapshot(call.principal.tenant_id) as session:
             row = await find(session, named)
             counts = await repository.sums(session, row.id, since)
         scored = _scored(counts)

@@ -185,7 +185,7 @@ async def keep_step_counts(session: WriteSession, deployment_id: UUID, counts: M
 
 
 async def sums(session: ReadSession, deployment_id: UUID, since: datetime) -> dict[tuple[int, Role], Count]:
-    """Version and role → all that was counted from the minute of `since` on."""
+    """Version and role → all that was counted from the minute of `since` on. Takes a session of one moment."""
     key = {"tenant_id": session.tenant_id, "deployment_id": deployment_id, "since": since}
     found = {
         (row["number"], row["role"]): Count(

@@ -12,7 +12,7 @@ from omni.inference.registry.contracts import Format, Runner, StoredVersion
 from omni.inference.registry.errors import model_not_found, no_runner, out_of_service
 from omni.inference.registry.repository import Model, VersionRow
 from omni.inference.registry.schemas import CHAMPION, PredictRequest
-from omni.inference.registry.service import find, find_version
+from omni.inference.registry.service import billed_as, find, find_version
 from omni.inference.runtime.call import Call
 from omni.kit.errors import InvalidInput
 
@@ -57,7 +57,7 @@ class Predicting:
 
     async def _ask(self, call: Call, model: Model, row: VersionRow, body: Body) -> dict[str, Any]:
         answer = await self._runner(row).predict(call, row.stored, body)
-        call.usage.model = f"{model.name}:{row.stored.number}"
+        call.usage.model = billed_as(model, row.stored.number)
         return {"model": model.name, "version": row.stored.number, **answer}
 
     def _runner(self, row: VersionRow) -> Runner:

@@ -121,7 +121,7 @@ class RegistryService:
             _signature(described, result), fields.metrics, fields.card, fields.lineage,
         )  # fmt: skip
         number = await self._store(call, model.id, new, data, _measured(described, result))
-        call.usage.model = f"{model.name}:{number}"
+        call.usage.model = billed_as(model, number)
         return await self.version(who.tenant_id, str(model.id), str(number))
 
     async def versions(self, tenant_id: UUID, named: str, limit: int, cursor: int | None) -> VersionList:
@@ -231,6 +231,13 @@ async def find_version(session: ReadSession, model: Model, named: str | None) ->
     if row is None:
         raise version_not_found(named or "newest")
     return row
+
+
+def billed_as(model: Model, number: int) -> str:
+    """What usage says of a version. Never the name of a model of the catalogue: a tenant chooses `model.name`, and
+    prices go by what stands here.
+    """
+    return f"registry/{model.name}:{number}"
 
 
 def _id_or_name(named: str) -> UUID | str:

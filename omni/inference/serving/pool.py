@@ -16,6 +16,7 @@ from omni.inference.serving.lane import Answer, Lane, ServedModel, Waiting
 from omni.inference.serving.process import ChildProcess, Loaded, ModelFailed, ModelProcess, ProcessEnded, Spawn
 from omni.inference.serving.settings import ServingSettings
 from omni.kit.errors import Unavailable
+from omni.telemetry.local_traces import current_trace
 
 BUSY_RETRY_SECONDS = 2
 RUNTIME_BYTES = 96 * 1024 * 1024
@@ -44,7 +45,7 @@ class ServingPool:
         Raises ModelFailed, ProcessEnded `cpu` or `crash` when this request ended the process, Unavailable
         `serving_queue_full` or `serving_busy`, DeadlineExceeded.
         """
-        seconds_left, came = call.seconds_left(), time.monotonic_ns()
+        seconds_left, came, start_nanos = call.seconds_left(), time.monotonic_ns(), time.time_ns()
         lane = self._lane(model)
         request = Waiting(inputs, rows, time.monotonic() + seconds_left)
         lane.put(request)
@@ -64,6 +65,14 @@ class ServingPool:
             request.answer.cancel()
         call.usage.compute_nanos += max(1, answer.cpu_nanos)
         waited = time.monotonic_ns() - came - answer.cpu_nanos
+        trace = current_trace()
+        if trace is not None:
+            trace.step(
+                "engine serving",
+                "internal",
+                start_nanos,
+                {"omni.engine": "serving", "omni.engine.joined": answer.joined},
+            )
         call.usage.wait_nanos = max(call.usage.wait_nanos, waited)
         return answer
 

@@ -23,7 +23,7 @@ async def test_a_version_answers_and_counts_its_rows(registry: Registry) -> None
     }
     assert usage(answer)["predictions"] == 2
     assert usage(answer)["compute_ms"] >= 1
-    assert answer.headers["omni-model"] == "linear:1"
+    assert answer.headers["omni-model"] == "registry/linear:1"
 
 
 async def test_what_does_not_fit_the_signature_is_refused(registry: Registry) -> None:
