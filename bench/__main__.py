@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("platform", "metering", "billing", "inference", "retrieval", "gateway", "telemetry", "cold")
+NAMES = ("platform", "metering", "billing", "inference", "serving", "retrieval", "gateway", "telemetry", "cold")
 BY_NAME_ONLY = ("retrieval_scale",)  # takes minutes
 RESULTS = Path(__file__).parent / "results"
 
