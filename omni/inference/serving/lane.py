@@ -128,7 +128,7 @@ class Lane:
                     await self._serve(taken)
         finally:
             for request in (*taken, *self._queue):
-                request.settle(ProcessEnded("time"))
+                request.settle(ProcessEnded("closed"))
             self._queue.clear()
             self.rested_since = time.monotonic()
             self._working = None

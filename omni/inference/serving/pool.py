@@ -57,6 +57,8 @@ class ServingPool:
         except ProcessEnded as error:
             if error.args[0] == "time":
                 raise deadline_exceeded() from None
+            if error.args[0] == "closed":
+                raise _busy() from None
             raise
         except ModelFailed as error:
             call.usage.compute_nanos += max(1, error.cpu_nanos)

@@ -25,7 +25,7 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
 
 class ProcessEnded(Exception):
-    """The process is no more; the argument says why: `cpu`, `time` or `crash`."""
+    """The process is no more; the argument says why: `cpu`, `time`, `crash`, or `closed` by ourselves."""
 
 
 class ModelFailed(Exception):

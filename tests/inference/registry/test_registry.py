@@ -10,7 +10,7 @@ from onnx import helper
 
 from omni.foundation.db.sessions import Database
 from omni.foundation.objects import ObjectStore
-from omni.inference.registry.contracts import NewVersion
+from omni.inference.registry.contracts import NewVersion, Register
 from omni.inference.registry.registering import register
 from omni.inference.storage.repository import stored_bytes
 from omni.kit.errors import Conflict
@@ -19,6 +19,8 @@ from tests.inference import onnx_files
 from tests.inference.backend import refusal
 from tests.inference.registry.conftest import MODELS, Registry
 
+REGISTER: Register = register
+"""The function is what the contracts ask for."""
 ONE, TWO = onnx_files.linear([[1.0]]), onnx_files.linear([[2.0]])
 
 
@@ -161,7 +163,7 @@ async def test_a_job_registers_its_model_once(registry: Registry, database: Data
     new = NewVersion("trained", "regression", "automl", "automl/x", "0" * 64, 10, {"columns": []}, job_id=uuid7())
     tenant_id = registry.tenant.tenant_id
     async with database.write(tenant_id) as session:
-        first = await register(session, new)
+        first = await REGISTER(session, new)
         assert await register(session, new) == first
         assert (await register(session, dataclasses.replace(new, job_id=uuid7())))[1] == 2
         with pytest.raises(Conflict, match="regression"):

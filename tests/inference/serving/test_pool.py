@@ -199,3 +199,15 @@ async def test_what_a_model_cannot_be_fetched_for_everybody_gets() -> None:
         )
         assert [type(each) for each in outcomes] == [Unavailable] * 3
         assert (await pool.run(a_call(tenant), model, rows(1), 1)).joined == 1
+
+
+async def test_who_waits_for_a_version_that_is_deleted_is_told_to_ask_again() -> None:
+    world, tenant = World(open=False), uuid7()
+    async with serving(world) as pool:
+        waiting = asyncio.create_task(pool.run(a_call(tenant), a_model(tenant, "m"), rows(1), 1))
+        await turns()
+        await pool.forget(tenant, "m")
+        with pytest.raises(Unavailable):
+            await waiting
+        assert world.alive() == []
+        assert not pool.open_processes()
