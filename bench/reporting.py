@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +14,8 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 
-from omni.apps.embedded.launch import free_port
+from bench.started import log_in, platform_up
 
-COMMAND = (sys.executable, "-m", "omni.apps.cli.main")
 BATCHES, BATCH, CONNECTIONS = (4, 40), 10_000, 4
 PROBES = 200
 SETTLE_SECONDS = 5
@@ -30,9 +24,9 @@ TYPE, METER = "bench.render", "bench_seconds"
 
 
 def run() -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory() as name, _platform(Path(name) / "home") as found:
+    with tempfile.TemporaryDirectory() as name, platform_up(Path(name) / "home") as found:
         tenant = f"{found['console']}/api/tenants/{found['bootstrap']['tenant']}"
-        session = _log_in(found)
+        session = log_in(found)
         _add_meter(found["console"], session)
         _send(found, [_batch("first")])
         time.sleep(SETTLE_SECONDS)  # the worker adds what came before the meter
@@ -58,35 +52,6 @@ def _row(name: str, plot: str, events: int, value: float, unit: str) -> dict[str
 
 def _judged(met: bool, bar: float | None) -> dict[str, Any]:
     return {"bar": bar, "met": met or bar is None}
-
-
-@contextmanager
-def _platform(home: Path) -> Iterator[dict[str, Any]]:
-    """`omni up` on free ports, until the end."""
-    environment = {
-        **os.environ,
-        "OMNI_HOME": str(home),
-        "OMNI_GATEWAY_PORT": str(free_port()),
-        "OMNI_CONSOLE_PORT": str(free_port()),
-    }
-    process = subprocess.Popen([*COMMAND, "up"], env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    run_file = home / "run.json"
-    try:
-        while not run_file.exists():
-            if process.poll() is not None:
-                raise RuntimeError(f"omni up ended with {process.returncode}")
-            time.sleep(0.05)
-        yield orjson.loads(run_file.read_bytes())
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _log_in(found: dict[str, Any]) -> dict[str, str]:
-    access = found["bootstrap"]
-    body = {"email": access["operator_email"], "password": access["operator_password"]}
-    answer = httpx2.post(f"{found['console']}/api/auth/login", json=body, trust_env=False)
-    return {"authorization": f"Bearer {answer.raise_for_status().json()['session_token']}"}
 
 
 def _add_meter(console: str, session: dict[str, str]) -> None:
