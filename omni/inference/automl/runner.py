@@ -14,7 +14,7 @@ from omni.inference.registry.contracts import StoredVersion
 from omni.inference.runtime.call import Call
 from omni.inference.runtime.lazy import LazyEngine
 from omni.inference.runtime.pool import EnginePool
-from omni.kit.errors import InvalidInput
+from omni.kit.errors import InvalidInput, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from omni.inference.automl.serving.answering import Answering
@@ -71,7 +71,12 @@ class AutomlRunner:
         if cached is not None:
             self._models.move_to_end(version.sha256)
             return cached[1]
-        data = await self._objects.get(version.tenant_id, version.object_name)
+        try:
+            data = await self._objects.get(version.tenant_id, version.object_name)
+        except NotFound:
+            raise Unavailable(
+                "model_damaged", "The stored model is gone. Train it again.", retry_after_seconds=3_600
+            ) from None
 
         def load() -> Any:
             require_hash(data, version.sha256)

@@ -171,4 +171,4 @@ async def test_a_job_registers_its_model_once(registry: Registry, database: Data
     assert (await registry.get("/trained/versions/1"))["format"] == "automl"
     assert (await registry.get("/trained/versions/1/card"))["measured"] is None
     answer = await registry.predict("trained", rows=[{"a": 1}])
-    assert refusal(answer) == (501, "runner_missing")
+    assert refusal(answer) == (503, "model_damaged"), "nobody has stored the file"

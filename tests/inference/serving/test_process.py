@@ -167,10 +167,11 @@ def test_it_gets_no_environment_and_no_descriptor_of_the_backends() -> None:
         "async def main():\n"
         "    process = await ChildProcess.start(1 << 30)\n"
         "    pid = process._process.pid\n"
-        "    print(sorted(os.listdir(f'/proc/{pid}/fd')), open(f'/proc/{pid}/environ').read().count('SECRET'))\n"
+        "    print(sorted(os.listdir(f'/proc/{pid}/fd')), open(f'/proc/{pid}/environ').read().count('SECRET'),"
+        "        os.readlink(f'/proc/{pid}/fd/3') == f'/proc/{pid}/status')\n"
         "    await process.close()\n"
         "asyncio.run(main())\n"
     )
     environment = {**os.environ, "SECRET": "SECRET"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=environment, text=True)
-    assert done.stdout.strip() == "['0', '1', '2'] 0"
+    assert done.stdout.strip() == "['0', '1', '2', '3'] 0 True", "pipes, and what it reads its own memory from"
