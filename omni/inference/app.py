@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from omni.foundation.db.sessions import Database, SystemSession
 from omni.foundation.objects import ObjectStore
+from omni.inference.automl.leftovers import KEPT, PARTS, forget_ended
 from omni.inference.automl.schemas import KIND as AUTOML
 from omni.inference.automl.schemas import PREDICTIONS_KIND as PREDICTIONS
 from omni.inference.batches.repository import forget_old as forget_old_answers
@@ -24,6 +25,7 @@ from omni.inference.compute.worker import ComputeWorker
 from omni.inference.deployments.repository import forget_old as forget_old_counts
 from omni.inference.files.routes import router as files_router
 from omni.inference.files.service import FileService
+from omni.inference.jobs.repository import with_leftovers, without_leftovers
 from omni.inference.jobs.routes import router as jobs_router
 from omni.inference.jobs.runner import Handler, JobRunner
 from omni.inference.jobs.service import JobService
@@ -54,6 +56,11 @@ from omni.telemetry.metrics import EngineMetrics
 
 COUNTS_LIFE = timedelta(days=90)
 """How long the minutes of deployments and the feedback on them are kept."""
+LEFTOVERS = (KEPT, PARTS)
+LEFTOVERS_LIFE = timedelta(days=7)
+"""How long a job that was cancelled or failed can go on where it was."""
+LEFTOVERS_AT_ONCE = 100
+
 OpenSystemSession = Callable[[], AbstractAsyncContextManager[SystemSession]]
 
 
@@ -112,12 +119,14 @@ def job_runner(
 async def forget_old_jobs(
     database: Database, open_system: OpenSystemSession, objects: ObjectStore, now: datetime
 ) -> None:
-    """Deletes files whose time is over, what batches that ended long ago still keep, and old counts of
-    deployments."""
+    """Deletes files whose time is over, what jobs that ended long ago still keep, and old counts of deployments."""
     await FileService(database, objects).forget_expired(open_system, now)
     async with open_system() as session:
         await forget_old_answers(session, now - OUTPUT_LIFE)
         await forget_old_counts(session, now - COUNTS_LIFE)
+        for tenant_id, job in await with_leftovers(session, LEFTOVERS, now - LEFTOVERS_LIFE, LEFTOVERS_AT_ONCE):
+            await forget_ended(objects, tenant_id, job)
+            await without_leftovers(session, tenant_id, job.id, LEFTOVERS)
 
 
 def _job_routers(database: Database, objects: ObjectStore, who: CallerDependency, clock: Clock) -> Iterator[APIRouter]:

@@ -28,18 +28,19 @@ MOST_BROKEN = 5
 
 
 class ComputeWorker:
-    """The handler of jobs that compute."""
+    """The handler of jobs that compute. A cancelled one has a last slice, to put together what it has paid for."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     async def __call__(self, work: Slice) -> Done | More:
         job = work.claimed.job
-        if await work.is_cancelled():
+        charged = job.progress.get(CHARGED) or {"slices": 0, "tries": 0, "used": {}}
+        cancelled = await work.is_cancelled()
+        if cancelled and not charged["slices"]:
             return Done("cancelled", job.progress)
         if work.clock.now() >= job.expires_at:
             return Done("expired", job.progress)
-        charged = job.progress.get(CHARGED) or {"slices": 0, "tries": 0, "used": {}}
         terms: Terms = job.quote.terms if job.quote is not None else {}
         left = {m: Term(t.most - charged["used"].get(m, 0), t.price_nanos, t.per_quantity) for m, t in terms.items()}
         body = SliceRequest(attempt=job.attempts, most={meter: term.most for meter, term in left.items()})
@@ -48,7 +49,8 @@ class ComputeWorker:
             request_id(job.id, charged["slices"]), left,
         )  # fmt: skip
         if reply.status != 200:
-            return _refused(reply, job.progress, charged, terms)
+            refused = _refused(reply, job.progress, charged, terms)
+            return Done("cancelled", refused.progress) if cancelled else refused
         try:
             outcome = SliceOutcome.model_validate_json(reply.body)
         except ValidationError as error:

@@ -15,4 +15,7 @@ def job_ended(state: str) -> Conflict:
 
 
 def job_not_ended(state: str) -> Conflict:
-    return Conflict("job_not_retryable", f"The job is {state}; only failed, expired and cancelled ones can be retried.")
+    return Conflict(
+        "job_not_retryable",
+        f"The job is {state}; only failed, expired and cancelled ones of the last six days can be retried.",
+    )

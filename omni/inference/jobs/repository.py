@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, RowMapping, case, cast, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
 from omni.inference.jobs.schemas import Job, JobError, JobQuote, Level, LogLine, State
@@ -126,12 +126,12 @@ async def request_cancel(session: WriteSession, job_id: UUID, now: datetime) -> 
     return None if row is None else _from_row(row)
 
 
-async def put_back(session: WriteSession, job_id: UUID, expires_at: datetime) -> Job | None:
-    """Queues a job that ended without success once more; None when it is no such job."""
+async def put_back(session: WriteSession, job_id: UUID, expires_at: datetime, ended_after: datetime) -> Job | None:
+    """Queues a job that ended without success, and later than that, once more; None when it is no such job."""
     row = await session.first(
         update(jobs).where(
             jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id,
-            jobs.c.state.in_(("failed", "cancelled", "expired")),
+            jobs.c.state.in_(("failed", "cancelled", "expired")), jobs.c.ended_at >= ended_after,
         ).values(
             state="queued", error=None, result=None, ended_at=None, cancel_requested_at=None, leased_until=None,
             expires_at=expires_at, failures=0, webhook_due_at=None, webhook_tries=0,
@@ -246,6 +246,24 @@ async def webhook_done(session: WriteSession, job_id: UUID, attempts: int) -> No
         .where(jobs.c.tenant_id == session.tenant_id, jobs.c.id == job_id, jobs.c.attempts == attempts)
         .values(webhook_due_at=None)
     )
+
+
+async def with_leftovers(
+    session: SystemSession, names: Sequence[str], ended_before: datetime, limit: int
+) -> list[tuple[UUID, Job]]:
+    """Jobs that ended long ago and whose progress still lists something under one of the names; with their tenants."""
+    listed = [func.jsonb_array_length(func.coalesce(jobs.c.progress[name], cast("[]", JSONB))) > 0 for name in names]
+    statement = select(jobs).where(jobs.c.ended_at < ended_before, or_(*listed)).limit(limit)
+    return [(row["tenant_id"], _from_row(row)) for row in await session.all(statement)]
+
+
+async def without_leftovers(session: SystemSession, tenant_id: UUID, job_id: UUID, names: Sequence[str]) -> None:
+    """Notes that they are gone."""
+    progress: ColumnElement[Any] = jobs.c.progress
+    for name in names:
+        progress = progress.op("-")(name)
+    mine = update(jobs).where(jobs.c.tenant_id == tenant_id, jobs.c.id == job_id)
+    await session.execute(mine.values(progress=progress))
 
 
 async def log(session: WriteSession, job_id: UUID, level: Level, message: str) -> None:

@@ -50,7 +50,7 @@ def router(service: JobService, caller: CallerDependency) -> APIRouter:
 
     @routes.post("/{job_id}/retry", summary="Try a job again")
     async def retry_job(job_id: UUID, call: Call = Depends(caller)) -> Job:
-        """Goes on with a job that failed, expired or was cancelled; what is done already is not done again."""
+        """Goes on with a job that failed, expired or was cancelled, within six days; what is done is not done again."""
         return await service.retry(call.principal.tenant_id, job_id)
 
     return routes

@@ -16,6 +16,8 @@ from omni.kit.clock import Clock
 from omni.kit.errors import Unprocessable
 
 LIFE = timedelta(hours=24)
+RETRYABLE = timedelta(days=6)
+"""After its end; later what it would go on from is gone."""
 
 
 async def submit(session: WriteSession, new: NewJob) -> tuple[Job, bool]:
@@ -70,9 +72,11 @@ class JobService:
             return job
 
     async def retry(self, tenant_id: UUID, job_id: UUID) -> Job:
-        """Goes on with a job that did not succeed. Raises NotFound `job_not_found`, Conflict `job_not_retryable`."""
+        """Goes on with a job that did not succeed, within six days. Raises NotFound `job_not_found`, Conflict
+        `job_not_retryable`."""
         async with self._database.write(tenant_id) as session:
-            job = await repository.put_back(session, job_id, self._clock.now() + LIFE)
+            now = self._clock.now()
+            job = await repository.put_back(session, job_id, now + LIFE, now - RETRYABLE)
             if job is None:
                 raise job_not_ended(_found(await repository.find(session, job_id)).state)
             await repository.log(session, job_id, "info", "Queued again.")

@@ -15,7 +15,12 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import forget_old_jobs
+from omni.inference.automl.leftovers import kept_name, part_name
 from omni.inference.batches import service as batches
+from omni.inference.jobs import repository
+from omni.inference.jobs.repository import NewJob
+from omni.inference.jobs.service import JobService
+from omni.kit.errors import Conflict
 from omni.kit.ids import uuid7
 from tests.inference.backend import refusal
 from tests.inference.jobs.conftest import World
@@ -161,3 +166,28 @@ async def test_a_file_that_a_batch_would_not_read_is_refused(world: World, monke
     monkeypatch.setattr(batches, "MOST_BYTES", 100)
     body = {"input_file_id": file_id, "endpoint": "/v1/embeddings", "completion_window": "24h"}
     assert refusal(await world.tenant.post("/v1/batches", body)) == (413, "file_too_large")
+
+
+async def test_what_a_job_kept_for_going_on_is_deleted_a_week_after_its_end(
+    world: World, database: Database, system_database: SystemDatabase, objects: ObjectStore
+) -> None:
+    now, tenant_id = datetime.now(UTC), world.tenant.tenant_id
+    new = NewJob("predictions", {}, uuid7(), None, "ab" * 32, None, now + timedelta(days=1), priority=10)
+    async with database.write(tenant_id) as session:
+        job, _ = await repository.add(session, new)
+    async with system_database.session() as session:
+        claimed = await repository.claim_next(session, now, now + timedelta(seconds=20))
+    assert claimed is not None
+    progress = {"kept": ["member-1"], "parts": [0], "rows_done": 5}
+    async with database.write(tenant_id) as session:
+        assert await repository.end(session, claimed, "cancelled", now, progress=progress)
+    for name in (kept_name(job.id, "member-1"), part_name(job.id, 0)):
+        await objects.put(tenant_id, name, b"x")
+    await forget_old_jobs(database, system_database.session, objects, now + timedelta(days=6))
+    assert len(await objects.names(tenant_id)) == 2
+    await forget_old_jobs(database, system_database.session, objects, now + timedelta(days=8))
+    assert not await objects.names(tenant_id)
+    assert (await world.get(f"/v1/jobs/{job.id}"))["progress"] == {"rows_done": 5}
+    world.clock.ahead = timedelta(days=7)
+    with pytest.raises(Conflict, match="six days"):
+        await JobService(database, world.clock).retry(tenant_id, job.id)
