@@ -16,8 +16,9 @@ from omni.contracts.usage import WAIT_HEADER
 from omni.kit.errors import Unavailable
 
 _LIMIT_LEAST, _LIMIT_MOST = 4.0, 1024.0
-_WAIT_TARGET_SECONDS = 0.05
-"""So long a request may wait for an engine, on average."""
+_WAIT_TARGET_SECONDS = 0.15
+"""So long a request may wait for an engine, on average: at 80 % of what mixed requests may ask of two engines they wait
+about 100 ms."""
 _BURST_SECONDS = 0.5
 """So long they may wait longer: a burst is worked off, only what lasts is too much (as CoDel has it; RFC 8289)."""
 _DECREASE_MOST = 0.7
