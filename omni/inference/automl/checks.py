@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from omni.inference.automl.schemas import METRICS, AutomlRequest
 from omni.inference.datasets.schemas import Dataset
-from omni.kit.errors import InvalidInput
+from omni.kit.errors import InvalidInput, NotConfigured
 
 LEAST_ROWS = 12
 Input = TypeVar("Input", bound=BaseModel)
+
+
+def require_lightgbm() -> None:
+    """Raises NotConfigured `engine_not_installed` where the training process could not load what it trains with."""
+    found = importlib.util.find_spec("lightgbm")
+    library = next(Path(found.origin).parent.rglob("lib_lightgbm.*"), None) if found and found.origin else None
+    try:
+        if library is None:
+            raise OSError("lightgbm: no such package")
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        raise NotConfigured(
+            "engine_not_installed",
+            "The engine of this kind of job is not installed: lightgbm, or the system's library libgomp.so.1 (Debian's "
+            "libgomp1), is missing on the server.",
+            internal=str(error),
+        ) from error
 
 
 def read_input(model: type[Input], given: Mapping[str, Any]) -> Input:

@@ -13,7 +13,7 @@ from typing import Any
 from omni.contracts.principal import Principal
 from omni.contracts.usage import TRAINING_MS
 from omni.foundation.objects import ObjectStore
-from omni.inference.automl.checks import check_columns, read_input
+from omni.inference.automl.checks import check_columns, read_input, require_lightgbm
 from omni.inference.automl.child import ARTIFACT, RESULT
 from omni.inference.automl.leftovers import forget, kept_name
 from omni.inference.automl.schemas import AutomlRequest
@@ -49,7 +49,9 @@ class AutomlWork:
         self._slice_seconds = slice_seconds
 
     async def bound(self, who: Principal, given: Mapping[str, Any]) -> dict[str, int]:
-        """The time budget. Raises InvalidInput and NotFound `dataset_not_found`."""
+        """The time budget. Raises InvalidInput, NotFound `dataset_not_found`, NotConfigured
+        `engine_not_installed`."""
+        require_lightgbm()
         request = read_input(AutomlRequest, given)
         check_columns(request, await self._datasets.get(who.tenant_id, request.dataset_id))
         return {TRAINING_MS: request.time_budget_seconds * 1_000}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestRegressor
 from sklearn.metrics import log_loss, roc_auc_score
 
+from omni.inference.automl import checks
 from omni.inference.automl.serving.calibration import Calibration
 from omni.inference.automl.serving.design import Design, learn
 from omni.inference.automl.serving.explaining import explain
@@ -22,6 +24,7 @@ from omni.inference.automl.training.finish import as_stored
 from omni.inference.automl.training.problem import Problem
 from omni.inference.automl.training.scoring import interval, shown
 from omni.inference.automl.training.search import Search, Trial
+from omni.kit.errors import NotConfigured
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "linear": {"penalty": 1.0},
@@ -213,3 +216,15 @@ def test_trees_that_lead_nowhere_are_refused(damage: str) -> None:
     parts |= {"left.npy": left, "feature.npy": feature, "values.npy": values}
     with pytest.raises(BadArtifact):
         load_member("forest", parts, 1, (data.coded.shape[1], data.dense.shape[1]))
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks.require_lightgbm()
+
+    def missing(_: str) -> object:
+        raise OSError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    with pytest.raises(NotConfigured) as refused:
+        checks.require_lightgbm()
+    assert (refused.value.code, "libgomp1" in refused.value.message) == ("engine_not_installed", True)
