@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request, Response
+from fastapi.params import Form
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 from starlette.types import Message
 
 from omni.contracts.endpoints import DELEGATED_ENDPOINTS, ENDPOINTS
@@ -57,15 +58,15 @@ class MeteredRoute(APIRoute):
         endpoints = [_ENDPOINTS[name] for name in names & _ENDPOINTS.keys()]
         limit = max((endpoint.max_body_bytes for endpoint in endpoints), default=0)
         streamed = any(endpoint.streamed for endpoint in endpoints)
-        model = self.body_field.field_info.annotation if self.body_field is not None else None
+        shape = _json_shape(self)
 
         async def metered(request: Request) -> Response:
             if streamed:
                 request = limited(request, limit, lambda: _too_large(limit))
             elif limit:
                 await _read_body(request, limit)
-            if isinstance(model, type) and issubclass(model, BaseModel):
-                await _read_model(request, model)
+            if shape is not None:
+                await _read_json(request, shape)
             response = await handle(request)
             call = getattr(request.state, "call", None)
             if isinstance(call, Call):
@@ -111,12 +112,21 @@ def limited(request: Request, limit: int, error: Callable[[], OmniError]) -> Req
     return Request(request.scope, receive)
 
 
-async def _read_model(request: Request, model: type[BaseModel]) -> None:
-    """Read a JSON body as `model` into the request's own cache. Raises RequestValidationError."""
+def _json_shape(route: APIRoute) -> TypeAdapter[Any] | None:
+    """What a route's JSON body has to be: a model, or one of several. None = it takes no JSON, or reads it itself."""
+    if route.body_field is None or isinstance(route.body_field.field_info, Form):
+        return None
+    info = route.body_field.field_info
+    declared: Any = Annotated[info.annotation, info]
+    return TypeAdapter(declared)
+
+
+async def _read_json(request: Request, shape: TypeAdapter[Any]) -> None:
+    """Read a JSON body as `shape` into the request's own cache. Raises RequestValidationError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         return  # FastAPI refuses it
-    body = json_as(model, await request.body())
+    body = json_as(shape, await request.body())
     request._json = body  # where Request.json() looks first; an instance is not validated again
 
 

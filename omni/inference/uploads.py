@@ -9,7 +9,7 @@ from typing import IO, Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
@@ -92,7 +92,7 @@ def file_name(name: str) -> str:
 
 async def read_json(request: Request, model: type[Body]) -> Body:
     """The JSON body as `model`. Raises RequestValidationError as FastAPI does for its own bodies."""
-    return json_as(model, await request.body())
+    return json_as(TypeAdapter(model), await request.body())
 
 
 def read_fields(upload: Upload, model: type[Body]) -> Body:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
-from omni.contracts.endpoints import ENDPOINTS
+from omni.contracts.endpoints import DELEGATED_ENDPOINTS, ENDPOINTS
 from omni.contracts.principal import PRINCIPAL_HEADER
 from tests.inference.backend import Backend, refusal
 
@@ -74,8 +74,16 @@ def test_every_operation_says_what_it_does(engines: Backend) -> None:
 
 
 def test_route_class_is_metered_everywhere(engines: Backend) -> None:
-    routes = [route for route in engines.app.routes if isinstance(route, APIRoute)]
-    assert {type(route).__name__ for route in routes if route.path.startswith("/v1")} <= {"MeteredRoute"}
+    found = {
+        (method, route.path): type(route.original_route).__name__
+        for route in iter_route_contexts(engines.app.routes)
+        if isinstance(route.original_route, APIRoute)
+        for method in route.methods or ()
+    }
+    expected = {(each.method, each.template) for each in (*ENDPOINTS, *DELEGATED_ENDPOINTS) if each.backend}
+    assert found.keys() == expected
+    unmetered = {(each.method, each.template) for each in ENDPOINTS if not each.metered}
+    assert {name for name, kind in found.items() if kind != "MeteredRoute"} <= unmetered
 
 
 @pytest.mark.parametrize("number", ["true", '"7"', "7.5"])
@@ -83,6 +91,30 @@ async def test_what_is_no_number_is_none(engines: Backend, number: str) -> None:
     body = b'{"text": "One. Two.", "sentences": %s}' % number.encode()
     response = await engines.send("POST", "/v1/text/summarize", content=body, headers=JSON)
     assert refusal(response) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/quote"])
+async def test_nor_is_it_in_a_body_of_several_kinds(engines: Backend, path: str) -> None:
+    body = b'{"kind": "automl", "input": {"dataset_id": "01934f0c-5b7a-7c3e-9a1d-2b3c4d5e6f70", "target": "a", '
+    body += b'"model_name": "b", "time_budget_seconds": "300"}}'
+    response = await engines.send("POST", path, content=body, headers=JSON)
+    assert refusal(response) == (400, "invalid_request")
+    assert response.json()["param"] == "input.time_budget_seconds"
+
+
+async def test_a_body_of_no_kind_is_refused(engines: Backend) -> None:
+    response = await engines.post("/v1/jobs", {"kind": "nothing", "input": {}})
+    assert refusal(response) == (400, "invalid_request")
+    assert "'automl', 'predictions'" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("price", ['""', '"1e3"', '"-1"', "-1", "true", "1e10", '"0.1234567891"'])
+async def test_a_price_that_is_none_is_refused(engines: Backend, price: str) -> None:
+    body = b'{"kind": "predictions", "input": {"dataset_id": "01934f0c-5b7a-7c3e-9a1d-2b3c4d5e6f70", "model": "b"}, '
+    body += b'"max_price": %s}' % price.encode()
+    response = await engines.send("POST", "/v1/jobs", content=body, headers=JSON)
+    assert refusal(response) == (400, "invalid_request")
+    assert response.json()["param"] == "max_price"
 
 
 async def test_a_whole_number_may_be_written_with_a_point(engines: Backend) -> None:

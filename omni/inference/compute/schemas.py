@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from omni.inference.fields import Price
 from omni.inference.jobs.schemas import Job, JobError, JobQuote, State
 
 DAY_SECONDS = 86_400
@@ -27,11 +27,8 @@ class JobOptions(BaseModel):
         Field(max_length=4_096, description="`quote` of POST /v1/jobs/quote: its prices hold for this job."),
     ] = None
     max_price: Annotated[
-        Decimal | None,
+        Price | None,
         Field(
-            ge=0,
-            max_digits=18,
-            decimal_places=9,
             description="In the platform's currency, without tax: a job that may cost more is not begun.",
             examples=["0.60"],
         ),
