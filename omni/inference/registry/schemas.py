@@ -41,8 +41,8 @@ def _no_id(name: str) -> str:
 
 ModelName = Annotated[
     str,
-    AfterValidator(_no_id),
     Field(pattern=MODEL_NAME, description="A letter, then up to 99 letters, digits, `.`, `_` and `-`; unique."),
+    AfterValidator(_no_id),
 ]
 Task = Annotated[
     str,
