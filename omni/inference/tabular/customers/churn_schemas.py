@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from omni.inference.tabular.customers.schemas import MAX_CUSTOMERS, History, PurchaseModel
+from omni.inference.tabular.customers.schemas import EXAMPLES, MAX_CUSTOMERS, History, PurchaseModel
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Idle = Annotated[float, Field(gt=0, le=1e6)]
@@ -21,8 +21,8 @@ class ChurnRequest(BaseModel):
             "examples": [
                 {
                     "customers": [
-                        {"id": "c1", "frequency": 2, "recency": 30.4, "age": 38.9},
-                        {"id": "c2", "frequency": 0, "recency": 0, "age": 38.9},
+                        {"id": f"c{number}", "frequency": frequency, "recency": recency, "age": age}
+                        for number, (frequency, recency, age, _) in enumerate(EXAMPLES, 1)
                     ],
                     "idle_churned_after": 26,
                 }

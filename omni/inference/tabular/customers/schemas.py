@@ -9,6 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 MAX_CUSTOMERS = 10_000
 LEAST_CUSTOMERS = 20
 
+EXAMPLES = (
+    (2, 30.4, 38.9, 22.35), (1, 1.7, 38.9, 11.77), (0, 0, 38.9, None), (0, 0, 38.9, None), (0, 0, 38.9, None),
+    (7, 29.4, 38.9, 73.74), (1, 5.0, 38.9, 11.77), (0, 0, 38.9, None), (2, 35.7, 38.9, 25.55), (0, 0, 38.6, None),
+    (5, 24.6, 38.6, 28.39), (1, 4.1, 38.6, 46.10), (0, 0, 38.6, None), (3, 26.1, 38.4, 19.60), (10, 34.1, 38.4, 35.31),
+    (1, 37.4, 38.4, 14.99), (0, 0, 38.1, None), (4, 12.9, 38.1, 52.64), (1, 20.3, 38.1, 30.97), (0, 0, 38.1, None),
+)  # fmt: skip
+"""Frequency, recency, age and mean value of as many customers as a request must have."""
+
 Duration = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -38,8 +46,8 @@ class LifetimeValueRequest(BaseModel):
             "examples": [
                 {
                     "customers": [
-                        {"id": "c1", "frequency": 2, "recency": 30.4, "age": 38.9, "mean_value": 22.35},
-                        {"id": "c2", "frequency": 0, "recency": 0, "age": 38.9},
+                        {"id": f"c{number}", "frequency": frequency, "recency": recency, "age": age, "mean_value": mean}
+                        for number, (frequency, recency, age, mean) in enumerate(EXAMPLES, 1)
                     ],
                     "horizon": 52,
                 }
