@@ -38,10 +38,8 @@ Limit = Annotated[int, Query(ge=1, le=100, description="Most entries of a page."
 ModelPath = Annotated[str, Path(max_length=100, description="The model's name or id.")]
 VersionPath = Annotated[str, Path(max_length=50, description="The version's number, or an alias of it.")]
 AliasPath = Annotated[str, Path(pattern=ALIAS, description="A lower-case name, e.g. `champion`.")]
-FORM_FIELDS = {
-    name: {"type": "string", "description": f"JSON object: {name}, as in JSON requests."}
-    for name in VersionFields.model_fields
-}
+FORM_FIELDS = VersionFields.model_json_schema()["properties"]
+"""JSON, also in a form."""
 
 
 def router(service: RegistryService, predicting: Predicting, files: FileService, caller: CallerDependency) -> APIRouter:

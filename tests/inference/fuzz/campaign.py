@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
-from schemathesis.python.asgi import get_client
 
 from tests.inference.fuzz.front import KEY, Front
+from tests.inference.fuzz.known import name_what_there_is
 
 if TYPE_CHECKING:
-    from schemathesis import BaseSchema, Case, CheckContext, HookContext, Response
+    from schemathesis import Case, CheckContext, Response
     from schemathesis.engine.recorder import ScenarioRecorder
 
 ACCEPTED = ["2xx", "400", "404", "409", "413", "415", "422"]
@@ -28,10 +26,6 @@ REFUSED = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429"]
 EVENTS = ("/v1/events", "/v1/events/void")
 JUDGED_ONE_BY_ONE = ["2xx", "400", "401", "413", "415"]
 """A report of events is answered with 200 and a result for each event, the bad ones `rejected`: not as a whole."""
-_LONGEST_ID, _FILES = 100, 40
-_LINE = b"""
-{"custom_id": "1", "method": "POST", "url": "/v1/embeddings", "body": {"model": "all-MiniLM-L6-v2", "input": "x"}}
-"""
 _SCHEMA_CODES = ("invalid_request", "invalid_json")
 _ACROSS_FIELDS = ": Value error, "
 """How the problems of validators begin that look at more than one field."""
@@ -127,7 +121,7 @@ def campaign(front: Front, examples: int, scenarios: int, seed: int, boundaries:
         }
     )
     schema = schemathesis.openapi.from_asgi("/openapi.json", front, config=config)
-    know_a_batch(schema, front)
+    name_what_there_is(schema, front)
     findings = Findings()
     for event in from_schema(schema).execute():
         if isinstance(event, ScenarioFinished):
@@ -137,44 +131,6 @@ def campaign(front: Front, examples: int, scenarios: int, seed: int, boundaries:
         elif isinstance(event, FatalError):
             raise event.exception
     return findings
-
-
-def know_a_batch(schema: BaseSchema, front: Front) -> None:
-    """Makes a batch and names it in about half of the requests that name one, and gives new ones files that are there:
-    schemathesis does not find out by itself which files batches are made of, deletes what it has found, and does not
-    know that a batch is a job of another name.
-    """
-
-    def post(path: str, **sent: Any) -> Any:
-        with get_client(cast("Any", front)) as client:
-            client.headers["Authorization"] = f"Bearer {KEY}"
-            return client.post(path, **sent).json()["id"]
-
-    def new_file() -> str:
-        sent = {"file": ("requests.jsonl", _LINE)}
-        return str(post("/v1/files", files=sent, data={"purpose": "batch"}))
-
-    files = itertools.cycle([new_file() for _ in range(_FILES)])
-    body = {"input_file_id": next(files), "endpoint": "/v1/embeddings", "completion_window": "24h"}
-    batch_id: str = post("/v1/batches", json=body)
-    names = {"batch_id": batch_id, "job_id": str(UUID(batch_id.removeprefix("batch_")))}
-
-    @schema.hook
-    def map_body(_context: HookContext, body: Any) -> Any:
-        if isinstance(body, dict) and _is_id(body.get("input_file_id")):
-            return {**body, "input_file_id": next(files)}
-        return body
-
-    @schema.hook
-    def map_path_parameters(_context: HookContext, parameters: dict[str, Any] | None) -> Any:
-        if parameters is None or len(repr(parameters)) % 2:
-            return parameters
-        return {name: names.get(name, value) if _is_id(value) else value for name, value in parameters.items()}
-
-
-def _is_id(value: object) -> bool:
-    """Whether another id in its place would be as good or bad as it is."""
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and "\x00" not in value
 
 
 def _generation(examples: int) -> dict[str, object]:

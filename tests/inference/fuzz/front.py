@@ -9,12 +9,15 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from omni.contracts.principal import PRINCIPAL_HEADER, Principal
+from omni.contracts.quotes import QUOTED_METERS
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
 
 KEY = "omni_test_of_the_fuzzer"
 DEADLINE_SECONDS = 120
 STORAGE_BYTES = 1_000_000_000
+PRICES = dict.fromkeys(QUOTED_METERS, (20_000_000, 60_000))
+"""Nano-units for how many units."""
 
 
 @dataclass(slots=True)
@@ -45,4 +48,6 @@ class Front:
             storage_bytes_limit=STORAGE_BYTES,
             deadline_micros=unix_micros() + DEADLINE_SECONDS * 1_000_000,
             key_digest="0" * 64,
+            currency="EUR",
+            prices=PRICES,
         ).sign(self.secret)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -16,6 +19,7 @@ from omni.foundation.db.sessions import Database
 from omni.foundation.http.app import AppSettings, create_app
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import build_pool
+from omni.inference.calling import Reply
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
 from omni.telemetry.metrics import EngineMetrics, HttpMetrics
@@ -25,6 +29,14 @@ from tests.inference.fuzz.front import Front
 
 SEED = 20_110
 LARGEST_BODY_BYTES = 33 * 1024 * 1024
+
+
+class Writer:
+    """A chat model that copies the first source."""
+
+    async def ask(self, path: str, body: dict[str, Any], key_digest: str, request_id: UUID, seconds: float) -> Reply:
+        source = body["messages"][0]["content"].rpartition("[1] ")[2].splitlines()[-1]
+        return Reply(200, orjson.dumps({"choices": [{"message": {"content": f"{source} [1]"}}]}), None)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +49,7 @@ def front(
     pool = build_pool(inference_settings, EngineMetrics(CollectorRegistry()))
     app: FastAPI = create_app(
         AppSettings("Omni API", "0", LARGEST_BODY_BYTES, trust_request_id=True, api_keys=True),
-        backend_routers(inference_settings, database, pool, objects, SystemClock()),
+        backend_routers(inference_settings, database, pool, objects, SystemClock(), Writer()),
         {},
         Tracing("fuzz", "0", None),
         HttpMetrics(CollectorRegistry()),
