@@ -9,7 +9,7 @@ import sys
 HEAVY = (
     "onnxruntime", "onnx", "tokenizers", "statsforecast", "statsmodels", "numba", "pandas", "scipy", "pyod", "sklearn",
     "rapidocr", "cv2", "pypdfium2", "vaderSentiment", "matplotlib", "lingua", "datasketch", "phonenumbers",
-    "spellchecker", "bpe_openai", "pyarrow", "lightgbm", "flaml",
+    "spellchecker", "bpe_openai", "pyarrow", "lightgbm", "flaml", "holidays",
 )  # fmt: skip
 
 

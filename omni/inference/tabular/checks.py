@@ -20,7 +20,7 @@ def check_series(values: Sequence[float], param: str = "series.values") -> None:
             param=param,
             minimum=MIN_POINTS,
         )
-    _check_numbers(values, param)
+    check_numbers(values, param)
 
 
 def check_rows(rows: Sequence[Sequence[float]]) -> None:
@@ -37,10 +37,11 @@ def check_rows(rows: Sequence[Sequence[float]]) -> None:
                 f"rows[{index}] has {len(row)} numbers, rows[0] has {width}. Send rows of one length.",
                 param=f"rows[{index}]",
             )
-        _check_numbers(row, f"rows[{index}]")
+        check_numbers(row, f"rows[{index}]")
 
 
-def _check_numbers(values: Sequence[float], name: str) -> None:
+def check_numbers(values: Sequence[float], name: str) -> None:
+    """Raises InvalidInput `value_not_usable`."""
     for index, value in enumerate(values):
         if not math.isfinite(value) or abs(value) > MAX_MAGNITUDE:
             raise InvalidInput(

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from statsforecast.models import AutoARIMA, AutoETS, AutoTheta, SeasonalNaive
 
+from omni.inference.tabular.regressor_schemas import Effect
 from omni.inference.tabular.schemas import BackTest, Candidate, ForecastModel
 
 FIT_POINTS = 1_000  # models see at most the latest of a longer series: fits of AutoETS stay under a second
@@ -24,6 +25,13 @@ WINDOWS = 3
 MIN_TRAIN = 5
 COVERAGE_LEVEL = 80
 CHEAPEST_FIRST: tuple[ForecastModel, ...] = ("seasonal_naive", "theta", "ets", "arima")
+
+
+Predict = Callable[
+    [ForecastModel, np.ndarray, int, tuple[int, int], Callable[[], object]],
+    list[np.ndarray] | str,
+]
+"""What `predicted_windows` is one of."""
 
 
 class CannotFit(Exception):
@@ -42,6 +50,7 @@ class Forecast:
     mean: np.ndarray
     bounds: dict[int, tuple[np.ndarray, np.ndarray]]
     backtest: BackTest
+    effects: Sequence[Effect] = ()
 
 
 class Forecaster:
@@ -68,7 +77,7 @@ class Forecaster:
         series = np.asarray(values[-FIT_POINTS:], np.float64)
         if len(series) < 2 * season:
             season = 1
-        windows, steps = _windows(len(series), season, horizon)
+        windows, steps = windows_of(len(series), season, horizon)
         backtest = self.back_test(series, season, (windows, steps), _asked(model), check_time)
         best_first = sorted(backtest.candidates, key=lambda found: (found.mae is None, found.mae or 0.0))
         fitted = []
@@ -117,16 +126,21 @@ class Forecaster:
         windows_and_steps: tuple[int, int],
         names: Sequence[ForecastModel],
         check_time: Callable[[], object],
+        predict: Predict | None = None,
     ) -> BackTest:
-        """How the models did on the last parts of the series; with several, how the median of them did."""
+        """How the models did on the last parts of the series; with several, how the median of them did. `predict`
+        stands in for `predicted_windows`; whoever sends one bounds what ARIMA takes.
+        """
         windows, steps = windows_and_steps
+        bounded, predict = predict is None, predict or predicted_windows
         candidates, predictions = [], []
         for name in names:
-            if len(names) > 1 and name == "arima" and (len(series) > ARIMA_POINTS or season > ARIMA_SEASON):
+            too_much = len(series) > ARIMA_POINTS or season > ARIMA_SEASON
+            if bounded and len(names) > 1 and name == "arima" and too_much:
                 reason = f"auto tries arima up to {ARIMA_POINTS} points and seasons of {ARIMA_SEASON}"
                 candidates.append(Candidate(model=name, status="not_tried", reason=reason))
                 continue
-            predicted = predicted_windows(name, series, season, windows_and_steps, check_time)
+            predicted = predict(name, series, season, windows_and_steps, check_time)
             if isinstance(predicted, str):
                 candidates.append(Candidate(model=name, status="failed", reason=predicted))
                 continue
@@ -142,11 +156,11 @@ def _asked(model: str) -> tuple[ForecastModel, ...]:
     return CHEAPEST_FIRST if model in ("auto", "ensemble") else tuple(name for name in CHEAPEST_FIRST if name == model)
 
 
-def _windows(points: int, season: int, horizon: int) -> tuple[int, int]:
+def windows_of(points: int, season: int, horizon: int, more_to_fit: int = 0) -> tuple[int, int]:
     """How many parts to hold out, and their length: up to WINDOWS of up to a season or a tenth, whatever leaves
-    enough to fit.
+    enough to fit, and `more_to_fit`.
     """
-    least = max(season + season // 2, MIN_TRAIN)
+    least = max(season + season // 2, MIN_TRAIN) + more_to_fit
     steps = max(1, min(horizon, max(season, points // 10)))
     for windows in range(WINDOWS, 0, -1):
         if points - windows * steps >= least:

@@ -8,6 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 from pydantic.config import JsonDict, JsonValue
 
 from omni.inference.fields import EchoedTime, Timestamp
+from omni.inference.tabular.regressor_schemas import (
+    MAX_REGRESSORS,
+    Effect,
+    HolidayCalendar,
+    PastRegressor,
+    Regressor,
+    RegressorName,
+)
 
 MAX_POINTS = 10_000
 MAX_ROWS = 10_000
@@ -22,31 +30,16 @@ ENSEMBLE: tuple[RowMethod, ...] = ("iforest", "hbos", "knn")
 ForecastModel = Literal["seasonal_naive", "theta", "ets", "arima"]
 Number = Annotated[float, Strict()]
 Level = Annotated[int, Field(ge=1, le=99)]
+Holidays = Annotated[
+    HolidayCalendar | None,
+    Field(
+        description="Public holidays that the model knows of, in the past and ahead. Daily series with `start` only."
+    ),
+]
 
 AIRLINE: list[JsonValue] = [
-    112,
-    118,
-    132,
-    129,
-    121,
-    135,
-    148,
-    148,
-    136,
-    119,
-    104,
-    118,
-    115,
-    126,
-    141,
-    135,
-    125,
-    149,
-    170,
-    170,
-    158,
-    133,
-]
+    112, 118, 132, 129, 121, 135, 148, 148, 136, 119, 104, 118, 115, 126, 141, 135, 125, 149, 170, 170, 158, 133,
+]  # fmt: skip
 AIRLINE_EXAMPLE: JsonDict = {"series": {"values": AIRLINE, "frequency": "monthly", "start": "1949-01-01"}, "horizon": 3}
 
 
@@ -82,9 +75,19 @@ class ForecastRequest(BaseModel):
         Literal["auto", "ensemble"] | ForecastModel,
         Field(
             description="`auto` takes the one model with the smallest back-test error. `ensemble` takes the median of"
-            " all models, step by step, of the forecasts and of each bound (Petropoulos, Svetunkov 2020)."
+            " all models, step by step, of the forecasts and of each bound (Petropoulos, Svetunkov 2020). With "
+            "`holidays` or `regressors` only `auto` and `arima`: the other models take none."
         ),
     ] = "auto"
+    holidays: Holidays = None
+    regressors: Annotated[
+        dict[RegressorName, Regressor],
+        Field(
+            max_length=MAX_REGRESSORS,
+            description="By name, what moves the series and is known ahead: prices, campaigns. At most 10.",
+            examples=[{}],
+        ),
+    ] = {}
 
 
 class Interval(BaseModel):
@@ -98,6 +101,7 @@ class ForecastPoint(BaseModel):
     time: Annotated[EchoedTime | None, Field(description="Only when the request has `start`.")] = None
     mean: float
     intervals: list[Interval]
+    holiday: Annotated[str | None, Field(description="Its holiday, where the request has `holidays`.")] = None
 
 
 class Candidate(BaseModel):
@@ -143,6 +147,7 @@ class ForecastResponse(BaseModel):
     fitted_points: Annotated[int, Field(description="How many of the latest values the models saw.")]
     forecast: list[ForecastPoint]
     backtest: BackTest
+    effects: Annotated[list[Effect], Field(description="Of holidays and regressors, where the request has some.")] = []
 
 
 class BackTestRequest(BaseModel):
@@ -157,6 +162,16 @@ class BackTestRequest(BaseModel):
             min_length=1, max_length=4, description="With several, the median of them (`ensemble`) is measured, too."
         ),
     ] = ["seasonal_naive", "theta", "ets"]
+    holidays: Holidays = None
+    regressors: Annotated[
+        dict[RegressorName, PastRegressor],
+        Field(
+            max_length=MAX_REGRESSORS,
+            description="By name, what was known beside the series. In each part that is forecast, `arima` is told the "
+            "part's own numbers, as if they had been planned; the other models of `models` go without.",
+            examples=[{}],
+        ),
+    ] = {}
 
 
 class BackTestResponse(BaseModel):

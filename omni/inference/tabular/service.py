@@ -8,6 +8,7 @@ from omni.inference.runtime.call import Call
 from omni.inference.runtime.lazy import LazyEngine
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.tabular.checks import check_rows, check_series
+from omni.inference.tabular.regressed import RegressedForecasts, check_told, is_told
 from omni.inference.tabular.schemas import (
     Anomaly,
     AnomalyRequest,
@@ -40,6 +41,7 @@ class TabularService:
         self._forecaster: LazyEngine[Forecaster] = LazyEngine(
             "omni.inference.tabular.forecasting", lambda module: module.Forecaster()
         )
+        self._regressed = RegressedForecasts()
         self._series: LazyEngine[SeriesDetector] = LazyEngine(
             "omni.inference.tabular.series_anomalies", lambda module: module.SeriesDetector()
         )
@@ -50,23 +52,26 @@ class TabularService:
     async def forecast(self, call: Call, request: ForecastRequest) -> ForecastResponse:
         """Forecasts, their intervals and the back-test.
 
-        Raises InvalidInput `series_too_short`, `value_not_usable` or `start_out_of_range`, Unprocessable
-        `series_not_forecastable` when no model can be fitted.
+        Raises InvalidInput `series_too_short`, `value_not_usable` or `start_out_of_range`, what `check_told` and
+        RegressedForecasts.forecast raise, Unprocessable `series_not_forecastable` when no model can be fitted.
         """
         series = request.series
         check_series(series.values)
         if series.start is not None:
             time_of(series.start, series.frequency, len(series.values) + request.horizon)
+        if told := is_told(request):
+            check_told(request)
         levels = sorted(set(request.levels))
 
-        def work() -> tuple[str, Forecast | None]:
+        def work() -> tuple[str, Forecast | None, list[str | None] | None]:
+            if told:
+                return self._regressed.forecast(request, levels, call.seconds_left)
             engine = self._forecaster.get()
             season = SEASONS[series.frequency]
-            return engine.name, engine.forecast(
-                series.values, season, request.horizon, levels, request.model, call.seconds_left
-            )
+            found = engine.forecast(series.values, season, request.horizon, levels, request.model, call.seconds_left)
+            return engine.name, found, None
 
-        engine_name, found = await self._pool.run(call, "tabular", work)
+        engine_name, found, holidays = await self._pool.run(call, "tabular", work)
         if found is None:
             raise Unprocessable(
                 "series_not_forecastable", "No model can be fitted to this series. Send more or other values."
@@ -77,19 +82,25 @@ class TabularService:
             engine=engine_name,
             season_length=found.season_length,
             fitted_points=found.fitted_points,
-            forecast=_points(found, series),
+            forecast=_points(found, series, holidays),
             backtest=found.backtest,
+            effects=list(found.effects),
         )
 
     async def back_test(self, call: Call, request: BackTestRequest) -> BackTestResponse:
         """How models did on the end of the series.
 
-        Raises InvalidInput `series_too_short` (also when the windows leave too little to fit) or `value_not_usable`.
+        Raises InvalidInput `series_too_short` (also when the windows leave too little to fit) or `value_not_usable`,
+        and what `check_told` and RegressedForecasts.back_test raise.
         """
         values = request.series.values
         check_series(values)
+        if told := is_told(request):
+            check_told(request)
 
         def work() -> BackTestResponse:
+            if told:
+                return self._regressed.back_test(request, call.seconds_left)
             engine = self._forecaster.get()
             season, windows = SEASONS[request.series.frequency], (request.windows, request.horizon)
             season, points, least = engine.usable(values, season, windows)
@@ -185,7 +196,7 @@ class TabularService:
         return await self._pool.run(call, "tabular", work)
 
 
-def _points(found: Forecast, series: Series) -> list[ForecastPoint]:
+def _points(found: Forecast, series: Series, holidays: list[str | None] | None) -> list[ForecastPoint]:
     start, steps_before = series.start, len(series.values) - 1
     return [
         ForecastPoint(
@@ -196,6 +207,7 @@ def _points(found: Forecast, series: Series) -> list[ForecastPoint]:
                 Interval(level=level, lower=lower[index], upper=upper[index])
                 for level, (lower, upper) in found.bounds.items()
             ],
+            holiday=None if holidays is None else holidays[index],
         )
         for index, mean in enumerate(found.mean.tolist())
     ]
