@@ -26,7 +26,9 @@ LABELS = frozenset(
     }
 )  # fmt: skip
 OTHER_UNITS = re.compile(r"_(ms|milliseconds|micros|minutes|hours|kb|mb|gb|percent)(_total)?$")
-MOST_SERIES_OF_METRIC, MOST_SERIES = 2_500, 3_000
+MOST_SERIES_OF_METRIC, MOST_SERIES = 5_000, 6_000
+"""The durations of 110 public routes have 17 series each for every status that a route has answered with: about 3,000
+after every operation was called once, whatever the number of tenants."""
 MOST_OTHER_SERIES = 100
 """Of a metric that is no histogram."""
 

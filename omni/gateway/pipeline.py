@@ -290,11 +290,12 @@ class Pipeline:
         self._answer_error(exchange, error, ticket.headers)
 
     async def _settle_gone(self, exchange: Exchange, ticket: Ticket) -> None:
-        """The client left before an answer: the backend worked for it, so the request counts."""
+        """The client left before an answer: the backend worked for it, so the request counts. A worker of ours that
+        left asks again."""
         exchange.status = _CLIENT_CLOSED_STATUS
-        metered = exchange.route is not None and exchange.route.metered
+        counts = exchange.route is not None and exchange.route.metered and not ticket.is_asked_again
         try:
-            await self._ledger.settle(ticket, (one_request if metered else give_back)(_CLIENT_CLOSED_STATUS))
+            await self._ledger.settle(ticket, (one_request if counts else give_back)(_CLIENT_CLOSED_STATUS))
         except OSError as error:
             self._logger.error("usage_not_recorded", **exchange.ids(), error=error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import StreamWriter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -20,7 +21,18 @@ from omni.kit.clock import unix_micros
 from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway
 from tests.gateway.providers import budget, model, provider, publish, says, target
-from tests.gateway.support import SECRET, ControlPlane, FakeBackend, Received, RedisServer, Reply, Tenant, ask
+from tests.gateway.support import (
+    SECRET,
+    Client,
+    ControlPlane,
+    FakeBackend,
+    Received,
+    RedisServer,
+    Reply,
+    Tenant,
+    ask,
+    request,
+)
 
 PER_MS = 300
 """Nano-units for a millisecond of training, in the price book."""
@@ -127,3 +139,26 @@ async def test_who_asks_for_a_quote_comes_with_todays_prices(
     await ask(gateway.ports.public, "POST", "/v1/text/sentiment", sent, b'{"input":"x"}')
     other = Principal.verify(backend.received[-1].headers["omni-principal"], SECRET, unix_micros())
     assert (other.currency, dict(other.prices)) == ("", {})
+
+
+async def test_a_worker_that_dies_leaves_the_id_to_the_slice_that_is_done_again(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend
+) -> None:
+    tenant, request_id = await control.tenant(), uuid4()
+    answered, asked = backend.handler, asyncio.Event()
+
+    async def never(_: Received, __: StreamWriter) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    backend.handler = never
+    client = await Client.connect(gateway.ports.public)
+    client.send(request("POST", SLICES, headers(tenant, TERMS, request_id), BODY))
+    await asyncio.wait_for(asked.wait(), 5)
+    client.abort()
+    (left,) = await control.wait_events(tenant.key.tenant_id, 1)
+    assert (left.status, left.event_id == request_id, left.quantities.get("requests", 0)) == (499, False, 0)
+    backend.handler = answered
+    assert (await work(gateway, headers(tenant, TERMS, request_id))).status == 200
+    events = await control.wait_events(tenant.key.tenant_id, 2)
+    assert [e.quantities["training_ms"] for e in events if e.event_id == request_id] == [20_000]
