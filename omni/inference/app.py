@@ -90,7 +90,9 @@ def build_routers(
     async def read_image(call: Call, data: bytes) -> list[str]:
         return [page.text for page in (await vision.read(call, data)).pages]
 
-    ingest = Ingest(database, embedder, Extractor(pdfs, read_image, pool, settings.document_text_bytes))
+    ingest = Ingest(
+        database, embedder, Extractor(pdfs, read_image, vision.read_pages, pool, settings.document_text_bytes)
+    )
     answering = Answering(search, embedder, WrittenAnswers(embedder, Generating(asks)))
     evaluating = Evaluating(database, embedder, answering)
     retrieval = RetrievalService(database, MINILM, ingest, search, answering, evaluating)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.pagesizes import A4
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 
@@ -37,12 +38,15 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-def pdf_file(pages: Sequence[Sequence[str]], password: str | None = None) -> bytes:
-    """A PDF with the given lines on each page."""
+def pdf_file(pages: Sequence[Sequence[str] | Image.Image], password: str | None = None) -> bytes:
+    """A PDF with the given lines on each page, or a scan: an image over the page's width."""
     file = io.BytesIO()
     canvas = Canvas(file, pagesize=A4, encrypt=password)
-    for lines in pages:
-        for number, line in enumerate(lines):
+    for page in pages:
+        if isinstance(page, Image.Image):
+            height = A4[0] * page.height / page.width
+            canvas.drawImage(ImageReader(page), 0, A4[1] - height, A4[0], height)
+        for number, line in enumerate(() if isinstance(page, Image.Image) else page):
             canvas.drawString(72, 760 - 20 * number, line)
         canvas.showPage()
     canvas.save()

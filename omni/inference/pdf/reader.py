@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from omni.inference.runtime.call import Call, deadline_exceeded
@@ -22,6 +24,14 @@ def is_pdf(data: bytes) -> bool:
     return PDF_MAGIC in data[:MAGIC_WITHIN]
 
 
+@dataclass(frozen=True, slots=True)
+class PdfText:
+    """The text of each page, and the indexes of pages that show something and have no text: scans, as a rule."""
+
+    pages: list[str]
+    scanned: list[int]
+
+
 class PdfReader:
     """Text and images of PDF files, each read in its own process.
 
@@ -33,16 +43,28 @@ class PdfReader:
         self._settings = settings
         self._pool = pool
 
-    async def text(self, call: Call, data: bytes) -> list[str]:
-        """The text of each page."""
+    async def text(self, call: Call, data: bytes) -> PdfText:
+        """The text that the file has, page by page."""
         limits = {"max_pages": self._settings.pdf_pages, "max_text_bytes": self._settings.document_text_bytes}
         answer, _ = await self._read(call, data, {"task": "text", **limits})
-        pages: list[str] = answer["pages"]
-        return pages
+        return PdfText(answer["pages"], answer["scanned"])
 
-    async def render(self, call: Call, data: bytes) -> list[bytes]:
-        """Each page as a PNG file, at 200 dots per inch or as many as give 2,400 pixels on the longer side."""
-        answer, images = await self._read(call, data, {"task": "render", "max_pages": self._settings.ocr_pages})
+    async def render(self, call: Call, data: bytes, only: Sequence[int] | None = None) -> list[bytes]:
+        """Each page, or `only` those of these indexes, as a PNG file, at 200 dots per inch or as many as give 2,400
+        pixels on the longer side.
+
+        Raises TooLarge `too_many_scanned_pages` for more indexes than are read by OCR.
+        """
+        most = self._settings.ocr_pages
+        if only is not None and len(only) > most:
+            raise TooLarge(
+                "too_many_scanned_pages",
+                f"{len(only)} pages of the PDF have no text; OCR reads {most} of one file. Split it.",
+                max_pages=most,
+            )
+        max_pages = most if only is None else self._settings.pdf_pages
+        task = {"task": "render", "max_pages": max_pages, "only": None if only is None else list(only)}
+        answer, images = await self._read(call, data, task)
         pages, start = [], 0
         for size in answer["pages"]:
             pages.append(images[start : start + size])

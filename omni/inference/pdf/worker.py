@@ -1,8 +1,8 @@
 """The process that reads one PDF: `python -m omni.inference.pdf.worker '{"task": …}' < file`.
 
 Limits its own memory and CPU first. Writes one JSON line, then, when it rendered, the pages as PNG files one after
-the other. The line is `{"cpu_nanos": …, "pages": […]}` or `{"cpu_nanos": …, "refused": reason}`; reasons are those of
-PdfRefusal.
+the other. The line is `{"cpu_nanos": …, "pages": […]}`, for text with `"scanned"`, the indexes of pages that show
+something and have no text, or `{"cpu_nanos": …, "refused": reason}`; reasons are those of PdfRefusal.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def main() -> None:
     out = sys.stdout.buffer
     try:
         if request["task"] == "text":
-            answer: dict[str, object] = {"pages": _text(data, request["max_pages"], request["max_text_bytes"])}
+            texts, scanned = _text(data, request["max_pages"], request["max_text_bytes"])
+            answer: dict[str, object] = {"pages": texts, "scanned": scanned}
             images: list[bytes] = []
         else:
-            images = _render(data, request["max_pages"])
+            images = _render(data, request["max_pages"], request["only"])
             answer = {"pages": [len(image) for image in images]}
     except Refused as refusal:
         answer, images = {"refused": str(refusal)}, []
@@ -75,14 +76,16 @@ def _open(data: bytes, max_pages: int) -> PdfDocument:
     return document
 
 
-def _text(data: bytes, max_pages: int, max_text_bytes: int) -> list[str]:
-    """The text of each page."""
+def _text(data: bytes, max_pages: int, max_text_bytes: int) -> tuple[list[str], list[int]]:
+    """The text of each page, and the indexes of pages that show something and have none."""
     document = _open(data, max_pages)
-    pages, size = [], 0
+    pages, scanned, size = [], [], 0
     for index in range(len(document)):
         try:
             page = document[index]
             text = page.get_textpage().get_text_range()
+            if not text.strip() and next(iter(page.get_objects(max_depth=1)), None) is not None:
+                scanned.append(index)
         except (RuntimeError, ValueError):  # PdfiumError is a RuntimeError
             raise Refused("broken") from None
         text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_UNWANTED)
@@ -92,14 +95,14 @@ def _text(data: bytes, max_pages: int, max_text_bytes: int) -> list[str]:
             raise Refused("too_much_text")
         pages.append(text)
         page.close()
-    return pages
+    return pages, scanned
 
 
-def _render(data: bytes, max_pages: int) -> list[bytes]:
-    """Each page as a PNG file."""
+def _render(data: bytes, max_pages: int, only: list[int] | None) -> list[bytes]:
+    """Each page, or `only` those of these indexes, as a PNG file."""
     document = _open(data, max_pages)
     images = []
-    for index in range(len(document)):
+    for index in range(len(document)) if only is None else only:
         try:
             page = document[index]
             longer = max(page.get_width(), page.get_height(), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -31,6 +31,8 @@ PAGE_BREAK = "\n\n"
 
 ReadImage = Callable[[Call, bytes], Awaitable[list[str]]]
 """The text of each page of an image file, by OCR; it counts the pages."""
+ReadPages = Callable[[Call, bytes, Sequence[int]], Awaitable[list[str]]]
+"""The text of the pages of a PDF file with these indexes, by OCR; it counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,19 @@ class Extracted:
     """Offset of each page of a PDF or image."""
     rows: list[tuple[int, int]] | None = None
     """Start and end of each row of a table."""
+    ocr_pages: int = 0
+    """How many pages were read by OCR."""
 
 
 class Extractor:
     """Turns files into text."""
 
-    def __init__(self, pdfs: PdfReader, read_image: ReadImage, pool: EnginePool, max_text_bytes: int) -> None:
+    def __init__(
+        self, pdfs: PdfReader, read_image: ReadImage, read_pages: ReadPages, pool: EnginePool, max_text_bytes: int
+    ) -> None:
         self._pdfs = pdfs
         self._read_image = read_image
+        self._read_pages = read_pages
         self._pool = pool
         self._max_text_bytes = max_text_bytes
         self._docx: LazyEngine[Callable[[bytes, int, Callable[[], float]], str]] = LazyEngine(
@@ -58,11 +65,12 @@ class Extractor:
         )
 
     async def extract(self, call: Call, name: str, declared_type: str, data: bytes) -> Extracted:
-        """The text of a file whose content is what its type says. Pages of PDFs and images are metered.
+        """The text of a file whose content is what its type says. Pages of PDFs and images are metered,
+        once each. Pages of PDFs that show something and have no text are read by OCR.
 
         Raises UnsupportedType `unsupported_media_type` or `content_type_mismatch`, InvalidInput `document_not_utf8` or
-        `document_has_no_text`, TooLarge `document_text_too_large`, and what PdfReader.text, docx_text, csv_text and the
-        reader of images raise.
+        `document_has_no_text`, TooLarge `document_text_too_large`, and what PdfReader, docx_text, csv_text and the
+        readers of images and pages raise.
         """
         content_type = content_type_of(name, declared_type)
         if (content_type == PDF) != is_pdf(data) or (content_type == DOCX) != data.startswith(_ZIP_MAGIC):
@@ -72,19 +80,30 @@ class Extractor:
                 accepted=ACCEPTED,
             )
         if content_type == PDF:
-            extracted = _joined(PDF, await self._pdfs.text(call, data))
-            call.usage.pages += len(extracted.page_starts or ())
+            extracted = await self._from_pdf(call, data)
         elif content_type in IMAGES:
-            extracted = _joined(content_type, await self._read_image(call, data))
+            pages = await self._read_image(call, data)
+            extracted = _joined(content_type, pages, len(pages))
         elif content_type == DOCX:
             extracted = await self._pool.run(call, "text", lambda: self._from_docx(call, data))
         else:
             extracted = await self._pool.run(call, "text", lambda: self._from_text(call, content_type, data))
         if not extracted.text.strip():
             raise InvalidInput(
-                "document_has_no_text", "The document holds no text. For scanned pages use POST /v1/vision/ocr first."
+                "document_has_no_text",
+                "The document holds no text, and in its images none was found. Send another file.",
             )
         return extracted
+
+    async def _from_pdf(self, call: Call, data: bytes) -> Extracted:
+        found = await self._pdfs.text(call, data)
+        pages = list(found.pages)
+        if found.scanned:
+            texts = await self._read_pages(call, data, found.scanned)
+            for index, text in zip(found.scanned, texts, strict=True):
+                pages[index] = text
+        call.usage.pages += len(pages)
+        return _joined(PDF, pages, len(found.scanned))
 
     def _from_docx(self, call: Call, data: bytes) -> Extracted:
         return Extracted(DOCX, self._docx.get()(data, self._max_text_bytes, call.seconds_left))
@@ -127,9 +146,9 @@ def _table(text: str, max_text_bytes: int, call: Call) -> tuple[str, None, list[
     return rendered, None, rows
 
 
-def _joined(content_type: str, pages: list[str]) -> Extracted:
+def _joined(content_type: str, pages: list[str], ocr_pages: int) -> Extracted:
     starts, offset = [], 0
     for page in pages:
         starts.append(offset)
         offset += len(page) + len(PAGE_BREAK)
-    return Extracted(content_type, PAGE_BREAK.join(pages), starts)
+    return Extracted(content_type, PAGE_BREAK.join(pages), starts, ocr_pages=ocr_pages)

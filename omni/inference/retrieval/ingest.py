@@ -52,6 +52,7 @@ class _Prepared:
     document: NewDocument
     new: list[NewChunk]
     kept: list[KeptChunk]
+    ocr_pages: int
 
 
 class Ingest:
@@ -94,7 +95,9 @@ class Ingest:
                 stored_bytes=size,
                 metadata=sent.metadata,
             )
-            done = await self._store(call, sent, _Prepared(collection, target, document, new, kept))
+            done = await self._store(
+                call, sent, _Prepared(collection, target, document, new, kept, extracted.ocr_pages)
+            )
             if done is not None:
                 return done
         raise document_changed()
@@ -103,7 +106,7 @@ class Ingest:
         if metadata is not None and metadata != target.metadata:
             async with self._database.write(call.principal.tenant_id) as session:
                 target = await documents.set_metadata(session, target, metadata)
-        return _answer(target, "unchanged", 0, target.chunk_count)
+        return _answer(target, "unchanged", 0, target.chunk_count, 0)
 
     async def _store(self, call: Call, sent: Sent, prepared: _Prepared) -> IngestedDocument | None:
         """The stored document; None when another request changed it since `prepared` looked at it."""
@@ -124,9 +127,10 @@ class Ingest:
             if not await collections.count(session, sent.collection_id, added, count - chunks_before, growth):
                 raise collection_not_found()
             if before is None:
-                return _answer(await documents.add(session, document, prepared.new), "created", count, 0)
+                added_one = await documents.add(session, document, prepared.new)
+                return _answer(added_one, "created", count, 0, prepared.ocr_pages)
             replaced = await documents.replace(session, before.id, document, prepared.new, prepared.kept)
-            return _answer(replaced, "replaced", len(prepared.new), len(prepared.kept))
+            return _answer(replaced, "replaced", len(prepared.new), len(prepared.kept), prepared.ocr_pages)
 
     async def _chunks(
         self, call: Call, extracted: Extracted, rules: ChunkRules, stored: Sequence[tuple[bytes, UUID]]
@@ -209,10 +213,9 @@ def _is_same(target: Document, sent: Sent, digest: bytes) -> bool:
     )
 
 
-def _answer(document: Document, outcome: str, embedded: int, kept: int) -> IngestedDocument:
-    return IngestedDocument.model_validate(
-        {**document.model_dump(), "outcome": outcome, "embedded_chunks": embedded, "kept_chunks": kept}
-    )
+def _answer(document: Document, outcome: str, embedded: int, kept: int, ocr_pages: int) -> IngestedDocument:
+    what = {"outcome": outcome, "embedded_chunks": embedded, "kept_chunks": kept, "ocr_pages": ocr_pages}
+    return IngestedDocument.model_validate({**document.model_dump(), **what})
 
 
 def _page(page_starts: Sequence[int] | None, offset: int) -> int | None:

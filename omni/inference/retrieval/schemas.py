@@ -223,6 +223,9 @@ class IngestedDocument(Document):
     ]
     embedded_chunks: Annotated[int, Field(description="Chunks that were new, and so embedded and charged.")]
     kept_chunks: Annotated[int, Field(description="Chunks whose text was there already, with their ids and vectors.")]
+    ocr_pages: Annotated[
+        int, Field(description="Pages that were read by OCR: of images, and those of a PDF that have no text.")
+    ]
 
 
 class DocumentList(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -54,16 +55,25 @@ class VisionService:
         if file_format is not None:
             pages = await self._pool.run(call, "ocr", lambda: self._read_image(call, data, file_format))
         elif is_pdf(data):
-            images = await self._pdfs.render(call, data)
-            works = [partial(self._read_image, call, image, "PNG") for image in images]
-            found = await self._pool.map(call, "ocr", works)
-            pages = [page.model_copy(update={"page": number}) for number, (page,) in enumerate(found, 1)]
+            found = await self._read_rendered(call, await self._pdfs.render(call, data))
+            pages = [page.model_copy(update={"page": number}) for number, page in enumerate(found, 1)]
         else:
             raise UnsupportedType("unsupported_media_type", f"The file is not {ACCEPTED}. Send one.", accepted=ACCEPTED)
         model = await self._pool.run(call, "ocr", lambda: self._recogniser.get().name)
         call.usage.pages += len(pages)
         call.usage.model = model
         return OcrResponse(pages=pages, text="\n\n".join(page.text for page in pages), model=model)
+
+    async def read_pages(self, call: Call, data: bytes, indexes: Sequence[int]) -> list[str]:
+        """The text of these pages of a PDF file, by OCR. Counts no pages: whoever read the file did. Raises what
+        PdfReader.render and Recogniser.read raise.
+        """
+        images = await self._pdfs.render(call, data, indexes)
+        return [page.text for page in await self._read_rendered(call, images)]
+
+    async def _read_rendered(self, call: Call, images: list[bytes]) -> list[OcrPage]:
+        works = [partial(self._read_image, call, image, "PNG") for image in images]
+        return [page for (page,) in await self._pool.map(call, "ocr", works)]
 
     def _read_image(self, call: Call, data: bytes, file_format: str) -> list[OcrPage]:
         pages: list[OcrPage] = []

@@ -9,8 +9,8 @@ import pytest
 from omni.inference.pdf.reader import PdfReader, is_pdf
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
-from omni.kit.errors import DeadlineExceeded, OmniError
-from tests.inference.files import pdf_bomb, pdf_file
+from omni.kit.errors import DeadlineExceeded, OmniError, TooLarge
+from tests.inference.files import pdf_bomb, pdf_file, text_image
 from tests.inference.runtime.test_pool import a_call
 
 
@@ -27,9 +27,24 @@ async def refused(reader: PdfReader, data: bytes) -> tuple[int, str]:
 
 async def test_text_comes_page_by_page_and_its_time_is_metered(reader: PdfReader) -> None:
     call = a_call()
-    pages = await reader.text(call, pdf_file([["First line", "second line"], [], ["Third page"]]))
-    assert [page.split("\n") for page in pages] == [["First line", "second line"], [""], ["Third page"]]
+    found = await reader.text(call, pdf_file([["First line", "second line"], [], ["Third page"]]))
+    assert [page.split("\n") for page in found.pages] == [["First line", "second line"], [""], ["Third page"]]
+    assert found.scanned == []  # an empty page shows nothing
     assert call.usage.quantities()["compute_ms"] >= 1
+
+
+async def test_scanned_pages_are_known_and_rendered_alone(
+    inference_settings: InferenceSettings, engine_pool: EnginePool
+) -> None:
+    reader = PdfReader(dataclasses.replace(inference_settings, ocr_pages=2), engine_pool)
+    scan = text_image(["On paper only"])
+    data = pdf_file([["Typed"], scan, [], scan, ["Typed again"]])
+    assert (await reader.text(a_call(), data)).scanned == [1, 3]
+    images = await reader.render(a_call(), data, [1, 3])
+    assert [image[:4] for image in images] == [b"\x89PNG"] * 2
+    with pytest.raises(TooLarge) as error:
+        await reader.render(a_call(), data, [1, 3, 4])
+    assert (error.value.code, error.value.fields["max_pages"]) == ("too_many_scanned_pages", 2)
 
 
 async def test_broken_files_are_refused(reader: PdfReader) -> None:

@@ -213,6 +213,41 @@ async def test_images_are_read_and_their_pages_metered(tenant: Backend) -> None:
     assert (again.json()["outcome"], "omni-usage" in again.headers) == ("unchanged", False)
 
 
+async def test_scanned_pages_of_a_pdf_are_read(tenant: Backend) -> None:
+    path = await new_collection(tenant)
+    scans = [text_image(["The harbour opens", "at seven in the morning."]), text_image(["Boats leave at nine."])]
+    data = pdf_file([["Rules of the harbour"], scans[0], [], scans[1]])
+    response = await upload(tenant, path, "scan.pdf", data)
+    document = response.json()
+    assert (response.status_code, document["page_count"], document["ocr_pages"]) == (201, 4, 2)
+    assert usage(response)["pages"] == 4  # each once, however it was read
+    assert response.headers["omni-model"] == "all-MiniLM-L6-v2"
+    assert (await text_of(tenant, path, document)).split("\n\n") == [
+        "Rules of the harbour",
+        "The harbour opens\nat seven in the morning.",
+        "",
+        "Boats leave at nine.",
+    ]
+    found = await tenant.post(f"{path}/search", {"query": "When do boats leave?", "limit": 1})
+    assert "Boats leave at nine." in found.json()["results"][0]["text"]
+    again = (await upload(tenant, path, "scan.pdf", data)).json()
+    assert (again["outcome"], again["ocr_pages"]) == ("unchanged", 0)
+
+
+async def test_more_scanned_pages_than_ocr_reads_are_refused(tenant: Backend) -> None:
+    path = await new_collection(tenant)
+    page = text_image(["Page"], (200, 100))
+    response = await upload(tenant, path, "book.pdf", pdf_file([["Title"], *[page] * 21]))
+    assert (refusal(response), response.json()["max_pages"]) == ((413, "too_many_scanned_pages"), 20)
+    assert (await tenant.send("GET", path)).json()["document_count"] == 0
+
+
+async def test_a_scan_without_text_is_refused(tenant: Backend) -> None:
+    path = await new_collection(tenant)
+    blank = text_image([])
+    assert refusal(await upload(tenant, path, "blank.pdf", pdf_file([blank]))) == (400, "document_has_no_text")
+
+
 async def test_pages_of_a_pdf_are_metered(tenant: Backend) -> None:
     path = await new_collection(tenant)
     assert usage(await upload(tenant, path, "two.pdf", pdf_file([["One."], ["Two."]])))["pages"] == 2
