@@ -22,7 +22,8 @@ class Calendars:
     def names(self, calendar: HolidayCalendar, days: Sequence[date]) -> list[str | None]:
         """The name of each day's holiday, in English or else the country's language; None = no holiday.
 
-        Raises InvalidInput `unknown_country` or `unknown_subdivision`.
+        Raises InvalidInput `unknown_country`, `unknown_subdivision`, or `holidays_not_known` for years that the package
+        does not cover.
         """
         country, part = calendar.country, calendar.subdivision
         if country not in self._subdivisions:
@@ -40,4 +41,11 @@ class Calendars:
             )
         years = sorted({day.year for day in days})
         found = holidays.country_holidays(country, subdiv=part, years=years, expand=False, language=LANGUAGE)
+        if not found.start_year <= years[0] <= years[-1] <= found.end_year:
+            raise InvalidInput(
+                "holidays_not_known",
+                f"The holidays of {calendar.place()} are known from {found.start_year} to {found.end_year}; the series "
+                f"and its horizon span {years[0]} to {years[-1]}. Send later or earlier days, or no holidays.",
+                param="holidays",
+            )
         return [found.get(day) for day in days]

@@ -36,7 +36,7 @@ class RegressedForecasts:
     ) -> tuple[str, Forecast | None, list[str | None] | None]:
         """The engine's name, its forecast, and the holiday of each step where the request has a calendar.
 
-        Raises InvalidInput `unknown_country`, `unknown_subdivision` or `series_too_short`.
+        Raises InvalidInput `unknown_country`, `unknown_subdivision`, `holidays_not_known` or `series_too_short`.
         """
         engine, values = self._engine.get(), request.series.values
         columns = self._told(request, len(values) + request.horizon)

@@ -194,8 +194,10 @@ async def test_backtests_refuse_what_no_model_takes(engines: Backend) -> None:
     assert (refusal(response), response.json()["minimum"]) == ((400, "series_too_short"), 44)
 
 
-async def test_years_that_calendars_do_not_reach_have_no_holidays(engines: Backend) -> None:
-    request = body((np.resize(WEEK, 60) + noise(60)).tolist(), 3, holidays={"country": "SA"})
-    request["series"]["start"] = "9990-01-01"
-    found = await answer(engines, "/v1/forecasts", request)
-    assert len(found["forecast"]) == 3
+@pytest.mark.parametrize("start", ["2100-12-20", "1990-12-20"])
+async def test_years_that_calendars_do_not_cover_are_refused(engines: Backend, start: str) -> None:
+    request = in_country("DE")
+    request["series"]["start"] = start
+    response = await engines.post("/v1/forecasts", request)
+    assert refusal(response) == (400, "holidays_not_known")
+    assert "1991 to 2100" in response.json()["detail"]
