@@ -27,7 +27,8 @@ from omni.inference.tabular.forecasting import (
 from omni.inference.tabular.regressor_schemas import Effect
 from omni.inference.tabular.schemas import BackTest, Candidate, ForecastModel
 
-POINTS = 500  # fits see at most the latest of a longer series: they stay under a second
+POINTS = 500  # fits see at most the latest of a longer series,
+SEASONAL_POINTS = 200  # and of months and quarters these: seasonal ARIMA takes seconds on more
 CHANGING_SEASONS = (4, 12)
 HARMONICS = 4
 POINTS_PER_COLUMN = 3
@@ -104,7 +105,7 @@ class RegressionForecaster:
             Effect(name=name, coefficient=found, reason=_NO_NEWS if found is None else None)
             for name, found in zip(columns.names, coefficients, strict=True)
         ]
-        return Forecast("arima", season, min(len(series), POINTS), mean, bounds, backtest, effects)
+        return Forecast("arima", season, len(_latest(series, season)), mean, bounds, backtest, effects)
 
     def back_test(
         self,
@@ -159,7 +160,7 @@ def _fit(
     series: np.ndarray, known: np.ndarray, season: int, steps: int, levels: list[int]
 ) -> tuple[np.ndarray, Bounds, list[float | None]]:
     """Forecasts, their bounds, and the coefficient of each column; None for columns that are left out."""
-    series = series[-POINTS:]
+    series = _latest(series, season)
     points = len(series)
     known = known[-points - steps :]
     place = np.arange(points + steps)
@@ -190,6 +191,10 @@ def _fit(
     for index, slope in zip(used, slopes.tolist(), strict=True):
         coefficients[index] = slope
     return mean, bounds, coefficients
+
+
+def _latest(series: np.ndarray, season: int) -> np.ndarray:
+    return series[-(SEASONAL_POINTS if season in CHANGING_SEASONS else POINTS) :]
 
 
 def _harmonics(place: np.ndarray, season: int) -> np.ndarray:

@@ -194,6 +194,15 @@ async def test_backtests_refuse_what_no_model_takes(engines: Backend) -> None:
     assert (refusal(response), response.json()["minimum"]) == ((400, "series_too_short"), 44)
 
 
+async def test_the_answer_says_how_many_values_were_fitted(engines: Backend) -> None:
+    values, plan = noise(240), np.random.default_rng(6).normal(size=241)
+    for frequency, fitted in (("quarterly", 200), ("yearly", 240)):
+        series = {"values": (values + plan[:240]).tolist(), "frequency": frequency}
+        regressors = {"plan": {"past": plan[:240].tolist(), "future": plan[240:].tolist()}}
+        found = await answer(engines, "/v1/forecasts", {"series": series, "horizon": 1, "regressors": regressors})
+        assert found["fitted_points"] == fitted
+
+
 @pytest.mark.parametrize("start", ["2100-12-20", "1990-12-20"])
 async def test_years_that_calendars_do_not_cover_are_refused(engines: Backend, start: str) -> None:
     request = in_country("DE")
