@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import from_json, to_json
 from starlette.datastructures import FormData, UploadFile
 
 from omni.inference.json_bodies import json_as
@@ -96,7 +95,10 @@ async def read_json(request: Request, model: type[Body]) -> Body:
 
 
 def read_fields(upload: Upload, model: type[Body]) -> Body:
-    """A form's fields as `model`, each a JSON text. Raises InvalidInput `invalid_json` and RequestValidationError."""
+    """A form's fields as `model`, each a JSON text, read as strictly as a body.
+
+    Raises InvalidInput `invalid_json` and RequestValidationError.
+    """
     given: dict[str, object] = {}
     for name in model.model_fields:
         if name in upload.fields:
@@ -106,10 +108,7 @@ def read_fields(upload: Upload, model: type[Body]) -> Body:
                 raise InvalidInput(
                     "invalid_json", f"The form's field `{name}` is not JSON: {error}.", param=name
                 ) from None
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+    return json_as(TypeAdapter(model), to_json(given, inf_nan_mode="constants"))
 
 
 def unsupported(accepted: str) -> UnsupportedType:

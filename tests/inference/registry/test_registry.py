@@ -99,6 +99,8 @@ async def test_what_is_said_of_a_file_is_bounded(registry: Registry) -> None:
         {"card": {"x": "a" * 70_000}},
         {"card": {"x": "\x00"}},
         {"metrics": {"a": "b"}},
+        {"metrics": {"a": "0.5"}},
+        {"dimensions": {"n": "2"}},
         {"dimensions": {"n": 0}},
     ):
         assert (await registry.upload("m", ONE, **fields)).status_code == 400, fields
