@@ -148,7 +148,10 @@ async def measure(folder: Path) -> list[dict[str, Any]]:
     async def no_images(_call: Call, _data: bytes) -> list[str]:
         return []
 
-    extractor = Extractor(PdfReader(settings, pool), no_images, pool, settings.document_text_bytes)
+    async def no_scans(_call: Call, _data: bytes, _pages: Sequence[int]) -> list[str]:
+        return []
+
+    extractor = Extractor(PdfReader(settings, pool), no_images, no_scans, pool, settings.document_text_bytes)
     async with started(folder / "postgres") as (database, _):
         collection_id, ids = await ingest(database, embedder, extractor, tenant_id)
         find, call = Search(database, embedder), call_of(tenant_id)

@@ -196,7 +196,7 @@ async def pages_per_second(settings: InferenceSettings, pool: EnginePool) -> flo
     canvas.save()
     reader = PdfReader(settings, pool)
     begun = time.perf_counter()
-    pages = await reader.text(call_of(uuid7()), file.getvalue())
+    pages = (await reader.text(call_of(uuid7()), file.getvalue())).pages
     assert len(pages) == PDF_PAGES
     return PDF_PAGES / (time.perf_counter() - begun)
 
