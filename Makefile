@@ -4,8 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 TEST_PACKAGES := libgomp1: chromium:chromium prometheus:promtool prometheus-alertmanager:amtool
-# Tests that measure no time and start no platform run two at a time; the others one after the other.
-SIDE_BY_SIDE := $(addprefix tests/,clients contracts domains foundation gateway inference isolation kit observability portal providers simulation telemetry tools)
+# Tests that measure no time run two at a time, beside the one that mostly waits for alerts; the others one after the other.
+SIDE_BY_SIDE := $(addprefix tests/,clients contracts domains drill foundation gateway inference isolation kit observability portal providers simulation telemetry tools)
 BENCH_PACKAGES := wrk:wrk nginx:nginx gcc:cc libc6-dev: libnginx-mod-http-lua: lua-cjson:
 
 help: ## List the targets.
