@@ -1,4 +1,4 @@
-"""What a tenant has: things of every kind, named in about half of the requests that fit the schema.
+"""What a tenant has: things of every kind, named in most requests that fit the schema.
 
 schemathesis does not find out by itself which files datasets and batches are made of, that a batch is a job of another
 name, or what a model takes. And it deletes what it has found.
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from schemathesis.generation.meta import TestPhase
 from schemathesis.python.asgi import get_client
 
 from tests.inference.fuzz.front import KEY, Front
@@ -58,11 +59,11 @@ class Tenant:
         return answer.json()
 
     def name_in(self, case: Case[Any]) -> None:
-        """Names what there is in every second case of an operation."""
+        """Names what there is in two of three cases of an operation."""
         operation = case.operation
         label = f"{operation.method.upper()} {operation.path}"
         self._asked[label] += 1
-        if self._asked[label] % 2 == 0 or operation.path.startswith("/v1/models"):
+        if self._asked[label] % 3 == 0 or operation.path.startswith("/v1/models"):
             return
         if case.path_parameters:
             names = self._names(operation.method.upper(), operation.path)
@@ -171,11 +172,13 @@ class Tenant:
 
 
 def name_what_there_is(schema: BaseSchema, front: Front) -> None:
-    """Has the cases name what a tenant has. Cases that are to be refused stay as they are."""
+    """Has the cases name what a tenant has. Those that are to be refused stay as they are, and so do sequences of
+    calls: they name what they have made."""
     tenant = Tenant(front)
 
     @schema.hook
     def map_case(_context: HookContext, case: Case[Any]) -> Any:
-        if case.meta is not None and case.meta.generation.mode.is_positive:
+        meta = case.meta
+        if meta is not None and meta.generation.mode.is_positive and meta.phase.name != TestPhase.STATEFUL:
             tenant.name_in(case)
         return case
