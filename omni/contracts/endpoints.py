@@ -182,7 +182,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/batches/{batch_id}", SCOPE_JOBS_READ, 0, "openai"),
     Endpoint("POST", "/v1/batches/{batch_id}/cancel", SCOPE_JOBS_WRITE, 0, "openai", refusals=_CONFLICT),
     Endpoint("POST", "/v1/jobs", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True, refusals=(404, 422, _NO_ENGINE)),
-    Endpoint("POST", "/v1/jobs/quote", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True, refusals=(404, _NO_ENGINE)),
+    Endpoint("POST", "/v1/quotes", SCOPE_JOBS_WRITE, 256 * KIB, quotes=True, refusals=(404, _NO_ENGINE)),
     Endpoint("GET", "/v1/jobs", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/jobs/{job_id}", SCOPE_JOBS_READ, 0),
     Endpoint("GET", "/v1/jobs/{job_id}/log", SCOPE_JOBS_READ, 0),

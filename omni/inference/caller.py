@@ -65,7 +65,7 @@ class MeteredRoute(APIRoute):
                 request = limited(request, limit, lambda: _too_large(limit))
             elif limit:
                 await _read_body(request, limit)
-            if shape is not None:
+            if shape is not None and PRINCIPAL_HEADER in request.headers:  # without, nothing of it matters
                 await _read_json(request, shape)
             response = await handle(request)
             call = getattr(request.state, "call", None)

@@ -100,7 +100,7 @@ def charged(platform: Platform, found: dict[str, Any]) -> list[dict[str, int]]:
 def trained(client: httpx2.Client, platform: Platform, datasets: tuple[str, str]) -> dict[str, Any]:
     """A job that has ended, begun on a quote; its worker was killed once."""
     body = job(datasets[0])
-    quote = client.post("/v1/jobs/quote", json=body)
+    quote = client.post("/v1/quotes", json=body)
     assert quote.status_code == 200, quote.text
     assert quote.json()["currency"] == "EUR"
     assert float(quote.json()["not_to_exceed"]) == pytest.approx(SECONDS * 1_000 * PER_MS / 1e9)

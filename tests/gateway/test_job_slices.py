@@ -132,7 +132,7 @@ async def test_who_asks_for_a_quote_comes_with_todays_prices(
 ) -> None:
     tenant = await control.tenant()
     sent = {"content-type": "application/json", **tenant.bearer}
-    await ask(gateway.ports.public, "POST", "/v1/jobs/quote", sent, b"{}")
+    await ask(gateway.ports.public, "POST", "/v1/quotes", sent, b"{}")
     principal = Principal.verify(backend.received[-1].headers["omni-principal"], SECRET, unix_micros())
     assert principal.currency == "EUR"
     assert dict(principal.prices) == {"training_ms": (PER_MS, 1), "predictions": (0, 1)}

@@ -93,7 +93,7 @@ async def test_what_is_no_number_is_none(engines: Backend, number: str) -> None:
     assert refusal(response) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/quote"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/quotes"])
 async def test_nor_is_it_in_a_body_of_several_kinds(engines: Backend, path: str) -> None:
     body = b'{"kind": "automl", "input": {"dataset_id": "01934f0c-5b7a-7c3e-9a1d-2b3c4d5e6f70", "target": "a", '
     body += b'"model_name": "b", "time_budget_seconds": "300"}}'

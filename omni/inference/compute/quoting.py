@@ -80,4 +80,4 @@ def _digest(given: Mapping[str, Any]) -> str:
 
 
 def _invalid(message: str) -> InvalidInput:
-    return InvalidInput("quote_invalid", f"{message} Ask for one with POST /v1/jobs/quote.", param="quote")
+    return InvalidInput("quote_invalid", f"{message} Ask for one with POST /v1/quotes.", param="quote")

@@ -24,7 +24,7 @@ class JobOptions(BaseModel):
     ] = DAY_SECONDS
     quote: Annotated[
         str | None,
-        Field(max_length=4_096, description="`quote` of POST /v1/jobs/quote: its prices hold for this job."),
+        Field(max_length=4_096, description="`quote` of POST /v1/quotes: its prices hold for this job."),
     ] = None
     max_price: Annotated[
         Price | None,

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, RowMapping, case, cast, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONPATH, insert
 
 from omni.foundation.db.sessions import ReadSession, SystemSession, WriteSession
 from omni.inference.jobs.schemas import Job, JobError, JobQuote, Level, LogLine, State
@@ -252,7 +252,7 @@ async def with_leftovers(
     session: SystemSession, names: Sequence[str], ended_before: datetime, limit: int
 ) -> list[tuple[UUID, Job]]:
     """Jobs that ended long ago and whose progress still lists something under one of the names; with their tenants."""
-    listed = [func.jsonb_array_length(func.coalesce(jobs.c.progress[name], cast("[]", JSONB))) > 0 for name in names]
+    listed = [func.jsonb_path_exists(jobs.c.progress, cast(f"$.{name}[*]", JSONPATH)) for name in names]
     statement = select(jobs).where(jobs.c.ended_at < ended_before, or_(*listed)).limit(limit)
     return [(row["tenant_id"], _from_row(row)) for row in await session.all(statement)]
 

@@ -17,16 +17,16 @@ from omni.inference.starting.kinds import NewJobBody, QuotedBody
 
 
 def router(service: ComputeService, webhook_key: bytes, caller: CallerDependency) -> APIRouter:
-    """What is posted to `/v1/jobs`."""
-    routes = APIRouter(route_class=MeteredRoute, tags=["Jobs"], prefix="/v1/jobs")
+    """What is posted to `/v1/quotes` and `/v1/jobs`."""
+    routes = APIRouter(route_class=MeteredRoute, tags=["Jobs"], prefix="/v1")
 
-    @routes.post("/quote", summary="Quote a job")
+    @routes.post("/quotes", summary="Quote a job")
     async def quote_job(body: QuotedBody, call: Call = Depends(caller)) -> Quote:
         """What a job would cost at most. Sent along with the job within a day, the quote holds whatever prices become;
         what the job does not use it does not pay."""
         return await service.quote(call.principal, body.kind, body.input)
 
-    @routes.post("", status_code=201, summary="Start a job")
+    @routes.post("/jobs", status_code=201, summary="Start a job")
     async def start_job(
         body: NewJobBody,
         response: Response,
@@ -41,7 +41,7 @@ def router(service: ComputeService, webhook_key: bytes, caller: CallerDependency
         secret = None if job.webhook_url is None else job_secret(webhook_key, job.id)
         return StartedJob(**dict(job), webhook_secret=secret)
 
-    @routes.post("/{job_id}/slices", include_in_schema=False)
+    @routes.post("/jobs/{job_id}/slices", include_in_schema=False)
     async def work_on_job(job_id: UUID, body: SliceRequest, call: Call = Depends(caller)) -> SliceOutcome:
         """A slice of a job, for the worker that has it."""
         return await service.work(call, job_id, body)

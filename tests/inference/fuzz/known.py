@@ -113,7 +113,7 @@ class Tenant:
             "POST /v1/datasets": {"file_id": self._table, "format": "csv"},
             "POST /v1/datasets/{dataset_id}/drift": {"current_dataset_id": self._datasets[1], "columns": ["age"]},
             "POST /v1/jobs": {**automl, "quote": None, "max_price": None},
-            "POST /v1/jobs/quote": automl,
+            "POST /v1/quotes": automl,
             "POST /v1/registry/models/{model}/versions": {"file_id": self._onnx, "dimensions": {}},
             "PUT /v1/registry/models/{model}/aliases/{alias}": {"version": 2},
             "POST /v1/registry/models/{model}/predict": asked,
