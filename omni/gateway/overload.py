@@ -16,7 +16,7 @@ from omni.contracts.usage import WAIT_HEADER
 from omni.kit.errors import Unavailable
 
 _LIMIT_LEAST, _LIMIT_MOST = 4.0, 1024.0
-_WAIT_TARGET_SECONDS = 0.15
+_WAIT_TARGET_SECONDS = 0.18
 """So long a request may wait for an engine, on average: at 80 % of what mixed requests may ask of two engines they wait
 about 100 ms."""
 _BURST_SECONDS = 0.5
