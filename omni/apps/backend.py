@@ -68,9 +68,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         ),
     )
     http = create_http_client(httpx2.Timeout(REQUEST_SECONDS))
-    asks = GatewayCalls(
-        http, settings.gateway_url or settings.public_url, address.master_key.derive("principal"), SystemClock()
-    )
+    asks = GatewayCalls(http, settings.gateway_url or settings.public_url, inference.principal_secret, SystemClock())
     pool, objects = build_pool(inference, EngineMetrics(registry)), ObjectStore(settings.objects())
 
     app = create_app(

@@ -40,9 +40,8 @@ class FileService:
             return max(0, limit_bytes - await stored_bytes(session))
 
     async def add(self, tenant_id: UUID, new: NewFile, data: bytes | IO[bytes], limit_bytes: int | None) -> File:
-        """Stores a file, piece by piece. Raises LimitExceeded `storage_quota_exceeded`; whatever is raised, nothing is
-        stored."""
-        await self.check_room(tenant_id, new.size_bytes, limit_bytes)
+        """Stores a file, piece by piece; whoever reads it from a request has asked `check_room` before. Raises
+        LimitExceeded `storage_quota_exceeded`; whatever is raised, nothing is stored."""
         try:
             await self._objects.put(tenant_id, _object_name(new.id), data)
             async with self._database.write(tenant_id) as session:

@@ -25,7 +25,7 @@ from omni.inference.retrieval.measures import mean_of, measures_at
 from omni.inference.retrieval.question_schemas import AnswerRequest, AnswerResponse, Mode
 from omni.inference.retrieval.repository import collections, documents, search
 from omni.inference.retrieval.repository.search import Found
-from omni.inference.retrieval.search import Legs, legs_of
+from omni.inference.retrieval.search import LEG_CANDIDATES, Legs
 from omni.inference.runtime.call import Call
 
 _SPACES = re.compile(r"\s+")
@@ -69,7 +69,10 @@ class Evaluating:
             scope = await search.scope_of(session, collection, None)
             for question, vector in zip(questions, vectors, strict=True):
                 call.seconds_left()
-                legs = await legs_of(session, scope, question.question, vector, "hybrid")
+                legs = Legs(
+                    await search.nearest(session, scope, vector, LEG_CANDIDATES),
+                    await search.matching(session, scope, question.question, LEG_CANDIDATES),
+                )
                 ranked.append(_Ranked(question, await _rankings(session, legs, question.relevant, request)))
         answers = [await self._answer(call, collection_id, each) for each in questions] if request.answers else []
         return await self._response(call, collection_id, request, ranked, answers)

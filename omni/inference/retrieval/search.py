@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from omni.foundation.db.sessions import Database, ReadSession
+from omni.foundation.db.sessions import Database
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.sentences import sentences
 from omni.inference.retrieval.errors import collection_not_found
@@ -18,7 +18,7 @@ from omni.inference.retrieval.question_schemas import Group, Hit, Mode
 from omni.inference.retrieval.ranking import DENSE_WEIGHT, FUSION_K, LEXICAL_WEIGHT, by_document, diversify, fuse
 from omni.inference.retrieval.relevance import Relevance
 from omni.inference.retrieval.repository import collections, search
-from omni.inference.retrieval.repository.search import Found, Scope
+from omni.inference.retrieval.repository.search import Found
 from omni.inference.retrieval.schemas import Collection
 from omni.inference.runtime.call import Call
 
@@ -176,17 +176,6 @@ class Search:
         for (chunk_id, _), score in zip(parts, relevance, strict=True):
             best[chunk_id] = max(best[chunk_id], score or 0.0)
         return best
-
-
-async def legs_of(session: ReadSession, scope: Scope, query: str, vector: np.ndarray | None, mode: Mode) -> Legs:
-    """Both legs, or the one that the mode needs. `vector` is the query's, float32 [384] of length 1."""
-    dense: Sequence[tuple[UUID, float]] = []
-    lexical: Sequence[tuple[UUID, float]] = []
-    if vector is not None and mode != "lexical":
-        dense = await search.nearest(session, scope, vector, LEG_CANDIDATES)
-    if mode != "dense":
-        lexical = await search.matching(session, scope, query, LEG_CANDIDATES)
-    return Legs(dense, lexical)
 
 
 class _Explained:
