@@ -29,11 +29,11 @@ class WrittenAnswers:
         """The statements that a sentence of the passages supports, each cited. Raises what Generating.write raises."""
         assert request.model is not None
         if not hits:
-            return self._nothing(request, asked, "collection_empty", [])
+            return self._response(request, asked, "collection_empty", [], [])
         text = await self._generating.write(call, request.model, request.question, request.history, hits)
         statements = [] if text is None else read_statements(text)
         if not statements:
-            return self._nothing(request, asked, "not_in_the_passages", [])
+            return self._response(request, asked, "not_in_the_passages", [], [])
         candidates = _candidates(hits)
         found = await self._supported(call, statements, candidates, hits)
         citations: list[Citation] = []
@@ -44,20 +44,7 @@ class WrittenAnswers:
                 continue
             shown.append(ShownStatement(text=statement.text, citation=len(citations)))
             citations.append(_citation(candidates[support.candidate], hits, support.score))
-        if not citations:
-            return self._nothing(request, asked, "not_supported", shown)
-        return AnswerResponse(
-            found=True,
-            answer=" ".join(each.text for each in shown if each.citation is not None),
-            citations=citations,
-            best_score=max(citation.score for citation in citations),
-            threshold=SUPPORT,
-            query=asked.query,
-            carried=asked.carried,
-            embedding_model=self._embedder.model.name,
-            model=request.model,
-            statements=shown,
-        )
+        return self._response(request, asked, None if citations else "not_supported", shown, citations)
 
     async def _supported(
         self, call: Call, statements: Sequence[Statement], candidates: Sequence[_Candidate], hits: Sequence[Hit]
@@ -71,15 +58,21 @@ class WrittenAnswers:
         numbered = [(each.passage, each.text) for each in candidates]
         return supports(statements, numbered, [hit.text for hit in hits], split)
 
-    def _nothing(
-        self, request: AnswerRequest, asked: Rewritten, reason: Reason, shown: list[ShownStatement]
+    def _response(
+        self,
+        request: AnswerRequest,
+        asked: Rewritten,
+        reason: Reason | None,
+        shown: list[ShownStatement],
+        citations: list[Citation],
     ) -> AnswerResponse:
+        """The answer of what is cited; none where there is a reason."""
         return AnswerResponse(
-            found=False,
-            answer=None,
-            citations=[],
+            found=reason is None,
+            answer=" ".join(each.text for each in shown if each.citation is not None) if reason is None else None,
+            citations=citations,
             reason=reason,
-            best_score=None,
+            best_score=max((citation.score for citation in citations), default=None),
             threshold=SUPPORT,
             query=asked.query,
             carried=asked.carried,
