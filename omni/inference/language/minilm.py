@@ -13,10 +13,17 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 from tokenizers import Tokenizer
 
+from omni.inference.language.eight_bits import read_ranges
 from omni.inference.language.models import EmbeddingModel
 from omni.kit.errors import NotConfigured
 
-GRAPH_VERSION = 1  # raise it when minilm_graph.py builds another graph; it is part of the cached file's name
+GRAPH_VERSION = (
+    2  # raise it when minilm_graph.py builds another graph, or with new ranges; it is part of the cached file's name
+)
+
+_EXACT_PRODUCTS = ("session.x64quantprecision", "1")
+"""x86 without VNNI adds pairs of products of signed weights in 16 bits, which may overflow: there the weights become
+unsigned, which is slower and exact."""
 
 
 class MiniLm:
@@ -80,6 +87,7 @@ def _open(weights: Path, model: EmbeddingModel, cache: Path, threads: int) -> on
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry(*_EXACT_PRODUCTS)
     try:
         return _session(graph, options)
     except (Fail, InvalidGraph, InvalidProtobuf):
@@ -94,7 +102,7 @@ def _session(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.In
 def _build(weights: Path, model: EmbeddingModel, graph: Path) -> None:
     builder = importlib.import_module("omni.inference.language.minilm_graph")
     try:
-        builder.build_graph(weights, model.weights_sha256, graph)
+        builder.build_graph(weights, model.weights_sha256, graph, read_ranges())
     except builder.WrongWeights as error:
         raise NotConfigured(
             "model_unusable", "The model's files on the server are not the pinned ones.", internal=str(error)

@@ -2,7 +2,8 @@
 
 The network is BERT (Devlin et al. 2018, https://arxiv.org/abs/1810.04805) as trained by sentence-transformers: six
 post-norm encoder layers, exact (erf) GELU, then the mean of the token vectors under the attention mask, scaled to
-length 1. Only imported when the graph is not in the cache yet: `onnx` is heavy.
+length 1. Its dense layers run in 8-bit integers (eight_bits.py), all else in float32. Only imported when the graph is
+not in the cache yet: `onnx` is heavy.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load
 
+from omni.inference.language.eight_bits import Range, quantized
+
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
+RUNTIME_DOMAIN = "com.microsoft"  # onnxruntime's own operators
 LAYERS = 6
 HIDDEN = 384
 HEADS = 12
@@ -35,8 +40,11 @@ class WrongWeights(Exception):
 class _Builder:
     """Collects nodes and initializers; each method returns the name of its output."""
 
-    def __init__(self, weights: dict[str, np.ndarray]) -> None:
+    def __init__(self, weights: dict[str, np.ndarray], ranges: Mapping[str, Range] | None) -> None:
         self.weights = weights
+        self._ranges = ranges
+        self._quantized: set[str] = set()
+        """Tensors that are there as integers, too."""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
 
@@ -53,17 +61,41 @@ class _Builder:
 
     def dense(self, source: str, prefix: str, output: str) -> str:
         """`source @ weightᵀ + bias`."""
-        matrix = self.constant(f"{prefix}.weight_t", self.weights[f"{prefix}.weight"].T)
-        product = self.node("MatMul", [source, matrix], f"{output}_product")
+        matrix = self.weights[f"{prefix}.weight"].T
+        if self._ranges is not None:
+            return self._integer_dense(source, prefix, matrix, output, self._ranges[source])
+        product = self.node("MatMul", [source, self.constant(f"{prefix}.weight_t", matrix)], f"{output}_product")
         return self.node("Add", [product, self.weight(f"{prefix}.bias")], output)
+
+    def _integer_dense(self, source: str, prefix: str, matrix: np.ndarray, output: str, within: Range) -> str:
+        scale, zero = f"{source}_scale", f"{source}_zero"
+        integers, outliers = f"{source}_integers", f"{source}_outliers"
+        if source not in self._quantized:
+            self._quantized.add(source)
+            self.constant(scale, np.array(within.scale, np.float32))
+            self.constant(zero, np.array(within.zero_point, np.uint8))
+            self.node("QuantizeLinear", [source, scale, zero], integers)
+            channels = self.constant(f"{source}_channels", np.array(within.outliers, np.int64))
+            self.node("Gather", [source, channels], outliers, axis=-1)
+        weights = quantized(matrix, within.outliers)
+        factors = [
+            integers, self.constant(f"{prefix}.integers", weights.integers),
+            scale, self.constant(f"{prefix}.scales", weights.scales),
+            zero, self.constant(f"{prefix}.zeros", np.zeros(len(weights.scales), np.int8)),
+            self.weight(f"{prefix}.bias"),
+        ]  # fmt: skip
+        most = self.node("MatMulIntegerToFloat", factors, f"{output}_most", domain=RUNTIME_DOMAIN)
+        few = self.node("MatMul", [outliers, self.constant(f"{prefix}.outliers", weights.outliers)], f"{output}_few")
+        return self.node("Add", [most, few], output)
 
     def layer_norm(self, source: str, prefix: str, output: str) -> str:
         scale, bias = self.weight(f"{prefix}.weight"), self.weight(f"{prefix}.bias")
         return self.node("LayerNormalization", [source, scale, bias], output, axis=-1, epsilon=LAYER_NORM_EPSILON)
 
 
-def build_graph(safetensors: Path, sha256: str, target: Path) -> None:
-    """Write the graph of the weights at `safetensors` to `target`, all or nothing.
+def build_graph(safetensors: Path, sha256: str, target: Path, ranges: Mapping[str, Range] | None) -> None:
+    """Write the graph of the weights at `safetensors` to `target`, all or nothing; `ranges` of None builds it in
+    float32 throughout.
 
     Inputs of the graph: `input_ids` and `attention_mask`, int64 [batch, tokens]. Output: `embedding`, float32 [batch,
     384], each row of length 1. Raises WrongWeights when the file does not have the given SHA-256, OSError when it
@@ -73,7 +105,7 @@ def build_graph(safetensors: Path, sha256: str, target: Path) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
         raise WrongWeights(f"{safetensors.name} has SHA-256 {digest}, expected {sha256}")
-    model = _model(_Builder(load(data)))
+    model = _model(_Builder(load(data), ranges))
     onnx.checker.check_model(model)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name)
@@ -106,7 +138,7 @@ def _model(graph: _Builder) -> onnx.ModelProto:
             [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", HIDDEN])],
             list(graph.initializers.values()),
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(RUNTIME_DOMAIN, 1)],
         ir_version=IR_VERSION,
         producer_name="omni",
     )

@@ -54,11 +54,9 @@ async def test_diversity_spreads_keywords(engines: Backend) -> None:
     # The order of the cosines, and what remains of it when closeness to chosen ones counts nine times as much.
     alike = await post(engines, "/v1/text/keywords", {"text": text, "top_k": 3, "diversity": 0})
     apart = await post(engines, "/v1/text/keywords", {"text": text, "top_k": 3, "diversity": 0.9})
-    assert [keyword["keyword"] for keyword in alike["keywords"]] == [
-        "Cheap solar panel",
-        "Solar panel prices",
-        "panel prices fall",
-    ]
+    first, *others = [keyword["keyword"] for keyword in alike["keywords"]]
+    assert first == "Cheap solar panel"
+    assert set(others) == {"Solar panel prices", "panel prices fall"}  # whose cosines are 0.002 apart
     assert [keyword["keyword"] for keyword in apart["keywords"]][:2] == ["Cheap solar panel", "brown dog chased"]
 
 

@@ -20,6 +20,8 @@ from tests.inference.language.judged import PASSAGES, QUESTIONS, mean_reciprocal
 REFERENCE: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "data/minilm_reference.json").read_text(encoding="utf-8")
 )["cases"]
+COSINE_TOLERANCE = 0.02
+"""How far a cosine of vectors from 8-bit layers may be from float64's: the mean is 0.005."""
 
 
 async def post(engines: Backend, path: str, body: object) -> dict[str, Any]:
@@ -67,7 +69,7 @@ async def test_the_score_is_made_of_its_legs(engines: Backend) -> None:
     hits = {hit["index"]: hit for hit in (await post(engines, "/v1/text/search", body))["hits"]}
     for index, case in enumerate(REFERENCE[1:4]):
         cosine = sum(a * b for a, b in zip(REFERENCE[0]["vector"], case["vector"], strict=True))
-        assert hits[index]["cosine"] == pytest.approx(cosine, abs=2e-4)
+        assert hits[index]["cosine"] == pytest.approx(cosine, abs=COSINE_TOLERANCE)
         expected = 0.7 * max(0.0, hits[index]["cosine"]) + 0.3 * hits[index]["words"]
         assert hits[index]["score"] == pytest.approx(expected)
 
@@ -103,10 +105,10 @@ async def test_cosines_are_those_of_the_reference_vectors(engines: Backend) -> N
     one, other = REFERENCE[0], REFERENCE[1]
     expected = sum(a * b for a, b in zip(one["vector"], other["vector"], strict=True))
     found = await post(engines, "/v1/text/similarity", {"pairs": [[one["text"], other["text"]], [one["text"]] * 2]})
-    assert found["scores"] == pytest.approx([expected, 1.0], abs=2e-4)
+    assert found["scores"] == pytest.approx([expected, 1.0], abs=COSINE_TOLERANCE)
     assert found["model"] == "all-MiniLM-L6-v2"
     square = await post(engines, "/v1/text/similarity", {"left": [one["text"], other["text"]]})
-    assert square["matrix"][0] == pytest.approx([1.0, expected], abs=2e-4)
+    assert square["matrix"][0] == pytest.approx([1.0, expected], abs=COSINE_TOLERANCE)
     assert square["matrix"][1][0] == square["matrix"][0][1]
 
 
