@@ -41,6 +41,7 @@ from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import IngestMetrics
 from omni.telemetry.metrics import EngineMetrics
 
 K = 10
@@ -105,7 +106,7 @@ async def ingest(
     """A collection with the whole manual; document ids by topic."""
     async with database.write(tenant_id) as session:
         collection = await collections.add(session, CollectionRequest(name="manual"))
-    put, ids = Ingest(database, embedder, extractor).put, {}
+    put, ids = Ingest(database, embedder, extractor, IngestMetrics(CollectorRegistry())).put, {}
     for name, text in topics.items():
         document = await put(
             call_of(tenant_id), Sent(collection.id, None, name, "text/plain", text.encode("utf-8"), None)

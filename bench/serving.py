@@ -13,6 +13,7 @@ from uuid import UUID
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from prometheus_client import CollectorRegistry
 
 from bench import Bar
 from omni.contracts.principal import Principal
@@ -24,6 +25,7 @@ from omni.inference.serving.process import ChildProcess
 from omni.inference.serving.settings import MIB, ServingSettings
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import ServingMetrics
 
 INPUTS, OUTPUTS = 64, 16
 ALONE, TOGETHER, AT_ONCE = 500, 4_000, 64
@@ -58,7 +60,7 @@ async def measure() -> list[Bar]:
         return data
 
     served = ServedModel(tenant_id, "joined", len(data), fetch, True)
-    pool = ServingPool(ServingSettings(queue_limit=AT_ONCE))
+    pool = ServingPool(ServingSettings(queue_limit=AT_ONCE), ServingMetrics(CollectorRegistry()))
     try:
         cold = await seconds_of_one(pool, served)
         alone = sorted([await seconds_of_one(pool, served) for _ in range(ALONE)])

@@ -21,8 +21,8 @@ LABELS = frozenset(
         "le", "quantile", "http_request_method", "http_route", "http_response_status_code", "gen_ai_operation_name",
         "gen_ai_provider_name", "error_type", "db_operation_name", "db_client_connection_pool_name",
         "db_client_connection_state", "decision", "priority", "provider", "outcome", "policy", "meter", "currency",
-        "status", "task", "loop", "dependency", "engine", "component", "process", "version", "generation",
-        "implementation", "major", "minor", "patchlevel",
+        "status", "reason", "role", "kind", "task", "loop", "dependency", "engine", "component", "process", "version",
+        "generation", "implementation", "major", "minor", "patchlevel",
     }
 )  # fmt: skip
 OTHER_UNITS = re.compile(r"_(ms|milliseconds|micros|minutes|hours|kb|mb|gb|percent)(_total)?$")

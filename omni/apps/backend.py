@@ -32,6 +32,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.serving.settings import MIB, ServingSettings
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import Clock, SystemClock
+from omni.telemetry.inference_metrics import InferenceMetrics
 from omni.telemetry.metrics import DatabaseMetrics, EngineMetrics, HttpMetrics
 
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -79,7 +80,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             trust_request_id=True,
             api_keys=True,
         ),
-        backend_routers(inference, database, pool, objects, SystemClock(), asks),
+        backend_routers(inference, database, pool, objects, SystemClock(), InferenceMetrics(registry), asks),
         checks,
         tracing,
         HttpMetrics(registry),
@@ -98,6 +99,7 @@ def backend_routers(
     pool: EnginePool,
     objects: ObjectStore,
     clock: Clock,
+    metrics: InferenceMetrics,
     asks: Asks | None = None,
 ) -> list[APIRouter]:
     """The AI endpoints, and those at which usage is reported."""
@@ -107,4 +109,4 @@ def backend_routers(
         return who(request).principal
 
     events = metering.ingest_router(metering.IngestDeps(database, principal, clock))
-    return [*build_routers(inference, database, pool, objects, clock, asks=asks), events]
+    return [*build_routers(inference, database, pool, objects, clock, metrics, asks), events]

@@ -25,7 +25,7 @@ from omni.inference.compute.worker import ComputeWorker
 from omni.inference.deployments.repository import forget_old as forget_old_counts
 from omni.inference.files.routes import router as files_router
 from omni.inference.files.service import FileService
-from omni.inference.jobs.repository import with_leftovers, without_leftovers
+from omni.inference.jobs.repository import QueueFigures, queue_figures, with_leftovers, without_leftovers
 from omni.inference.jobs.routes import router as jobs_router
 from omni.inference.jobs.runner import Handler, JobRunner
 from omni.inference.jobs.service import JobService
@@ -51,11 +51,13 @@ from omni.inference.settings import InferenceSettings
 from omni.inference.tabular.families import tabular_routers
 from omni.inference.vision.routes import router as vision_router
 from omni.inference.vision.service import VisionService
-from omni.kit.clock import Clock, unix_micros
+from omni.kit.clock import Clock
+from omni.telemetry.inference_metrics import InferenceMetrics, JobMetrics
 from omni.telemetry.metrics import EngineMetrics
 
 COUNTS_LIFE = timedelta(days=90)
 """How long the minutes of deployments and the feedback on them are kept."""
+JOB_KINDS = (BATCH, AUTOML, PREDICTIONS)
 LEFTOVERS = (KEPT, PARTS)
 LEFTOVERS_LIFE = timedelta(days=7)
 """How long a job that was cancelled or failed can go on where it was."""
@@ -75,13 +77,13 @@ def build_routers(
     pool: EnginePool,
     objects: ObjectStore,
     clock: Clock,
-    now_micros: Callable[[], int] = unix_micros,
+    metrics: InferenceMetrics,
     asks: Asks | None = None,
 ) -> list[APIRouter]:
     """Every AI endpoint. `database` opens sessions as omni_app. `asks` reaches the gateway, for models that write. No
     engine is loaded before its first request."""
     cores = os.cpu_count() or 1
-    who = caller(settings.principal_secret, now_micros)
+    who = caller(settings.principal_secret)
     embedder = Embedder(MINILM, settings, pool, cores)
     pdfs = PdfReader(settings, pool)
     search = Search(database, embedder)
@@ -90,9 +92,8 @@ def build_routers(
     async def read_image(call: Call, data: bytes) -> list[str]:
         return [page.text for page in (await vision.read(call, data)).pages]
 
-    ingest = Ingest(
-        database, embedder, Extractor(pdfs, read_image, vision.read_pages, pool, settings.document_text_bytes)
-    )
+    extractor = Extractor(pdfs, read_image, vision.read_pages, pool, settings.document_text_bytes)
+    ingest = Ingest(database, embedder, extractor, metrics.ingest)
     answering = Answering(search, embedder, WrittenAnswers(embedder, Generating(asks)))
     evaluating = Evaluating(database, embedder, answering)
     retrieval = RetrievalService(database, MINILM, ingest, search, answering, evaluating)
@@ -102,20 +103,26 @@ def build_routers(
         *text_routers(settings, embedder, pool, who),
         *tabular_routers(pool, who, settings.state_secret),
         vision_router(vision, who),
-        *model_routers(settings, database, pool, objects, who, clock),
+        *model_routers(settings, database, pool, objects, who, clock, metrics),
         *_job_routers(database, objects, who, clock),
     ]
 
 
 def job_runner(
-    database: Database, open_system: OpenSystemSession, objects: ObjectStore, calls: Calls, clock: Clock
-) -> JobRunner:
+    database: Database, open_system: OpenSystemSession, objects: ObjectStore, calls: Calls, clock: Clock,
+    metrics: JobMetrics,
+) -> JobRunner:  # fmt: skip
     """What a worker works on jobs with."""
     compute = ComputeWorker(calls)
     handlers: dict[str, Handler] = {
         BATCH: BatchWorker(FileService(database, objects), calls), AUTOML: compute, PREDICTIONS: compute,
     }  # fmt: skip
-    return JobRunner(database, open_system, handlers, clock)
+    return JobRunner(database, open_system, handlers, clock, metrics)
+
+
+async def job_queues(session: SystemSession, now: datetime) -> dict[str, QueueFigures]:
+    """How many jobs of each kind wait and are worked on."""
+    return dict.fromkeys(JOB_KINDS, QueueFigures()) | await queue_figures(session, now)
 
 
 async def forget_old_jobs(

@@ -27,6 +27,8 @@ from omni.inference.deployments.reporting import Reporting
 from omni.inference.deployments.routes import router as deployments_router
 from omni.inference.deployments.service import DeploymentService
 from omni.inference.files.service import FileService
+from omni.inference.registry.contracts import Format, Runner
+from omni.inference.registry.measuring import MeasuredRunner
 from omni.inference.registry.onnx_runner import OnnxRunner
 from omni.inference.registry.predicting import Predicting
 from omni.inference.registry.registering import register
@@ -39,28 +41,31 @@ from omni.inference.settings import InferenceSettings
 from omni.inference.starting.routes import router as compute_router
 from omni.inference.tabular.experiments.service import ExperimentService
 from omni.kit.clock import Clock
+from omni.telemetry.inference_metrics import InferenceMetrics
 
 
 def model_routers(
     settings: InferenceSettings, database: Database, pool: EnginePool, objects: ObjectStore, who: CallerDependency,
-    clock: Clock,
+    clock: Clock, metrics: InferenceMetrics,
 ) -> list[APIRouter]:  # fmt: skip
     """The endpoints of the registry, deployments, datasets, and of the jobs that make and ask models. The processes end
     with the application that includes the routers.
     """
-    serving = ServingPool(settings.serving)
+    serving = ServingPool(settings.serving, metrics.serving)
     onnx = OnnxRunner(database, objects, pool, serving, clock)
-    registry = RegistryService(database, objects, pool, ProcessTrial(serving), onnx, clock)
-    predicting = Predicting(database, {"onnx": onnx, "automl": AutomlRunner(objects, pool)})
+    registry = RegistryService(database, objects, pool, ProcessTrial(serving), onnx, clock, metrics.predictions)
+    runners: dict[Format, Runner] = {"onnx": onnx, "automl": AutomlRunner(objects, pool)}
+    measured = {name: MeasuredRunner(runner, name, metrics.predictions) for name, runner in runners.items()}
+    predicting = Predicting(database, measured)
     files = FileService(database, objects)
     datasets = DatasetService(database, objects, files, pool)
     works: dict[str, ComputeWork] = {
-        AUTOML: AutomlWork(datasets, objects, register),
+        AUTOML: AutomlWork(datasets, objects, register, metrics.training),
         PREDICTIONS: PredictionsWork(datasets, objects, files, predicting.served),
     }
     compute = ComputeService(database, works, Quotes(settings.principal_secret), clock)
 
-    counters = Counters(database, clock)
+    counters = Counters(database, clock, metrics.deployments)
     answering = DeploymentAnswering(
         database, predicting.predict_version, counters, pool, PredictionIds(settings.state_secret)
     )

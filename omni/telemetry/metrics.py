@@ -1,4 +1,5 @@
-"""Every metric of the processes other than the gateway's hot path, on one page.
+"""Every metric of the processes other than the gateway's hot path, on one page; those of models are on
+one of their own, `inference_metrics`.
 
 Names and buckets follow the OpenTelemetry HTTP conventions. No label carries a tenant, a key, a user or a raw path.
 """
@@ -165,6 +166,9 @@ class PlatformMetrics(Collector):
         "omni_invoices_overdue": ("Live invoices that are past due.", ()),
         "omni_payments": ("Payments begun in the last 30 days.", ("provider", "status")),
         "omni_payment_webhooks": ("Webhooks of payment providers taken in the last 30 days.", ("provider",)),
+        "omni_jobs_waiting": ("Jobs that wait for a worker, also between two slices.", ("kind",)),
+        "omni_jobs_working": ("Jobs that a worker is at.", ("kind",)),
+        "omni_jobs_oldest_seconds": ("How long the job has waited that waits longest.", ("kind",)),
         "omni_postgres_connections": ("Connections to the database.", ()),
         "omni_postgres_connections_limit": ("Connections that the server allows.", ()),
         "omni_postgres_size_bytes": ("Size of the database.", ()),

@@ -45,7 +45,7 @@ class Tally(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, count in self._counts.items():
+        for values, count in dict(self._counts).items():  # the loop may add one meanwhile
             family.add_metric(values, count)
         yield family
 
@@ -54,15 +54,16 @@ class Spread(Collector):
     """A histogram by label values."""
 
     def __init__(
-        self, name: str, documentation: str, labels: Labels, buckets: Sequence[float], registry: CollectorRegistry
-    ) -> None:
-        """`buckets` are upper bounds, in order, without infinity."""
+        self, name: str, documentation: str, labels: Labels, buckets: Sequence[float], registry: CollectorRegistry,
+        known: Sequence[Labels] = (),
+    ) -> None:  # fmt: skip
+        """`buckets` are upper bounds, in order, without infinity; `known` label values are there from the start."""
         self._name = name
         self._documentation = documentation
         self._labels = labels
         self._buckets = tuple(buckets)
         self._names = [*(_bound(bucket) for bucket in buckets), "+Inf"]
-        self._cells: dict[Labels, list[float]] = {} if labels else {(): self._empty()}
+        self._cells: dict[Labels, list[float]] = {values: self._empty() for values in (known if labels else [()])}
         self._exemplars: dict[tuple[Labels, int], Exemplar] = {}
         registry.register(self)
 
@@ -94,7 +95,7 @@ class Spread(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, cell in self._cells.items():
+        for values, cell in dict(self._cells).items():
             below = 0.0
             found: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
             for place, (name, count) in enumerate(zip(self._names, cell, strict=False)):

@@ -18,6 +18,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.serving.settings import MIB, ServingSettings
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
+from omni.telemetry.inference_metrics import InferenceMetrics
 from omni.telemetry.metrics import EngineMetrics
 from tests.inference.backend import SECRET, Backend, backend
 
@@ -48,7 +49,8 @@ def engines(inference_settings: InferenceSettings, engine_pool: EnginePool) -> B
     """A backend whose database is down: enough for the endpoints that need none."""
     nowhere = make_url("postgresql+asyncpg://nobody@127.0.0.1:1/none")
     down = Database(create_engine(nowhere, "tests", PoolSettings(connect_timeout_seconds=1)))
-    return backend(backend_routers(inference_settings, down, engine_pool, NO_FILES, SystemClock()))
+    metrics = InferenceMetrics(CollectorRegistry())
+    return backend(backend_routers(inference_settings, down, engine_pool, NO_FILES, SystemClock(), metrics))
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +59,18 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
+def metrics_registry() -> CollectorRegistry:
+    """What `stored` counts."""
+    return CollectorRegistry()
+
+
+@pytest.fixture(scope="session")
 async def stored(
-    inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database, objects: ObjectStore
-) -> AsyncIterator[Backend]:
+    inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database, objects: ObjectStore,
+    metrics_registry: CollectorRegistry,
+) -> AsyncIterator[Backend]:  # fmt: skip
     """A backend on a real database, calling as a tenant of its own."""
-    made = backend(backend_routers(inference_settings, database, engine_pool, objects, SystemClock()))
+    metrics = InferenceMetrics(metrics_registry)
+    made = backend(backend_routers(inference_settings, database, engine_pool, objects, SystemClock(), metrics))
     async with made.app.router.lifespan_context(made.app):
         yield made

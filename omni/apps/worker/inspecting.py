@@ -19,6 +19,7 @@ from omni.domains.payments import facade as payments
 from omni.foundation.db.figures import database_figures
 from omni.foundation.outbox.relay import waiting_messages
 from omni.foundation.tasks.celery_app import JOBS_QUEUE, QUEUE
+from omni.inference.app import job_queues
 from omni.kit.clock import Clock, month_start
 from omni.telemetry.metrics import Figures, PlatformMetrics, WorkerMetrics
 
@@ -48,9 +49,17 @@ class Inspector:
         async with self._services.system.session() as session:
             database = await database_figures(session)
             waiting, dead = await waiting_messages(session)
+            queues = await job_queues(session, now)
         self._worker.outbox_messages.set(waiting)
         self._worker.dead_messages.set(dead)
         self._platform.put({f"omni_postgres_{name}": _one(value) for name, value in database.items()})
+        self._platform.put(
+            {
+                "omni_jobs_waiting": {(kind,): each.waiting for kind, each in queues.items()},
+                "omni_jobs_working": {(kind,): each.working for kind, each in queues.items()},
+                "omni_jobs_oldest_seconds": {(kind,): each.oldest_seconds for kind, each in queues.items()},
+            }
+        )
         started = time.monotonic()
         if started >= self._business_due:
             await self._read_business(now)

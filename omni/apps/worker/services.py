@@ -49,6 +49,7 @@ from omni.inference.jobs.tasks import NOTIFY, RUN
 from omni.inference.jobs.webhooks import JobWebhooks
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import TaskDeps, control_plane_tasks
+from omni.telemetry.inference_metrics import JobMetrics
 from omni.telemetry.metrics import DatabaseMetrics
 
 log = structlog.stdlib.get_logger("omni.worker")
@@ -117,7 +118,7 @@ async def open_services(
         await services.system.close()
 
 
-def all_tasks(settings: Settings, services: Services) -> list[Task]:
+def all_tasks(settings: Settings, services: Services, metrics: JobMetrics) -> list[Task]:
     """Every task that the platform knows."""
     clock = SystemClock()
     deposits = StoredDeposits(services.database, services.system.session)
@@ -133,11 +134,11 @@ def all_tasks(settings: Settings, services: Services) -> list[Task]:
         providers,
     )
     own = _own_tasks(services, providers, watcher, status_page(settings, services.http))
-    return [*control_plane_tasks(deps), *own, *_job_tasks(settings, services, clock)]
+    return [*control_plane_tasks(deps), *own, *_job_tasks(settings, services, clock, metrics)]
 
 
 @asynccontextmanager
-async def open_tasks(settings: Settings) -> AsyncIterator[tuple[Sequence[Task], Bury]]:
+async def open_tasks(settings: Settings, metrics: JobMetrics) -> AsyncIterator[tuple[Sequence[Task], Bury]]:
     """The tasks with connections of their own, for a child of the task worker."""
     async with open_services(settings, "tasks", PoolSettings(size=1, overflow=2)) as services:
 
@@ -145,7 +146,7 @@ async def open_tasks(settings: Settings) -> AsyncIterator[tuple[Sequence[Task], 
             async with services.system.session() as session:
                 await bury(session, message, error, attempts)
 
-        yield all_tasks(settings, services), bury_message
+        yield all_tasks(settings, services, metrics), bury_message
 
 
 def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None, page: StatusPage) -> list[Task]:
@@ -193,14 +194,14 @@ def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None
     ]
 
 
-def _job_tasks(settings: Settings, services: Services, clock: SystemClock) -> list[Task]:
+def _job_tasks(settings: Settings, services: Services, clock: SystemClock, metrics: JobMetrics) -> list[Task]:
     objects = ObjectStore(settings.objects())
     calls = GatewayCalls(
         services.http, settings.gateway_url or settings.public_url, services.master_key.derive("principal"), clock
     )
     outbound, key = OutboundPost(), services.master_key.derive("job-webhooks")
     webhooks = JobWebhooks(services.database, services.system.session, outbound, key, clock)
-    runner = job_runner(services.database, services.system.session, objects, calls, clock)
+    runner = job_runner(services.database, services.system.session, objects, calls, clock, metrics)
 
     async def run(_delivery: Delivery) -> None:
         await runner.run_next()

@@ -13,6 +13,7 @@ from omni.apps.worker.services import all_tasks, open_services, open_tasks
 from omni.foundation.db.engine import PoolSettings
 from omni.foundation.tasks.celery_app import JOBS_QUEUE, QueueSettings, create_celery
 from omni.foundation.tasks.runtime import TaskRuntime, register
+from omni.telemetry.inference_metrics import JobMetrics
 from omni.telemetry.metrics import TaskMetrics
 
 
@@ -22,8 +23,9 @@ def main(queue: str) -> None:
     registry = begin("tasks", settings)
     app = create_celery(QueueSettings(settings.redis_address()))
     tracing = create_tracing("tasks", settings, registry)
-    runtime = TaskRuntime(partial(open_tasks, settings), tracing, TaskMetrics(registry))
-    register(app, asyncio.run(_task_limits(settings)), runtime)
+    jobs = JobMetrics(registry)
+    runtime = TaskRuntime(partial(open_tasks, settings, jobs), tracing, TaskMetrics(registry))
+    register(app, asyncio.run(_task_limits(settings, jobs)), runtime)
     worker = app.Worker(
         queues=[queue],
         concurrency=settings.job_processes if queue == JOBS_QUEUE else settings.worker_processes,
@@ -37,9 +39,9 @@ def main(queue: str) -> None:
     worker.start()
 
 
-async def _task_limits(settings: Settings) -> dict[str, int | None]:
+async def _task_limits(settings: Settings, jobs: JobMetrics) -> dict[str, int | None]:
     async with open_services(settings, "tasks", PoolSettings(size=1, overflow=0)) as services:
-        return {task.name: task.time_limit_seconds for task in all_tasks(settings, services)}
+        return {task.name: task.time_limit_seconds for task in all_tasks(settings, services, jobs)}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from omni.inference.jobs.runner import Done, More
 from omni.inference.jobs.schemas import JobError, Level
 from omni.inference.registry.contracts import NewVersion, Register
 from omni.kit.errors import Conflict, NotFound
+from omni.telemetry.inference_metrics import TrainingMetrics
 
 SEARCH_SHARE = 0.75
 """Of the budget; the rest is for the ensemble and the last fits."""
@@ -41,11 +42,13 @@ class AutomlWork:
     """A ComputeWork. Progress keeps what was tried; the object store what took long to compute."""
 
     def __init__(
-        self, datasets: DatasetService, objects: ObjectStore, register: Register, slice_seconds: float = SLICE_SECONDS
-    ) -> None:
+        self, datasets: DatasetService, objects: ObjectStore, register: Register, metrics: TrainingMetrics,
+        slice_seconds: float = SLICE_SECONDS,
+    ) -> None:  # fmt: skip
         self._datasets = datasets
         self._objects = objects
         self._register = register
+        self._metrics = metrics
         self._slice_seconds = slice_seconds
 
     async def bound(self, who: Principal, given: Mapping[str, Any]) -> dict[str, int]:
@@ -91,14 +94,17 @@ class AutomlWork:
         used = float(progress.get("seconds", 0.0))
         over = progress.get("phase") == "finishing"
         left = 0.0 if over else max(0.0, request.time_budget_seconds * SEARCH_SHARE - used)
-        outcome = await train(
-            TrainingSlice(
-                request.model_dump(mode="json"), folder / "data.parquet", folder / "kept", progress["trials"],
-                max(1.0, min(self._slice_seconds, task.seconds_left) - SPARE_SECONDS), left,
-            ),
-            task.is_cancelled,
-            log,
-        )  # fmt: skip
+        with self._metrics.processes.track_inprogress():
+            outcome = await train(
+                TrainingSlice(
+                    request.model_dump(mode="json"), folder / "data.parquet", folder / "kept", progress["trials"],
+                    max(1.0, min(self._slice_seconds, task.seconds_left) - SPARE_SECONDS), left,
+                ),
+                task.is_cancelled,
+                log,
+            )  # fmt: skip
+        self._metrics.duration.observe(outcome.seconds, outcome.end or "died")
+        self._metrics.trials.add(count=len(outcome.trials))
         progress |= outcome.said
         progress["trials"] = [*progress["trials"], *outcome.trials]
         progress["seconds"] = round(used + outcome.seconds, 3)

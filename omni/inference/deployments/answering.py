@@ -53,6 +53,7 @@ class DeploymentAnswering:
         self._pool = pool
         self._ids = ids
         self._shadows = asyncio.Semaphore(SHADOWS_AT_ONCE)
+        self._metrics = counters.metrics
 
     async def predict(self, call: Call, named: str, request: DeploymentPredictRequest) -> tuple[dict[str, Any], Later]:
         """The answer, and what remains to be done once it is sent.
@@ -68,16 +69,20 @@ class DeploymentAnswering:
         try:
             answer = await self._ask(call, row.model_id, number, body)
         except OmniError as error:
-            if _is_its_fault(error):
+            fault = _is_its_fault(error)
+            self._metrics.requests.add(role, "failed" if fault else "refused")
+            if fault:
                 self._count(who.tenant_id, row, number, role, one_request(time.monotonic() - started, failed=True))
             raise
         self._count(who.tenant_id, row, number, role, one_request(time.monotonic() - started, failed=False))
+        self._metrics.requests.add(role, "ok")
         prediction = Prediction(who.request_id, number, role, row.revision)
         own = {"deployment": row.name, "role": role, "prediction_id": self._ids.make(who.tenant_id, row.id, prediction)}
         return {**answer, **own}, self._shadow(call, row, body, answer)
 
     async def feedback(self, tenant_id: UUID, named: str, request: FeedbackRequest) -> Feedback:
         """Scores an answer, once. Raises NotFound `deployment_not_found`, InvalidInput `prediction_id_invalid`."""
+        decision = None
         async with self._database.write(tenant_id) as session:
             row = await find(session, named, lock=True)
             given = self._ids.read(tenant_id, row.id, request.prediction_id)
@@ -89,7 +94,8 @@ class DeploymentAnswering:
             if counted:
                 minute = self._counters.minute()
                 place = Place(given.number, given.role, given.revision, minute)
-                await settle(session, row.id, {place: one_score(request.score)}, minute)
+                decision = await settle(session, row.id, {place: one_score(request.score)}, minute)
+        self._counters.decided(decision)
         return Feedback(deployment=row.name, version=given.number, counted=counted)
 
     def _shadow(self, call: Call, row: DeploymentRow, body: Body, answer: Mapping[str, Any]) -> Later:
@@ -102,6 +108,7 @@ class DeploymentAnswering:
         async def ask() -> None:
             tenant_id = call.principal.tenant_id
             if self._shadows.locked():
+                self._metrics.shadows.add("skipped")
                 self._count(tenant_id, row, number, "shadow", Count(skipped=1))
                 return
             async with self._shadows:
@@ -113,6 +120,7 @@ class DeploymentAnswering:
                         count.disagreements = 1
                 except OmniError:
                     count = one_request(time.monotonic() - started, failed=True)
+                self._metrics.shadows.add("failed" if count.errors else "differed" if count.disagreements else "agreed")
                 self._count(tenant_id, row, number, "shadow", count)
 
         return ask

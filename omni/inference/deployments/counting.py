@@ -20,6 +20,7 @@ from omni.inference.deployments import repository, rules
 from omni.inference.deployments.repository import DeploymentRow, Routing
 from omni.inference.deployments.rules import Canary, Count, Decision, Role
 from omni.kit.clock import Clock
+from omni.telemetry.inference_metrics import DeploymentMetrics
 
 WRITE_SECONDS = 1.0
 """How long figures wait to be written."""
@@ -45,9 +46,12 @@ Counts = dict[Place, Count]
 class Counters:
     """One backend's counts that are not written yet."""
 
-    def __init__(self, database: Database, clock: Clock, write_seconds: float = WRITE_SECONDS) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, metrics: DeploymentMetrics, write_seconds: float = WRITE_SECONDS
+    ) -> None:
         self._database = database
         self._clock = clock
+        self.metrics = metrics
         self._write_seconds = write_seconds
         self._waiting: dict[tuple[UUID, UUID], Counts] = {}
         self._writing: asyncio.Task[None] | None = None
@@ -69,10 +73,17 @@ class Counters:
         for (tenant_id, deployment_id), counts in waiting.items():
             try:
                 async with self._database.write(tenant_id) as session:
-                    await settle(session, deployment_id, counts, self._clock.now())
+                    decision = await settle(session, deployment_id, counts, self._clock.now())
             except Exception as error:  # noqa: BLE001 the edge of a background task; the next one tries again
                 log.warning("deployment_counts_wait", reason=error)
                 self._put(tenant_id, deployment_id, counts)
+            else:
+                self.decided(decision)
+
+    def decided(self, decision: Decision | None) -> None:
+        """Counts what `settle` decided, once it is committed."""
+        if decision is not None:
+            self.metrics.decisions.add(decision.kind, decision.cause)
 
     async def close(self) -> None:
         """Writes what waits, once."""
@@ -97,15 +108,17 @@ class Counters:
             kept.setdefault(place, Count()).add(count)
 
 
-async def settle(session: WriteSession, deployment_id: UUID, counts: Mapping[Place, Count], now: datetime) -> None:
+async def settle(
+    session: WriteSession, deployment_id: UUID, counts: Mapping[Place, Count], now: datetime
+) -> Decision | None:
     """Writes counts of a deployment, and decides about its canary. One that is gone counts nothing."""
     row = await repository.find(session, deployment_id, lock=True)
     if row is None:
-        return
+        return None
     for place, count in counts.items():
         await repository.add_minute(session, row.id, place.number, place.role, place.minute, count)
     if row.canary is None or row.canary_state != "running":
-        return
+        return None
     own, others = (Count(**row.step_counts[who]) if who in row.step_counts else Count() for who in ("own", "others"))
     for place, count in counts.items():
         if place.revision == row.revision and place.role != "shadow":
@@ -116,6 +129,7 @@ async def settle(session: WriteSession, deployment_id: UUID, counts: Mapping[Pla
         await repository.keep_step_counts(session, row.id, {"own": asdict(own), "others": asdict(others)})
     else:
         await _apply(session, row, canary, decision, now)
+    return decision
 
 
 async def _apply(session: WriteSession, row: DeploymentRow, canary: Canary, decision: Decision, now: datetime) -> None:

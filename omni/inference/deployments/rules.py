@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 Role = Literal["live", "canary", "shadow"]
+Cause = Literal["healthy", "errors", "latency", "quality"]
 BUCKETS = 64
 FIRST_MS = 0.5
 PER_DOUBLING = 4
@@ -113,7 +114,9 @@ class Decision:
     """What becomes of a canary, and why."""
 
     kind: Literal["stepped", "promoted", "rolled_back"]
+    cause: Cause
     reason: str
+    """The same in a sentence."""
     figures: dict[str, Any]
 
 
@@ -138,14 +141,19 @@ def assign(
 def decide(canary: Canary, step: int, own: Count, others: Count) -> Decision | None:
     """What the figures since the step began say; None while they are too few."""
     figures = _figures(canary, step, own, others)
-    for reason in (_errors(canary, own), _latency(canary, own), _quality(canary, own, others)):
+    causes: dict[Cause, str | None] = {
+        "errors": _errors(canary, own), "latency": _latency(canary, own), "quality": _quality(canary, own, others),
+    }  # fmt: skip
+    for cause, reason in causes.items():
         if reason is not None:
-            return Decision("rolled_back", reason, figures)
+            return Decision("rolled_back", cause, reason, figures)
     if own.requests < canary.minimum_requests or not _is_judged(canary, step, own, others):
         return None
     if step + 1 < len(canary.percents):
-        return Decision("stepped", f"Healthy at {canary.percents[step]} %: now {canary.percents[step + 1]} %.", figures)
-    return Decision("promoted", f"Healthy at {canary.percents[step]} %: it answers everybody now.", figures)
+        return Decision(
+            "stepped", "healthy", f"Healthy at {canary.percents[step]} %: now {canary.percents[step + 1]} %.", figures
+        )
+    return Decision("promoted", "healthy", f"Healthy at {canary.percents[step]} %: it answers everybody now.", figures)
 
 
 def _is_judged(canary: Canary, step: int, own: Count, others: Count) -> bool:

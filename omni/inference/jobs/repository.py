@@ -64,6 +64,16 @@ class ClaimedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """The jobs of one kind that have not ended."""
+
+    waiting: int = 0
+    working: int = 0
+    oldest_seconds: float = 0.0
+    """How long the one has waited that waits longest."""
+
+
+@dataclass(frozen=True, slots=True)
 class DueWebhook:
     """An ended job, and who is to be told."""
 
@@ -217,6 +227,28 @@ async def count_claimable(session: SystemSession, now: datetime) -> int:
         jobs.c.state.in_(("queued", "running")), func.coalesce(jobs.c.leased_until, jobs.c.created_at) < now
     )
     return int(await session.scalar(statement))
+
+
+async def queue_figures(session: SystemSession, now: datetime) -> dict[str, QueueFigures]:
+    """By kind, of all tenants; a kind of which there is no job is left out."""
+    since = func.coalesce(jobs.c.leased_until, jobs.c.created_at)
+    waits = or_(jobs.c.leased_until.is_(None), jobs.c.leased_until < now)
+    rows = await session.all(
+        select(
+            jobs.c.kind,
+            func.count().filter(waits).label("waiting"),
+            func.count().filter(~waits).label("working"),
+            func.min(since).filter(waits).label("since"),
+        ).where(jobs.c.state.in_(("queued", "running"))).group_by(jobs.c.kind)
+    )  # fmt: skip
+    return {
+        row["kind"]: QueueFigures(
+            row["waiting"],
+            row["working"],
+            0.0 if row["since"] is None else max(0.0, (now - row["since"]).total_seconds()),
+        )
+        for row in rows
+    }
 
 
 async def claim_webhooks(

@@ -24,6 +24,7 @@ from omni.inference.jobs.schemas import JobError, Level, State
 from omni.inference.jobs.tasks import NOTIFY, RUN
 from omni.kit.clock import Clock
 from omni.kit.errors import OmniError, Unavailable
+from omni.telemetry.inference_metrics import JobMetrics
 
 SLICE_SECONDS = 60.0
 LEASE = timedelta(seconds=20)
@@ -101,12 +102,13 @@ class JobRunner:
 
     def __init__(
         self, database: Database, open_system: Callable[[], AbstractAsyncContextManager[SystemSession]],
-        handlers: Mapping[str, Handler], clock: Clock,
+        handlers: Mapping[str, Handler], clock: Clock, metrics: JobMetrics,
     ) -> None:  # fmt: skip
         self._database = database
         self._open_system = open_system
         self._handlers = handlers
         self._clock = clock
+        self._metrics = metrics
 
     async def run_next(self) -> bool:
         """Works on the next job for a slice; False when there is none."""
@@ -115,13 +117,19 @@ class JobRunner:
             claimed = await repository.claim_next(session, now, now + LEASE)
         if claimed is None:
             return False
+        began, outcome = time.monotonic(), "broken"
         try:
-            await self._settle(claimed, await self._work(claimed))
+            done = await self._work(claimed)
+            await self._settle(claimed, done)
+            outcome = done.state if isinstance(done, Done) else "later" if done.later else "more"
         except LeaseLost:
+            outcome = "lost"
             log.warning("job_lease_lost", job_id=str(claimed.job.id))
         except Exception as error:
             log.error("job_failed", job_id=str(claimed.job.id), reason=error, exc_info=error)
             await self._count_failure(claimed)
+        finally:
+            self._metrics.slices.labels(claimed.job.kind, outcome).observe(time.monotonic() - began)
         return True
 
     async def recover(self) -> int:

@@ -83,6 +83,8 @@ class OnnxRunner:
                 session, version.model_id, version.number, MOST_DEATHS, self._clock.now()
             )
         out = deaths >= MOST_DEATHS
+        if deaths == MOST_DEATHS:
+            self._serving.metrics.withdrawn.add()
         then = (
             "The version is out of service now."
             if out

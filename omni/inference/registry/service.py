@@ -20,6 +20,7 @@ from omni.inference.registry.errors import (
     model_not_found,
     version_not_found,
 )
+from omni.inference.registry.measuring import upload_outcome
 from omni.inference.registry.onnx_runner import ENGINE, OnnxRunner
 from omni.inference.registry.repository import Model, NameTaken, VersionRow
 from omni.inference.registry.schemas import (
@@ -40,7 +41,9 @@ from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.storage.repository import lock_storage, require_room
 from omni.kit.clock import Clock
+from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import PredictionMetrics
 
 FOLDER = "models"
 
@@ -49,14 +52,16 @@ class RegistryService:
     """What belongs to another tenant is not found."""
 
     def __init__(
-        self, database: Database, objects: ObjectStore, pool: EnginePool, trial: Trial, runner: OnnxRunner, clock: Clock
-    ) -> None:
+        self, database: Database, objects: ObjectStore, pool: EnginePool, trial: Trial, runner: OnnxRunner,
+        clock: Clock, metrics: PredictionMetrics,
+    ) -> None:  # fmt: skip
         self._database = database
         self._objects = objects
         self._pool = pool
         self._trial = trial
         self._runner = runner
         self._clock = clock
+        self._uploads = metrics.uploads
 
     async def create(self, tenant_id: UUID, request: ModelRequest) -> RegisteredModel:
         """Raises Conflict `model_exists`."""
@@ -110,6 +115,15 @@ class RegistryService:
         Raises NotFound `registered_model_not_found`, UnsupportedType `model_format_unsupported`, Unprocessable
         `model_file_refused` or `model_does_not_run`, LimitExceeded `storage_quota_exceeded`.
         """
+        try:
+            version = await self._add_version(call, named, data, fields)
+        except OmniError as error:
+            self._uploads.add(upload_outcome(error))
+            raise
+        self._uploads.add("stored")
+        return version
+
+    async def _add_version(self, call: Call, named: str, data: bytes, fields: VersionFields) -> Version:
         who = call.principal
         async with self._database.read(who.tenant_id) as session:
             model = await find(session, named)

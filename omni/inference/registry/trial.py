@@ -96,6 +96,7 @@ class ProcessTrial:
 ENDED = {
     "cpu": "It took more CPU time than a request may take.",
     "crash": "It ended the process that it ran in.",
+    "killed": "Its process was ended from outside, as happens when the machine has no memory left.",
 }
 """Why a process ended → the sentence."""
 

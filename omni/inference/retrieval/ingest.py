@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from omni.inference.retrieval.schemas import Collection, Document, IngestedDocum
 from omni.inference.retrieval.tables import VECTOR_BYTES
 from omni.inference.runtime.call import Call
 from omni.inference.storage.repository import lock_storage, require_room
+from omni.telemetry.inference_metrics import IngestMetrics
 
 TRIES = 3
 """How often a request prepares its content, when others replace the same document meanwhile."""
@@ -58,10 +60,11 @@ class _Prepared:
 class Ingest:
     """Adds documents to collections and replaces them."""
 
-    def __init__(self, database: Database, embedder: Embedder, extractor: Extractor) -> None:
+    def __init__(self, database: Database, embedder: Embedder, extractor: Extractor, metrics: IngestMetrics) -> None:
         self._database = database
         self._embedder = embedder
         self._extractor = extractor
+        self._metrics = metrics
 
     async def put(self, call: Call, sent: Sent) -> IngestedDocument:
         """The stored document. The same content changes nothing; of another one only chunks whose text is new are
@@ -71,6 +74,17 @@ class Ingest:
         `document_changed`, LimitExceeded `storage_quota_exceeded` and what Extractor.extract and the engines raise.
         Whatever is raised, nothing is stored.
         """
+        began, outcome = time.monotonic(), "failed"
+        try:
+            stored = await self._put(call, sent)
+            outcome = stored.outcome
+        finally:
+            self._metrics.duration.observe(time.monotonic() - began, outcome)
+        self._metrics.chunks.add("embedded", count=stored.embedded_chunks)
+        self._metrics.chunks.add("kept", count=stored.kept_chunks)
+        return stored
+
+    async def _put(self, call: Call, sent: Sent) -> IngestedDocument:
         digest = hashlib.sha256(sent.data).digest()
         extracted: Extracted | None = None
         for _ in range(TRIES):

@@ -14,6 +14,7 @@ import numpy as np
 from omni.inference.serving import batching
 from omni.inference.serving.process import ModelFailed, ModelProcess, ProcessEnded, Ran
 from omni.inference.serving.settings import ServingSettings
+from omni.telemetry.inference_metrics import ServingMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Waiting:
     rows: int
     ends_at: float
     """By the monotonic clock."""
+    came_at: float = field(default_factory=time.monotonic)
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -72,13 +74,17 @@ class Lane:
     """Works through the queue of one version."""
 
     def __init__(
-        self, model: ServedModel, settings: ServingSettings, open_process: Callable[[Lane], Awaitable[ModelProcess]]
-    ) -> None:
+        self, model: ServedModel, settings: ServingSettings, metrics: ServingMetrics,
+        open_process: Callable[[Lane], Awaitable[ModelProcess]],
+    ) -> None:  # fmt: skip
         """`open_process` gives a process that holds the model, once there is room. What it raises, all who wait get."""
         self.model = model
         self.process: ModelProcess | None = None
         self.rested_since = time.monotonic()
+        self.has_died = False
+        """Whether its last process ended by itself."""
         self._settings = settings
+        self._metrics = metrics
         self._open = open_process
         self._queue: deque[Waiting] = deque()
         self._joinable = model.joinable
@@ -89,7 +95,12 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Requests that no run has begun for."""
-        return sum(not each.is_over for each in self._queue)
+        return sum(not each.is_over for each in self._queue.copy())
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first of them came, by the monotonic clock."""
+        return next((each.came_at for each in self._queue.copy() if not each.is_over), None)
 
     @property
     def is_at_work(self) -> bool:
@@ -97,7 +108,8 @@ class Lane:
 
     @property
     def memory_bytes(self) -> int:
-        return 0 if self.process is None else self.process.memory_bytes
+        process = self.process
+        return 0 if process is None else process.memory_bytes
 
     def put(self, request: Waiting) -> None:
         """Queues a request."""
@@ -106,16 +118,18 @@ class Lane:
         if self._working is None:
             self._working = asyncio.create_task(self._work())
 
-    async def close(self) -> None:
+    async def close(self, reason: str) -> None:
         """Ends the process, and with it what it works on."""
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
-        await self.drop_process()
+        await self.drop_process(reason)
 
-    async def drop_process(self) -> None:
+    async def drop_process(self, reason: str) -> None:
+        """Ends the process alone; `reason` for the metrics."""
         process, self.process = self.process, None
         if process is not None:
+            self._metrics.ends.add(reason)
             await process.close()
 
     async def _work(self) -> None:
@@ -159,6 +173,9 @@ class Lane:
         try:
             if self.process is None:
                 self.process = await self._open(self)
+            now = time.monotonic()
+            for request in taken:
+                self._metrics.wait(now - request.came_at)
             if len(taken) > 1 and await self._answered_together(taken):
                 return
             for request in taken:
@@ -180,6 +197,7 @@ class Lane:
         if answers is None:
             self._joinable = False
             return False
+        self._metrics.joined(len(taken))
         for request, outputs in zip(taken, answers, strict=True):
             request.settle(Answer(outputs, ran.cpu_nanos * request.rows // max(1, sum(rows)), len(taken)))
         return True
@@ -190,6 +208,7 @@ class Lane:
         except (ProcessEnded, ModelFailed) as error:
             request.settle(error)
         else:
+            self._metrics.joined(1)
             request.settle(Answer(ran.outputs, ran.cpu_nanos, 1))
 
     async def _run(self, inputs: Mapping[str, np.ndarray], ends_at: float) -> Ran:
@@ -198,8 +217,16 @@ class Lane:
         seconds = min(self._settings.run_seconds, ends_at - time.monotonic())
         if seconds <= 0:
             raise ProcessEnded("time")
+        began = time.monotonic()
         try:
-            return await self.process.run(inputs, self._settings.cpu_seconds, seconds)
-        except (ProcessEnded, asyncio.CancelledError):
-            await self.drop_process()
+            ran = await self.process.run(inputs, self._settings.cpu_seconds, seconds)
+        except ModelFailed:
+            self._metrics.run_failed(time.monotonic() - began)
             raise
+        except ProcessEnded as error:
+            self._metrics.run_ended(time.monotonic() - began)
+            self.has_died = True
+            await self.drop_process(error.args[0])
+            raise
+        self._metrics.run_answered(time.monotonic() - began)
+        return ran

@@ -23,9 +23,13 @@ START_SECONDS = 30.0
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 """Without the second the runtime keeps a database at home and reports to its maker."""
 
+_ENDED_BY: Mapping[int | None, str] = {-signal.SIGPROF: "cpu", -signal.SIGKILL: "killed"}
+"""SIGKILL is what the kernel ends processes with when the machine has no memory left."""
+
 
 class ProcessEnded(Exception):
-    """The process is no more; the argument says why: `cpu`, `time`, `crash`, or `closed` by ourselves."""
+    """The process is no more; the argument says why: `cpu`, `time`, `crash`, `killed` from outside, or
+    `closed` by ourselves."""
 
 
 class ModelFailed(Exception):
@@ -178,7 +182,7 @@ class ChildProcess:
                 await self._process.wait()
         code = self._process.returncode
         await self.close()
-        return ProcessEnded("cpu" if code == -signal.SIGPROF else "crash")
+        return ProcessEnded(_ENDED_BY.get(code, "crash"))
 
 
 def _ports(found: Sequence[Mapping[str, Any]]) -> tuple[Port, ...]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 
 from omni.contracts.principal import PRINCIPAL_HEADER, Principal
 from omni.contracts.usage import PREDICTIONS, TRAINING_MS
@@ -30,6 +31,7 @@ from omni.inference.runtime.call import Call
 from omni.inference.runtime.pool import EnginePool
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import TrainingMetrics
 from tests.inference.backend import SECRET, Backend
 
 __all__ = ["PRINCIPAL_HEADER"]
@@ -66,6 +68,10 @@ class World:
     registry: Registry
     datasets: DatasetService
     files: FileService
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self.training = TrainingMetrics(self.metrics)
 
     @property
     def runner(self) -> AutomlRunner:
@@ -75,7 +81,7 @@ class World:
         return Call(Principal.verify(self.tenant.principal(seconds), SECRET, unix_micros()))
 
     def automl(self, slice_seconds: float = 30.0) -> AutomlWork:
-        return AutomlWork(self.datasets, self.objects, self.registry.register, slice_seconds)
+        return AutomlWork(self.datasets, self.objects, self.registry.register, self.training, slice_seconds)
 
     async def dataset(self, data: bytes, name: str = "table.csv") -> str:
         """The id of a new dataset."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from omni.contracts.principal import Principal
@@ -31,6 +32,7 @@ from omni.inference.runtime.call import Call
 from omni.kit.clock import unix_micros
 from omni.kit.errors import InvalidInput, OmniError, Unprocessable
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import JobMetrics
 from tests.inference.jobs.conftest import MovingClock
 
 KIND = "counting"
@@ -122,13 +124,13 @@ async def world(database: Database, system_database: SystemDatabase) -> World:
         uuid7(), uuid7(), uuid7(), "live", None, 2**60, key_id=uuid7(), key_digest="cd" * 32, currency="EUR",
         prices=PRICES,
     )  # fmt: skip
-    clock, work = MovingClock(), CountingWork()
-    others = JobRunner(database, system_database.session, {}, clock)
+    clock, work, metrics = MovingClock(), CountingWork(), JobMetrics(CollectorRegistry())
+    others = JobRunner(database, system_database.session, {}, clock, metrics)
     while await others.run_next():  # what another test left
         pass
     service = ComputeService(database, {KIND: work}, Quotes(b"q" * 32), clock)
     calls = InProcess(service, who)
-    runner = JobRunner(database, system_database.session, {KIND: ComputeWorker(calls)}, clock)
+    runner = JobRunner(database, system_database.session, {KIND: ComputeWorker(calls)}, clock, metrics)
     return World(who, work, service, calls, runner, JobService(database, clock), clock)
 
 

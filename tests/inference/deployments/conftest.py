@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from omni.contracts.principal import Principal
 from omni.foundation.db.sessions import Database
@@ -27,6 +28,7 @@ from omni.inference.tabular.experiments.service import ExperimentService
 from omni.kit.clock import ManualClock, unix_micros
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import DeploymentMetrics
 
 Answer = Callable[[int], dict[str, Any]]
 
@@ -59,13 +61,15 @@ class World:
     ids: PredictionIds = field(default_factory=lambda: PredictionIds(b"secret"))
 
     def __post_init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = DeploymentMetrics(self.registry)
         self.service = DeploymentService(self.database, self.clock)
         self.counters, self.answering = self.backend()
         self.reporting = Reporting(self.database, self.pool, ExperimentService(self.pool), self.clock)
 
     def backend(self) -> tuple[Counters, DeploymentAnswering]:
         """Another backend on the same database."""
-        counters = Counters(self.database, self.clock, write_seconds=3_600)
+        counters = Counters(self.database, self.clock, self.metrics, write_seconds=3_600)
         return counters, DeploymentAnswering(self.database, self.versions, counters, self.pool, self.ids)
 
     def call(self) -> Call:

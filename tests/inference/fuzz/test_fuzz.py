@@ -22,6 +22,7 @@ from omni.inference.app import build_pool
 from omni.inference.calling import Reply
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
+from omni.telemetry.inference_metrics import InferenceMetrics
 from omni.telemetry.metrics import EngineMetrics, HttpMetrics
 from omni.telemetry.traces import Tracing
 from tests.inference.fuzz.campaign import campaign
@@ -51,7 +52,9 @@ def front(
     pool = build_pool(inference_settings, EngineMetrics(CollectorRegistry()))
     app: FastAPI = create_app(
         AppSettings("Omni API", "0", LARGEST_BODY_BYTES, trust_request_id=True, api_keys=True),
-        backend_routers(inference_settings, database, pool, objects, SystemClock(), Writer()),
+        backend_routers(
+            inference_settings, database, pool, objects, SystemClock(), InferenceMetrics(CollectorRegistry()), Writer()
+        ),
         {},
         Tracing("fuzz", "0", None),
         HttpMetrics(CollectorRegistry()),

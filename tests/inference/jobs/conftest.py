@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 
 from omni.contracts.quotes import Terms
 from omni.foundation.db.sessions import Database
@@ -20,6 +21,7 @@ from omni.inference.app import job_runner
 from omni.inference.calling import Reply
 from omni.inference.jobs.runner import JobRunner
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import JobMetrics
 from tests.inference.backend import Backend
 
 EMBEDDINGS = "/v1/embeddings"
@@ -64,6 +66,7 @@ class World:
     calls: ScriptedCalls
     runner: JobRunner
     clock: MovingClock
+    metrics: CollectorRegistry
 
     async def upload(self, data: bytes, purpose: str = "batch") -> str:
         response = await self.tenant.send(
@@ -101,7 +104,9 @@ class World:
 def world(stored: Backend, database: Database, system_database: SystemDatabase, objects: ObjectStore) -> World:
     calls, clock = ScriptedCalls(), MovingClock()
     tenant = dataclasses.replace(stored, tenant_id=uuid7(), key_digest=KEY_DIGEST)
-    return World(tenant, calls, job_runner(database, system_database.session, objects, calls, clock), clock)
+    registry = CollectorRegistry()
+    runner = job_runner(database, system_database.session, objects, calls, clock, JobMetrics(registry))
+    return World(tenant, calls, runner, clock, registry)
 
 
 def requests(*texts: str) -> bytes:

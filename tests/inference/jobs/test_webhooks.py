@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 import pytest
 import pytest_asyncio
+from prometheus_client import CollectorRegistry
 
 from omni.foundation import webhooks
 from omni.foundation.db.sessions import Database
@@ -21,6 +22,7 @@ from omni.inference.jobs.runner import Done, JobRunner, More, Slice
 from omni.inference.jobs.service import JobService, submit
 from omni.inference.jobs.webhooks import JobWebhooks, job_secret
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import JobMetrics
 from tests.inference.jobs.conftest import MovingClock
 
 KEY = b"w" * 32
@@ -79,7 +81,8 @@ async def world(database: Database, system_database: SystemDatabase) -> AsyncIte
     clock, receiver = MovingClock(), Receiver()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-    runner = JobRunner(database, system_database.session, {"trivial": _trivial}, clock)
+    metrics = JobMetrics(CollectorRegistry())
+    runner = JobRunner(database, system_database.session, {"trivial": _trivial}, clock, metrics)
     sender = JobWebhooks(database, system_database.session, OutboundPost(allow_loopback=True), KEY, clock)
     yield World(database, runner, sender, receiver, clock)
     server.close()

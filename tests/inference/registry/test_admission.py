@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from prometheus_client import CollectorRegistry
 
 from omni.contracts.principal import Principal
 from omni.foundation.db.sessions import Database
@@ -30,6 +31,7 @@ from omni.inference.serving.settings import ServingSettings
 from omni.kit.clock import SystemClock, unix_micros
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import InferenceMetrics
 from tests.inference import onnx_files
 from tests.inference.registry import hostile
 
@@ -60,8 +62,9 @@ async def test_no_hostile_file_is_loaded(
     canary, trial, clock = tmp_path / "canary", CountingTrial(), SystemClock()
     files = hostile.corpus(canary)
     assert len(files) >= 40
-    runner = OnnxRunner(database, objects, engine_pool, ServingPool(ServingSettings()), clock)
-    service = RegistryService(database, objects, engine_pool, trial, runner, clock)
+    metrics = InferenceMetrics(CollectorRegistry())
+    runner = OnnxRunner(database, objects, engine_pool, ServingPool(ServingSettings(), metrics.serving), clock)
+    service = RegistryService(database, objects, engine_pool, trial, runner, clock, metrics.predictions)
     call = a_call()
     tenant_id = call.principal.tenant_id
     await service.create(tenant_id, ModelRequest(name="m"))

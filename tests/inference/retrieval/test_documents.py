@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select
 
 from omni.foundation.db.sessions import Database
@@ -18,6 +19,7 @@ from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import InferenceMetrics
 from tests.inference.backend import Backend, backend, refusal, usage
 from tests.inference.conftest import NO_FILES
 from tests.inference.files import pdf_bomb, pdf_file
@@ -181,7 +183,8 @@ async def test_too_much_text_is_refused(
     tenant: Backend, inference_settings: InferenceSettings, database: Database, engine_pool: EnginePool
 ) -> None:
     small = dataclasses.replace(inference_settings, document_text_bytes=50)
-    app = backend(build_routers(small, database, engine_pool, NO_FILES, SystemClock())).app
+    metrics = InferenceMetrics(CollectorRegistry())
+    app = backend(build_routers(small, database, engine_pool, NO_FILES, SystemClock(), metrics)).app
     limited = dataclasses.replace(tenant, app=app)
     path = await new_collection(limited)
     assert refusal(await upload(limited, path, "a.txt", b"x " * 30)) == (413, "document_text_too_large")

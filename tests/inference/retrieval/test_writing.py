@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 
 from omni.apps.backend import backend_routers
 from omni.foundation.db.sessions import Database
@@ -22,6 +23,7 @@ from omni.inference.settings import InferenceSettings
 from omni.kit.clock import SystemClock
 from omni.kit.errors import Unavailable
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import InferenceMetrics
 from tests.inference.backend import Backend, backend, refusal
 from tests.inference.retrieval.conftest import GARDEN, LIBRARY
 
@@ -64,7 +66,8 @@ def tenant(
     inference_settings: InferenceSettings, engine_pool: EnginePool, database: Database, objects: ObjectStore,
     writer: Writer,
 ) -> Backend:  # fmt: skip
-    routers = backend_routers(inference_settings, database, engine_pool, objects, SystemClock(), writer)
+    metrics = InferenceMetrics(CollectorRegistry())
+    routers = backend_routers(inference_settings, database, engine_pool, objects, SystemClock(), metrics, writer)
     return dataclasses.replace(backend(routers), tenant_id=uuid7(), key_digest=DIGEST)
 
 

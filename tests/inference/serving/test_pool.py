@@ -9,18 +9,21 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from omni.inference.serving.pool import ServingPool
 from omni.inference.serving.process import ProcessEnded
 from omni.inference.serving.settings import ServingSettings
 from omni.kit.errors import DeadlineExceeded, Unavailable
 from omni.kit.ids import uuid7
+from omni.telemetry.inference_metrics import ServingMetrics
 from tests.inference.serving.conftest import MIB, NANOS, World, a_call, a_model, rows
 
 
 @asynccontextmanager
 async def serving(world: World, **limits: object) -> AsyncIterator[ServingPool]:
-    pool = ServingPool(ServingSettings(**limits), world)  # type: ignore[arg-type]
+    metrics = ServingMetrics(CollectorRegistry())
+    pool = ServingPool(ServingSettings(**limits), metrics, world)  # type: ignore[arg-type]
     try:
         yield pool
     finally:

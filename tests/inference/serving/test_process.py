@@ -138,7 +138,7 @@ async def test_a_process_that_is_killed_is_noticed() -> None:
         process._process.kill()
         with pytest.raises(ProcessEnded) as ended:
             await process.run(x([1]), SECONDS, SECONDS)
-        assert ended.value.args == ("crash",)
+        assert ended.value.args == ("killed",)
 
 
 async def test_a_process_that_talks_nonsense_is_ended() -> None:
