@@ -87,6 +87,6 @@ def unseen(queries: Iterable[tuple[str, str]], exported: Iterable[str]) -> list[
 def _family(name: str) -> str:
     """The histogram's name, for what it is made of."""
     for suffix in ("_bucket", "_count", "_sum"):
-        if name.endswith(f"_seconds{suffix}"):
+        if name.endswith((f"_seconds{suffix}", f"_requests{suffix}")):
             return name.removesuffix(suffix)
     return name

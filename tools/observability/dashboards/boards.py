@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.observability.dashboards import money, systems, traffic
+from tools.observability.dashboards import inference, money, systems, traffic
 from tools.observability.dashboards.render import to_json
 from tools.observability.files import DASHBOARD_FILES
 
-DASHBOARDS = (*traffic.DASHBOARDS, *money.DASHBOARDS, *systems.DASHBOARDS)
+DASHBOARDS = (*traffic.DASHBOARDS, *inference.DASHBOARDS, *money.DASHBOARDS, *systems.DASHBOARDS)
 
 
 def made() -> dict[Path, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.observability.dashboards.model import Dashboard, Panel, Query, Row, heat, mean, one, quantile, rate, share
 
+SLICES = "omni_job_slice_duration_seconds"
 TASKS = "omni_task_duration_seconds"
 STATEMENTS = "db_client_operation_duration_seconds"
 POOL = "db_client_connection_pool_name"
@@ -11,7 +12,7 @@ HIT, READ = rate("omni_postgres_blocks_hit_total"), rate("omni_postgres_blocks_r
 FOUND, MISSED = rate("omni_redis_keyspace_hits_total"), rate("omni_redis_keyspace_misses_total")
 
 JOBS = Dashboard(
-    "jobs", "Jobs", "Background work: outbox, task queue, tasks, loops of the worker.",
+    "jobs", "Jobs", "Background work: outbox, task queue, jobs of tenants, tasks, loops of the worker.",
     (
         Row("Now", (
             Panel("Oldest message", "Age of the oldest message that waits in the outbox.", "s",
@@ -35,6 +36,21 @@ JOBS = Dashboard(
                   one(rate("omni_outbox_relayed_messages_total"), "messages")),
             Panel("Failed rounds", "Rounds of the worker's loops that failed, per second. They are tried again.", "ops",
                   one(rate("omni_worker_loop_failures_total", by="loop"), "{{loop}}"), alerts=("WorkerLoopFailing",)),
+        )),
+        Row("Jobs of tenants", (
+            Panel("Waiting jobs", "Jobs that wait for a worker, also between two slices, by kind.", "short",
+                  one("max by (kind) (omni_jobs_waiting)", "{{kind}}"), alerts=("JobsWaitLong",)),
+            Panel("Longest wait", "How long the job has waited that waits longest, by kind.", "s",
+                  one("max by (kind) (omni_jobs_oldest_seconds)", "{{kind}}"), thresholds=(600,),
+                  alerts=("JobsWaitLong",)),
+            Panel("Jobs at work", "Jobs that a worker is at, by kind.", "short",
+                  one("max by (kind) (omni_jobs_working)", "{{kind}}")),
+            Panel("Slices", "A worker's times with a job, per second, by how they ended.", "ops",
+                  one(rate(f"{SLICES}_count", by="kind, outcome"), "{{kind}} {{outcome}}")),
+            Panel("Slices, p95", "How long a worker is at a job before it takes the next.", "s",
+                  one(quantile(0.95, SLICES, by="kind"), "{{kind}}")),
+            Panel("Workers on jobs", "Workers busy on average, by kind.", "short",
+                  one(rate(f"{SLICES}_sum", by="kind"), "{{kind}}"), stacked=True),
         )),
         Row("Tasks", (
             Panel("Tasks", "Done per second, by name.", "ops", one(rate(f"{TASKS}_count", by="task"), "{{task}}")),

@@ -1,9 +1,8 @@
-"""Dashboards of what is asked for and answered: overview, gateway, providers, inference, tenancy and limits."""
+"""Dashboards of what is asked for and answered: overview, gateway, providers, tenancy and limits."""
 
 from __future__ import annotations
 
 from tools.observability.dashboards.model import (
-    BACKEND,
     CONSOLE,
     GATEWAY,
     HTTP,
@@ -184,49 +183,6 @@ PROVIDERS = Dashboard(
     ),
 )  # fmt: skip
 
-INFERENCE = Dashboard(
-    "inference", "Inference", "The platform's own engines: embeddings, retrieval, forecasts, sentiment, OCR.",
-    (
-        Row("Now", (
-            Panel("Jobs", "Jobs waiting or at work.", "short", one("sum(omni_engine_jobs)", "jobs"), kind="stat",
-                  width=6),
-            Panel("Queue used", "Jobs waiting or at work, of those that may be.", "percentunit",
-                  one("sum(omni_engine_jobs) / sum(omni_engine_jobs_limit)", "used"), kind="stat", width=6,
-                  thresholds=(0.5, 0.7), alerts=("EngineQueueLong",)),
-            Panel("Refused", "Jobs refused because the queue was full, per second.", "ops",
-                  one(rate("omni_engine_refused_total"), "refused"), kind="stat", width=6, thresholds=(0.01, 0.1),
-                  alerts=("EngineQueueFull",)),
-            Panel("Wait, p95", "Time that jobs waited for a thread.", "s",
-                  one(quantile(0.95, "omni_engine_wait_seconds"), "p95"), kind="stat", width=6, thresholds=(0.5, 2),
-                  alerts=("EngineWaitHigh",)),
-        )),
-        Row("Engines", (
-            Panel("Jobs by engine", "Jobs done, per second.", "ops",
-                  one(rate("omni_engine_job_duration_seconds_count", by="engine"), "{{engine}}"), stacked=True),
-            Panel("Work by engine, p95", "Time that an engine worked on a job.", "s",
-                  one(quantile(0.95, "omni_engine_job_duration_seconds", by="engine"), "{{engine}}")),
-            Panel("Threads at work", "Threads busy on average, by engine.", "short",
-                  one(rate("omni_engine_job_duration_seconds_sum", by="engine"), "{{engine}}"), stacked=True),
-            Panel("Waiting times", "How many jobs waited how long.", "s", heat("omni_engine_wait_seconds"),
-                  kind="heatmap", alerts=("EngineWaitHigh",)),
-            Panel("Queue", "Jobs waiting or at work, and how many may be.", "short", (
-                Query("sum(omni_engine_jobs)", "jobs"), Query("sum(omni_engine_jobs_limit)", "limit"),
-            ), alerts=("EngineQueueLong", "EngineQueueFull")),
-            Panel("Memory", "Resident memory of the backend.", "bytes",
-                  one(f"process_resident_memory_bytes{{{BACKEND}}}", "{{instance}}"), alerts=("MemoryHigh",)),
-        )),
-        Row("The backend's answers", (
-            Panel("Requests by route", "Per second.", "reqps",
-                  one(rate(COUNT, BACKEND, ROUTE), f"{{{{{ROUTE}}}}}"), stacked=True, alerts=("BackendDown",)),
-            Panel("p95 by route", "The promise is 99 % within 2.5 seconds.", "s",
-                  one(quantile(0.95, HTTP, BACKEND, ROUTE), f"{{{{{ROUTE}}}}}"), thresholds=(2.5,),
-                  alerts=("LatencyBudgetBurn",)),
-            Panel("Errors", "Answers with 5xx, per second, by route.", "reqps",
-                  one(rate(COUNT, f'{BACKEND}, {STATUS}=~"5.."', ROUTE), f"{{{{{ROUTE}}}}}")),
-        )),
-    ),
-)  # fmt: skip
-
 TENANCY = Dashboard(
     "tenancy", "Tenancy and limits", "Who is let in, at which limit others are refused, what is done in the console.",
     (
@@ -265,4 +221,4 @@ TENANCY = Dashboard(
     ),
 )  # fmt: skip
 
-DASHBOARDS = (OVERVIEW, GATEWAY_BOARD, PROVIDERS, INFERENCE, TENANCY)
+DASHBOARDS = (OVERVIEW, GATEWAY_BOARD, PROVIDERS, TENANCY)
