@@ -41,6 +41,17 @@ def _classified(answer: Any) -> None:
     assert all(math.isclose(sum(s["score"] for s in result["scores"]), 1) for result in answer["results"])
 
 
+def _moderated(answer: Any) -> None:
+    """A process is killed without harm; a person is not."""
+    assert [result["flagged"] for result in answer["results"]] == [False, True]
+    assert [result["categories"]["violence"] for result in answer["results"]] == [False, True]
+
+
+def _moderated_as_openai(answer: Any) -> None:
+    (result,) = answer["results"]
+    assert (result["flagged"], result["categories"]["violence"]) == (True, True)
+
+
 def _identified(answer: Any) -> None:
     assert [result["language"] for result in answer["results"]] == ["sl", "de"]
 
@@ -130,6 +141,18 @@ CASES = [
         "/v1/text/classify",
         {"texts": ["She won the tennis final.", "Stir the soup."], "labels": ["sports", "cooking"]},
         _classified,
+        EMBEDDED,
+    ),
+    _post(
+        "/v1/text/moderate",
+        {"texts": ["Kill the background process.", "I will kill you tonight."]},
+        _moderated,
+        EMBEDDED,
+    ),
+    _post(
+        "/v1/moderations",
+        {"model": "text-moderation-rules-1", "input": "I will kill you tonight."},
+        _moderated_as_openai,
         EMBEDDED,
     ),
     _post(

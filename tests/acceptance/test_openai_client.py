@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.platform import Platform
 
 MODEL = "all-MiniLM-L6-v2"
+MODERATION = "text-moderation-rules-1"
 
 
 @pytest.fixture
@@ -28,6 +29,14 @@ def test_embeddings(client: openai.OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens > 0
     as_floats = client.embeddings.create(model=MODEL, input="A gateway is fast.", encoding_format="float")
     assert as_floats.data[0].embedding == pytest.approx(answer.data[0].embedding, abs=1e-5)
+
+
+def test_moderations_without_a_provider(client: openai.OpenAI) -> None:
+    answer = client.moderations.create(model=MODERATION, input=["Kill the process.", "I will kill you tonight."])
+    assert [result.flagged for result in answer.results] == [False, True]
+    assert answer.results[1].categories.violence
+    assert not answer.results[1].categories.sexual_minors
+    assert MODERATION in [model.id for model in client.models.list()]
 
 
 def test_models(client: openai.OpenAI) -> None:

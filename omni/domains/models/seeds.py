@@ -14,4 +14,11 @@ EMBEDDINGS = ModelRoute(
     owned_by="sentence-transformers",
     created=1_795_392_000,
 )
-MODELS = [EMBEDDINGS]
+MODERATION = ModelRoute(
+    "text-moderation-rules-1",
+    frozenset(("moderations",)),
+    (Target("text-moderation-rules-1@omni", ENGINES.code, "text-moderation-rules-1"),),
+    description="Words and meaning of English texts, on this platform.",
+    created=1_795_910_400,
+)
+MODELS = [EMBEDDINGS, MODERATION]

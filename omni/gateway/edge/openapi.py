@@ -38,10 +38,6 @@ _REQUESTS: dict[Operation, tuple[str, str, Schema, list[str], dict[str, Any]]] =
         "Response", _JSON, {"model": _MODEL, "input": {}, "stream": _STREAM, "max_output_tokens": _TOKENS},
         ["model", "input"], {"model": "gpt-4o-mini", "input": "Say hello."},
     ),
-    "moderations": (
-        "Moderation", _JSON, {"model": _MODEL, "input": {}}, ["model", "input"],
-        {"model": "omni-moderation-latest", "input": "Is this fine?"},
-    ),
     "images": (
         "Images from a text", _JSON, {"model": _MODEL, "prompt": _TEXT, "n": _TOKENS}, ["model", "prompt"],
         {"model": "gpt-image-1", "prompt": "A fox before a gate."},

@@ -56,15 +56,21 @@ class Moderator:
         self._loop = asyncio.get_running_loop()
 
     def model(self) -> ModelRoute:
-        """The first by name that can moderate. Raises NotConfigured `moderation_not_configured`."""
+        """The first by name that can moderate, a provider's before the platform's own. Raises NotConfigured
+        `moderation_not_configured`.
+        """
         models = self._catalogue.table.models.values()
-        found = min((model for model in models if "moderations" in model.operations), key=_name, default=None)
+        found = min((model for model in models if "moderations" in model.operations), key=self._rank, default=None)
         if found is None:
             raise NotConfigured(
                 "moderation_not_configured",
                 "This account's requests are to be moderated, but no model can do it. Ask the operator to add one.",
             )
         return found
+
+    def _rank(self, model: ModelRoute) -> tuple[bool, str]:
+        kinds = {self._catalogue.provider(target.provider).kind for target in model.targets}
+        return kinds == {"backend"}, model.name
 
     async def flags(self, texts: Iterable[str], subject: Subject) -> bool:
         """Whether any of the texts is flagged. Raises NotConfigured, or Unavailable `moderation_unavailable`."""
@@ -96,10 +102,6 @@ class Moderator:
         except (OmniError, BadAnswer, ClientGone, orjson.JSONDecodeError, KeyError, TypeError):
             pass
         raise Unavailable("moderation_unavailable", "The moderation model does not answer just now. Try again shortly.")
-
-
-def _name(model: ModelRoute) -> str:
-    return model.name
 
 
 class ModeratedStream:

@@ -10,7 +10,7 @@ from omni.contracts.wire import Answer, BadAnswer, ModelRequest, ProviderCall, P
 from omni.providers.formats.chat import JSON_TYPE
 from omni.providers.formats.usage import from_openai
 
-_PATHS = {"embeddings": b"/v1/embeddings"}
+_PATHS = {"embeddings": b"/v1/embeddings", "moderations": b"/v1/moderations"}
 
 
 class EngineAdapter:

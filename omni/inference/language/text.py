@@ -16,6 +16,8 @@ from omni.inference.language.grouping.routes import router as grouping_router
 from omni.inference.language.grouping.service import GroupingService
 from omni.inference.language.identification.routes import router as identification_router
 from omni.inference.language.identification.service import IdentificationService
+from omni.inference.language.moderation.routes import router as moderation_router
+from omni.inference.language.moderation.service import ModerationService
 from omni.inference.language.pii.routes import router as pii_router
 from omni.inference.language.pii.service import PiiService
 from omni.inference.language.pii.tokens import RestoreKeys
@@ -38,6 +40,7 @@ def text_routers(
     return [
         ranking_router(RankingService(vectors, pool), who),
         classification_router(ClassificationService(vectors, pool), who),
+        moderation_router(ModerationService(vectors, pool), who),
         identification_router(IdentificationService(pool), who),
         extraction_router(ExtractionService(vectors, pool), who),
         pii_router(PiiService(pool, RestoreKeys(settings.restore_secret)), who),

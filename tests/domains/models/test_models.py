@@ -11,10 +11,11 @@ import pytest
 
 from omni.contracts.redis_names import ROUTES, tenant_credentials
 from omni.contracts.routes import RouteTable
-from omni.domains.models import facade
+from omni.domains.models import facade, seeds
 from omni.domains.models.seeds import EMBEDDINGS
 from omni.foundation.db.roles import DatabaseAddress
 from omni.inference.language.models import EMBEDDING_MODELS
+from omni.inference.language.moderation.categories import MODEL
 from omni.kit.sealing import DecryptionFailed, credential_place, unseal
 from omni.testing.control_plane import ControlPlane
 from tests.conftest import dump_rows
@@ -124,10 +125,11 @@ async def test_a_tenants_own_key_is_sealed_for_the_gateways_and_taken_away(
 
 async def test_the_seeds_are_the_engines_models_and_survive_a_flush(plane: ControlPlane) -> None:
     assert [EMBEDDINGS.name] == list(EMBEDDING_MODELS)
+    assert seeds.MODERATION.name == MODEL
     async with plane.database.shared() as session:
         await facade.seed(session)
     await plane.redis.delete(ROUTES)
     secrets = facade.Secrets(plane.master_key)
     await facade.publish_all(plane.database, plane.system_database.session, plane.redis, secrets)
     published = RouteTable.from_json(await stored(plane.redis, ROUTES))
-    assert published.models[EMBEDDINGS.name] == EMBEDDINGS
+    assert [published.models[each.name] for each in seeds.MODELS] == seeds.MODELS

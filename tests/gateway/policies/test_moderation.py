@@ -9,14 +9,28 @@ from typing import Any
 import orjson
 import pytest
 
+from omni.contracts.routes import Provider
 from omni.gateway.app import Gateway
 from omni.gateway.policies.moderation import WINDOW_CHARS
 from tests.gateway.access.test_auth import code
-from tests.gateway.cache.support import guarded_tenant, post, settings
-from tests.gateway.providers import DONE, STREAM_HEAD, chat, chunk, completion, delta, usage_event, whole
+from tests.gateway.cache.support import PRICES, guarded_tenant, post, settings
+from tests.gateway.providers import (
+    DONE,
+    STREAM_HEAD,
+    chat,
+    chunk,
+    completion,
+    delta,
+    model,
+    provider,
+    publish,
+    target,
+    usage_event,
+    whole,
+)
 from tests.gateway.support import Client, ControlPlane, FakeBackend, Received, request
 
-BAD = "something vile"
+BAD, OWN = "something vile", "/v1/moderations"
 
 
 def moderating(
@@ -58,6 +72,25 @@ async def test_without_a_model_for_it_nothing_is_let_through(
     reply = await chat(port, tenant)
     assert (reply.status, code(reply)) == (501, "moderation_not_configured")
     assert not backend.received
+
+
+async def test_a_providers_model_goes_before_the_platforms_own(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend, backend_server: tuple[FakeBackend, str]
+) -> None:
+    operations = frozenset(("moderations",))
+    providers = [provider(backend_server[1]), Provider("omni", "backend", "")]
+    own = model("a", target("a", "omni"), operations=operations)
+    models = [model("gpt", target()), own]
+    moderating(backend, whole(completion("Hello.")))
+    tenant = await guarded_tenant(control, moderation="block")
+    asked = []
+    for listed in (models, [*models, model("z", target("z"), operations=operations)]):
+        await publish(control, gateway, providers, listed, PRICES)
+        backend.received.clear()
+        assert (await chat(gateway.ports.public, tenant)).status == 200
+        assert looks(backend) == [["Hi"], ["Hello."]]
+        asked.append({orjson.loads(each.body)["model"] for each in backend.received if each.target == OWN})
+    assert asked == [{"a"}, {"z"}]
 
 
 async def test_what_is_fine_passes(moderated: Gateway, control: ControlPlane, backend: FakeBackend) -> None:
