@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -13,10 +15,21 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from omni.kit.errors import NotFound
 
 _PIECE_BYTES = 256 * 1024
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as a listing shows it."""
+
+    name: str
+    size_bytes: int
+    changed_at: datetime
+    """When it was put there last, by the store's clock."""
 
 
 class ObjectStore:
-    """Puts, gets and deletes whole objects of a tenant."""
+    """Puts, gets, lists and deletes whole objects of a tenant."""
 
     def __init__(self, url: str) -> None:
         """`file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory:///`. Raises obstore's errors."""
@@ -59,6 +72,21 @@ class ObjectStore:
         """The names of all objects of a tenant."""
         found = await obstore.list(self._store, f"{tenant_id}/").collect_async()
         return sorted(each["path"].removeprefix(f"{tenant_id}/") for each in found)
+
+    async def pages(self, tenant_id: UUID) -> AsyncIterator[list[StoredObject]]:
+        """All objects of a tenant, 1,000 at a time."""
+        prefix = f"{tenant_id}/"
+        async for page in obstore.list(self._store, prefix, chunk_size=_PAGE):
+            yield [
+                StoredObject(each["path"].removeprefix(prefix), each["size"], each["last_modified"]) for each in page
+            ]
+
+    async def changed_at(self, tenant_id: UUID, name: str) -> datetime | None:
+        """When it was put there last; None for what is not there."""
+        try:
+            return (await obstore.head_async(self._store, _path(tenant_id, name)))["last_modified"]
+        except FileNotFoundError:
+            return None
 
     async def delete(self, tenant_id: UUID, name: str) -> None:
         """Removing what is not there is no error."""

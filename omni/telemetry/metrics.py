@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from omni.telemetry.finished import KNOWN_METHODS
+from omni.telemetry.inference_metrics import JobMetrics
 from omni.telemetry.tallies import Spread
 
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -229,9 +230,13 @@ class PlatformMetrics(Collector):
 
 
 class TaskMetrics:
-    """Background tasks, by name."""
+    """Background tasks: how long they take, by name, and what they do."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.duration = Histogram(
             "omni_task_duration_seconds", "Duration of background tasks.", ("task", "outcome"), registry=registry
         )
+        self.swept_objects = Counter(
+            "omni_objects_swept", "Objects of the store that no row named, deleted.", registry=registry
+        )
+        self.jobs = JobMetrics(registry)

@@ -54,8 +54,13 @@ def engines(inference_settings: InferenceSettings, engine_pool: EnginePool) -> B
 
 
 @pytest.fixture(scope="session")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
-    return ObjectStore(f"file://{tmp_path_factory.mktemp('objects')}")
+def objects_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.fixture(scope="session")
+def objects(objects_folder: Path) -> ObjectStore:
+    return ObjectStore(f"file://{objects_folder}")
 
 
 @pytest.fixture(scope="session")

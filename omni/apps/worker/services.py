@@ -17,6 +17,7 @@ from omni.apps.payments import crypto_provider, payment_providers
 from omni.apps.settings import Settings
 from omni.apps.status_page import status_page
 from omni.apps.system import open_system_database
+from omni.apps.worker.sweeping import sweep_task
 from omni.apps.worker.vector_storage import vector_storage_task
 from omni.domains.billing import facade as billing
 from omni.domains.identity import tasks as identity_tasks
@@ -50,7 +51,7 @@ from omni.inference.jobs.webhooks import JobWebhooks
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane import TaskDeps, control_plane_tasks
 from omni.telemetry.inference_metrics import JobMetrics
-from omni.telemetry.metrics import DatabaseMetrics
+from omni.telemetry.metrics import DatabaseMetrics, TaskMetrics
 
 log = structlog.stdlib.get_logger("omni.worker")
 
@@ -62,6 +63,7 @@ WATCH_DEPOSITS = "payments.watch_deposits"
 SLA_RUN = "sla.run"
 RECOVER_JOBS = "worker.recover_jobs"
 FORGET_JOBS = "worker.forget_jobs"
+SWEEP_OBJECTS = "worker.sweep_objects"
 METER_VECTORS = "retrieval.meter_vectors"
 RECONCILED_PERIOD = timedelta(days=3)
 """Longer than a provider goes on sending a webhook that failed, and than PayPal's search is behind."""
@@ -75,6 +77,7 @@ SCHEDULES = (
     Schedule("recover-jobs", RECOVER_JOBS, timedelta(seconds=15)),
     Schedule("job-webhooks", NOTIFY, timedelta(seconds=30)),
     Schedule("forget-jobs", FORGET_JOBS, timedelta(hours=1)),
+    Schedule("sweep-objects", SWEEP_OBJECTS, timedelta(hours=1)),
     Schedule("meter-vectors", METER_VECTORS, timedelta(minutes=15)),
     Schedule("forget-ended-logins", identity_tasks.FORGET_ENDED, identity_tasks.FORGET_ENDED_EVERY),
 )
@@ -118,7 +121,7 @@ async def open_services(
         await services.system.close()
 
 
-def all_tasks(settings: Settings, services: Services, metrics: JobMetrics) -> list[Task]:
+def all_tasks(settings: Settings, services: Services, metrics: TaskMetrics) -> list[Task]:
     """Every task that the platform knows."""
     clock = SystemClock()
     deposits = StoredDeposits(services.database, services.system.session)
@@ -134,11 +137,14 @@ def all_tasks(settings: Settings, services: Services, metrics: JobMetrics) -> li
         providers,
     )
     own = _own_tasks(services, providers, watcher, status_page(settings, services.http))
-    return [*control_plane_tasks(deps), *own, *_job_tasks(settings, services, clock, metrics)]
+    sweep = sweep_task(
+        SWEEP_OBJECTS, services.database, services.system, ObjectStore(settings.objects()), clock, metrics
+    )
+    return [*control_plane_tasks(deps), *own, *_job_tasks(settings, services, clock, metrics.jobs), sweep]
 
 
 @asynccontextmanager
-async def open_tasks(settings: Settings, metrics: JobMetrics) -> AsyncIterator[tuple[Sequence[Task], Bury]]:
+async def open_tasks(settings: Settings, metrics: TaskMetrics) -> AsyncIterator[tuple[Sequence[Task], Bury]]:
     """The tasks with connections of their own, for a child of the task worker."""
     async with open_services(settings, "tasks", PoolSettings(size=1, overflow=2)) as services:
 

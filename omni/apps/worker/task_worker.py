@@ -13,7 +13,6 @@ from omni.apps.worker.services import all_tasks, open_services, open_tasks
 from omni.foundation.db.engine import PoolSettings
 from omni.foundation.tasks.celery_app import JOBS_QUEUE, QueueSettings, create_celery
 from omni.foundation.tasks.runtime import TaskRuntime, register
-from omni.telemetry.inference_metrics import JobMetrics
 from omni.telemetry.metrics import TaskMetrics
 
 
@@ -23,9 +22,9 @@ def main(queue: str) -> None:
     registry = begin("tasks", settings)
     app = create_celery(QueueSettings(settings.redis_address()))
     tracing = create_tracing("tasks", settings, registry)
-    jobs = JobMetrics(registry)
-    runtime = TaskRuntime(partial(open_tasks, settings, jobs), tracing, TaskMetrics(registry))
-    register(app, asyncio.run(_task_limits(settings, jobs)), runtime)
+    metrics = TaskMetrics(registry)
+    runtime = TaskRuntime(partial(open_tasks, settings, metrics), tracing, metrics)
+    register(app, asyncio.run(_task_limits(settings, metrics)), runtime)
     worker = app.Worker(
         queues=[queue],
         concurrency=settings.job_processes if queue == JOBS_QUEUE else settings.worker_processes,
@@ -39,9 +38,9 @@ def main(queue: str) -> None:
     worker.start()
 
 
-async def _task_limits(settings: Settings, jobs: JobMetrics) -> dict[str, int | None]:
+async def _task_limits(settings: Settings, metrics: TaskMetrics) -> dict[str, int | None]:
     async with open_services(settings, "tasks", PoolSettings(size=1, overflow=0)) as services:
-        return {task.name: task.time_limit_seconds for task in all_tasks(settings, services, jobs)}
+        return {task.name: task.time_limit_seconds for task in all_tasks(settings, services, metrics)}
 
 
 if __name__ == "__main__":

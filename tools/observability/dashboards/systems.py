@@ -58,6 +58,8 @@ JOBS = Dashboard(
                   one(share(rate(f"{TASKS}_count", 'outcome="failed"', "task"), rate(f"{TASKS}_count", by="task")),
                       "{{task}}"), thresholds=(0.2,), alerts=("TasksFailing",)),
             Panel("Duration, p95", "By name.", "s", one(quantile(0.95, TASKS, by="task"), "{{task}}")),
+            Panel("Swept objects", "Objects that no row named, deleted within an hour.", "short",
+                  one("sum(increase(omni_objects_swept_total[1h]))", "objects")),
         )),
     ),
 )  # fmt: skip
