@@ -13,13 +13,14 @@ import pytest
 
 from tests.acceptance.ai_operations import Operation
 from tests.acceptance.ai_operations_datasets import CASES as DATASETS
+from tests.acceptance.ai_operations_forecasts import CASES as FORECASTS
 from tests.acceptance.ai_operations_language import CASES as LANGUAGE
 from tests.acceptance.ai_operations_models import CASES as MODELS
 from tests.acceptance.ai_operations_retrieval import CASES as RETRIEVAL
 from tests.acceptance.ai_operations_tabular import CASES as TABULAR
 from tests.acceptance.platform import Platform, until
 
-CASES = (*LANGUAGE, *RETRIEVAL, *TABULAR, *DATASETS, *MODELS)
+CASES = (*LANGUAGE, *RETRIEVAL, *TABULAR, *FORECASTS, *DATASETS, *MODELS)
 
 
 def usage_event(platform: Platform, request_id: str) -> dict[str, Any] | None:
