@@ -162,8 +162,8 @@ async def test_weights_are_what_the_tool_makes_of_the_prototypes(inference_setti
     embedded = vectors(MiniLm(MINILM, Path(inference_settings.model_cache), 1), list(sentences))
     model = fitted(embedded, np.array([CLASSES.index(name) for name in names]))
     stored = Meaning(MINILM.name)
-    assert np.allclose(stored._weights, model.coef_, atol=0.02)
-    assert np.allclose(stored._intercepts, model.intercept_, atol=0.02)
+    assert np.allclose(stored._weights, model.coef_, atol=0.1)
+    assert np.allclose(stored._intercepts, model.intercept_, atol=0.1)
 
 
 def test_weights_of_another_model_are_refused() -> None:
