@@ -32,6 +32,8 @@ from omni.inference.registry.service import RegistryService
 from omni.inference.runtime.call import Call
 from omni.inference.uploads import media_type, multipart_or_json, read_fields, read_json, read_upload, unsupported
 
+LAST_NUMBER = 2**31 - 1
+"""Of a version: its column is of 32 bits."""
 MOST_BYTES = 256 * 1024 * 1024  # of a file that was uploaded before
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Most entries of a page.")]
@@ -115,7 +117,9 @@ def _versions(routes: APIRouter, service: RegistryService, files: FileService, c
     async def list_versions(
         model: ModelPath,
         limit: Limit = 20,
-        cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` of the page before.")] = None,
+        cursor: Annotated[
+            int | None, Query(ge=1, le=LAST_NUMBER, description="`next_cursor` of the page before.")
+        ] = None,
         call: Call = Depends(caller),
     ) -> VersionList:
         """The versions of a model, newest first."""

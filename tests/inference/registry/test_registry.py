@@ -57,6 +57,9 @@ async def test_versions_are_numbered_and_never_again(registry: Registry, objects
     assert [version["number"] for version in (await registry.get("/m/versions"))["data"]] == [3, 1]
     page = await registry.get("/m/versions?limit=1")
     assert (await registry.get(f"/m/versions?cursor={page['next_cursor']}"))["data"][0]["number"] == 1
+    assert len((await registry.get(f"/m/versions?cursor={2**31 - 1}"))["data"]) == 2
+    beyond = await registry.tenant.send("GET", f"{MODELS}/m/versions?cursor={2**31}")
+    assert refusal(beyond) == (400, "invalid_request")
     assert len(await objects.names(registry.tenant.tenant_id)) == 2
     missing = await registry.tenant.send("GET", f"{MODELS}/m/versions/2")
     assert refusal(missing) == (404, "model_version_not_found")
