@@ -26,7 +26,6 @@ RUNTIME_BYTES = 96 * 1024 * 1024
 MODEL_COPIES = 3
 """A model that is loaded takes about so many times its file."""
 TRIALS_AT_ONCE = 2
-BUSY = "serving_busy"
 
 
 class ServingPool:
@@ -67,7 +66,7 @@ class ServingPool:
                 raise _busy() from None
             raise
         except Unavailable as error:
-            if error.code == BUSY:
+            if error.code == "serving_busy":
                 self.metrics.refused.add("no_room")
             raise
         except ModelFailed as error:
@@ -276,7 +275,7 @@ def _expected_bytes(lane: Lane) -> int:
 
 def _busy() -> Unavailable:
     return Unavailable(
-        BUSY,
+        "serving_busy",
         "All processes for models are at work. Repeat the request later.",
         retry_after_seconds=BUSY_RETRY_SECONDS,
     )
