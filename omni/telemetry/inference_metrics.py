@@ -95,7 +95,7 @@ class PredictionMetrics:
             known=[(engine, outcome) for engine in ("onnx", "automl") for outcome in self.OUTCOMES],
         )
         self.uploads = Tally(
-            "omni_model_uploads", "Files of models: stored, refused, or that did not run.", ("outcome",), registry,
+            "omni_model_uploads", "Files of models: stored, refused, did not run, or failed.", ("outcome",), registry,
             [(outcome,) for outcome in ("stored", "refused", "does_not_run", "failed")],
         )  # fmt: skip
 

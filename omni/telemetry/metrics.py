@@ -83,6 +83,9 @@ class EngineMetrics:
             "omni_engine_wait_seconds", "Time that jobs waited for a thread.", registry=registry, buckets=HTTP_BUCKETS
         )
         self.jobs = Gauge("omni_engine_jobs", "Jobs waiting or at work.", registry=registry)
+        self.oldest = Gauge(
+            "omni_engine_oldest_job_seconds", "How long the job has waited that waits longest.", registry=registry
+        )
         self.limit = Gauge("omni_engine_jobs_limit", "Jobs that may wait or be at work.", registry=registry)
         self.refused = Counter("omni_engine_refused", "Jobs refused because the queue was full.", registry=registry)
 

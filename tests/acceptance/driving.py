@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -159,7 +160,7 @@ def drive_cache(driver: Driver) -> None:
 
     until(lambda: outcome("How do I bake bread?") == "hit", SECONDS, "a hit")
     driver.made("POST", "/v1/embeddings", json={"model": "all-MiniLM-L6-v2", "input": "so that it is loaded"})
-    asked = iter(QUESTIONS)
+    asked = (question + " Please." * turn for turn in count() for question in QUESTIONS)
     until(lambda: outcome(next(asked)) == "semantic", SECONDS, "a hit by meaning")
     body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello."}]}
     fresh = driver.send("POST", "/v1/chat/completions", json=body, headers={"cache-control": "no-store"})

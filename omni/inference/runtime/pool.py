@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Generic, TypeVar
 
 from omni.inference.runtime.call import Call, deadline_exceeded
@@ -51,7 +52,11 @@ class EnginePool:
         self._limit = threads + queue_limit
         self._lock = threading.Lock()
         self._unfinished = 0
+        self._tickets = count()
+        self._waiting: dict[int, float] = {}
+        """When jobs came that no thread has begun, by the monotonic clock, in order."""
         metrics.limit.set(self._limit)
+        metrics.oldest.set_function(self._oldest_seconds)
         metrics.jobs.set_function(lambda: self._unfinished)
 
     @property
@@ -115,11 +120,22 @@ class EnginePool:
                     retry_after_seconds=BUSY_RETRY_SECONDS,
                 )
             self._unfinished += 1
-        job = self._executor.submit(_measured, call, work, time.monotonic_ns())
-        job.add_done_callback(lambda done: self._finished(engine, done))
+            ticket = next(self._tickets)
+            self._waiting[ticket] = time.monotonic()
+        job = self._executor.submit(self._work, ticket, call, work, time.monotonic_ns())
+        job.add_done_callback(lambda done: self._finished(engine, ticket, done))
         return job
 
-    def _finished(self, engine: str, done: Future[_Outcome[Answer]]) -> None:
+    def _work(self, ticket: int, call: Call, work: Callable[[], Answer], submitted_nanos: int) -> _Outcome[Answer]:
+        self._waiting.pop(ticket, None)
+        return _measured(call, work, submitted_nanos)
+
+    def _oldest_seconds(self) -> float:
+        came_at = next(iter([*self._waiting.values()]), None)
+        return 0.0 if came_at is None else time.monotonic() - came_at
+
+    def _finished(self, engine: str, ticket: int, done: Future[_Outcome[Answer]]) -> None:
+        self._waiting.pop(ticket, None)
         with self._lock:
             self._unfinished -= 1
         if not done.cancelled() and done.exception() is None:

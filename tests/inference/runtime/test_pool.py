@@ -19,6 +19,7 @@ from omni.kit.errors import DeadlineExceeded, NotConfigured, Unavailable
 from omni.kit.ids import uuid7
 from omni.telemetry.metrics import EngineMetrics
 from omni.testing.traces import KeptSpans
+from tests.inference.measured import value
 
 
 def a_call(seconds: float = 30) -> Call:
@@ -54,6 +55,28 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back(pool: EnginePool) -
     gate.set()
     await asyncio.gather(*busy)
     assert await pool.run(a_call(), "test", lambda: "free again") == "free again"
+
+
+async def test_the_queue_says_how_many_wait_and_how_long() -> None:
+    registry, gate, begun = CollectorRegistry(), threading.Event(), threading.Event()
+    pool = EnginePool(threads=1, queue_limit=1, metrics=EngineMetrics(registry))
+
+    def work() -> bool:
+        begun.set()
+        return gate.wait()
+
+    first = asyncio.ensure_future(pool.run(a_call(), "test", work))
+    await asyncio.to_thread(begun.wait)
+    assert value(registry, "omni_engine_oldest_job_seconds") == 0, "what is worked on does not wait"
+    second = asyncio.ensure_future(pool.run(a_call(), "test", gate.wait))
+    await asyncio.sleep(0)
+    younger = value(registry, "omni_engine_oldest_job_seconds")
+    assert value(registry, "omni_engine_oldest_job_seconds") > younger > 0
+    assert value(registry, "omni_engine_jobs") == 2
+    gate.set()
+    await asyncio.gather(first, second)
+    assert value(registry, "omni_engine_oldest_job_seconds") == 0
+    pool.close()
 
 
 async def test_a_call_that_was_begun_is_not_refused_half_way(pool: EnginePool) -> None:

@@ -50,6 +50,8 @@ INFERENCE = Dashboard(
             Panel("Queue", "Jobs waiting or at work, and how many may be.", "short", (
                 Query("sum(omni_engine_jobs)", "jobs"), Query("sum(omni_engine_jobs_limit)", "limit"),
             ), alerts=("EngineQueueLong", "EngineQueueFull")),
+            Panel("Oldest waiting job", "How long the job has waited that waits longest.", "s",
+                  one("max(omni_engine_oldest_job_seconds)", "age"), alerts=("EngineWaitHigh",)),
             Panel("Memory", "Resident memory of the backend.", "bytes",
                   one(f"process_resident_memory_bytes{{{BACKEND}}}", "{{instance}}"), alerts=("MemoryHigh",)),
         )),
