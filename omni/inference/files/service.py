@@ -15,7 +15,7 @@ from omni.inference.files import repository
 from omni.inference.files.errors import file_not_found
 from omni.inference.files.repository import NewFile
 from omni.inference.files.schemas import PREFIX, DeletedFile, File, FileList
-from omni.inference.storage.repository import lock_storage, require_room, stored_bytes
+from omni.inference.storage.repository import lock_storage, require_room, room_for
 from omni.kit.errors import NotFound, TooLarge
 from omni.kit.ids import from_prefixed_id
 
@@ -36,8 +36,7 @@ class FileService:
         if limit_bytes is None:
             return None
         async with self._database.read(tenant_id) as session:
-            await require_room(session, size_bytes, limit_bytes)
-            return max(0, limit_bytes - await stored_bytes(session))
+            return await room_for(session, size_bytes, limit_bytes)
 
     async def add(self, tenant_id: UUID, new: NewFile, data: bytes | IO[bytes], limit_bytes: int | None) -> File:
         """Stores a file, piece by piece; whoever reads it from a request has asked `check_room` before. Raises

@@ -30,10 +30,15 @@ async def stored_bytes(session: ReadSession) -> int:
 async def require_room(session: ReadSession, more_bytes: int, limit_bytes: int | None) -> None:
     """Raises LimitExceeded `storage_quota_exceeded` when so much more is over the plan's limit (None = there is none).
     Lock the storage before, so that it stays true."""
-    if limit_bytes is None or more_bytes <= 0:
-        return
+    if limit_bytes is not None and more_bytes > 0:
+        await room_for(session, more_bytes, limit_bytes)
+
+
+async def room_for(session: ReadSession, more_bytes: int, limit_bytes: int) -> int:
+    """How many bytes there is room for, by one count. Raises LimitExceeded `storage_quota_exceeded` when so much more
+    (0 = not known yet) has none."""
     stored = await stored_bytes(session)
-    if stored + more_bytes > limit_bytes:
+    if more_bytes > 0 and stored + more_bytes > limit_bytes:
         raise LimitExceeded(
             "storage_quota_exceeded",
             f"This needs {more_bytes} bytes; {stored} of the plan's {limit_bytes} are in use. Delete some or upgrade.",
@@ -42,3 +47,4 @@ async def require_room(session: ReadSession, more_bytes: int, limit_bytes: int |
             stored_bytes=stored,
             needed_bytes=more_bytes,
         )
+    return max(0, limit_bytes - stored)

@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from omni.foundation.db.engine import PoolSettings, create_engine
+from omni.foundation.db.roles import DatabaseAddress, Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
 from omni.inference.app import forget_old_jobs
 from omni.inference.automl.leftovers import kept_name, part_name
 from omni.inference.batches import service as batches
+from omni.inference.files.service import FileService
 from omni.inference.jobs import repository
 from omni.inference.jobs.repository import NewJob
 from omni.inference.jobs.service import JobService
-from omni.kit.errors import Conflict
+from omni.kit.errors import Conflict, LimitExceeded
 from omni.kit.ids import uuid7
 from tests.inference.backend import refusal
 from tests.inference.jobs.conftest import World
@@ -105,6 +109,35 @@ async def test_more_than_the_plan_stores_is_refused_and_leaves_nothing(world: Wo
     assert [each["id"] for each in (await world.get("/v1/files"))["data"]] == [kept]
     assert len(await objects.names(world.tenant.tenant_id)) == 1
     assert await world.upload(b"12"), "there is room for this one"
+
+
+async def test_the_room_of_an_upload_is_counted_once(
+    world: World, database_address: DatabaseAddress, objects: ObjectStore
+) -> None:
+    """Two counts cost twice, and may tell of two moments."""
+    await world.upload(b"12345678")
+    counts: list[str] = []
+    engine = create_engine(database_address.url(Role.APP), "tests-room", PoolSettings(size=1))
+    event.listen(
+        engine.sync_engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: counts.append(statement) if "size_bytes" in statement else None,
+    )
+    counted = Database(engine)
+    service, tenant_id = FileService(counted, objects), world.tenant.tenant_id
+    try:
+        for size_bytes in (0, 2):
+            counts.clear()
+            assert await service.check_room(tenant_id, size_bytes, 10) == 2
+            assert len(counts) == 1
+        counts.clear()
+        with pytest.raises(LimitExceeded, match="8 of the plan's 10"):
+            await service.check_room(tenant_id, 3, 10)
+        assert len(counts) == 1
+        assert await service.check_room(tenant_id, 0, 5) == 0
+        assert await service.check_room(tenant_id, 3, None) is None
+    finally:
+        await counted.close()
 
 
 async def test_a_file_is_deleted_when_its_time_is_over(
