@@ -250,7 +250,7 @@ class ModelService:
         deadline_micros = ticket.occurred_at_micros + int(seconds * 1_000_000)
 
         def backend_head() -> bytes:
-            principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._secret)
+            principal = caller.principal(UUID(exchange.request_id), deadline_micros, self._secret, routed=True)
             lines = b"%b: %b\r\nomni-deadline-micros: %d\r\n" % (_PRINCIPAL_LINE, principal, deadline_micros)
             if not hands_on:
                 lines += b"traceparent: %b\r\n" % exchange.begin_trace().header()

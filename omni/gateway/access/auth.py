@@ -99,12 +99,15 @@ class Caller:
         self._limits: LimitSet | None = None
         self._free_limits: LimitSet | None = None
 
-    def principal(self, request_id: UUID, deadline_micros: int, secret: bytes, quote: Quote = NO_QUOTE) -> bytes:
-        """The header value that tells the platform's own engines for whom they work, and at which prices."""
+    def principal(
+        self, request_id: UUID, deadline_micros: int, secret: bytes, quote: Quote = NO_QUOTE, *, routed: bool = False
+    ) -> bytes:
+        """The header value that tells the platform's own engines for whom they work, and at which prices. Which models
+        `routed` requests may name was looked at before: a target's name is no matter of the plan's."""
         key = self.key
         principal = Principal(
-            request_id, key.tenant_id, key.project_id, key.mode, self.plan.storage_bytes, deadline_micros, self.models,
-            key.key_id, self._digest, *quote,
+            request_id, key.tenant_id, key.project_id, key.mode, self.plan.storage_bytes, deadline_micros,
+            None if routed else self.models, key.key_id, self._digest, *quote,
         )  # fmt: skip
         return principal.sign(secret).encode("ascii")
 

@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
+from omni.contracts.principal import Principal
 from omni.contracts.routes import Provider
 from omni.gateway.app import Gateway
 from omni.gateway.policies.moderation import WINDOW_CHARS
+from omni.kit.clock import unix_micros
 from tests.gateway.access.test_auth import code
 from tests.gateway.cache.support import PRICES, guarded_tenant, post, settings
 from tests.gateway.providers import (
@@ -28,7 +30,7 @@ from tests.gateway.providers import (
     usage_event,
     whole,
 )
-from tests.gateway.support import Client, ControlPlane, FakeBackend, Received, request
+from tests.gateway.support import SECRET, Client, ControlPlane, FakeBackend, Received, request
 
 BAD, OWN = "something vile", "/v1/moderations"
 
@@ -91,6 +93,26 @@ async def test_a_providers_model_goes_before_the_platforms_own(
         assert looks(backend) == [["Hi"], ["Hello."]]
         asked.append({orjson.loads(each.body)["model"] for each in backend.received if each.target == OWN})
     assert asked == [{"a"}, {"z"}]
+
+
+async def test_a_plan_without_the_model_is_moderated_by_it_and_may_not_ask_for_it(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend, backend_server: tuple[FakeBackend, str]
+) -> None:
+    providers = [provider(backend_server[1]), Provider("omni", "backend", "")]
+    own = model("own", target("own", "omni"), operations=frozenset(("moderations",)))
+    await publish(control, gateway, providers, [model("gpt", target()), own], PRICES)
+    moderating(backend, whole(completion("Hello.")))
+    tenant = await control.tenant(models=frozenset(("gpt",)))
+    await settings(control, tenant, moderation="block")
+    assert (await chat(gateway.ports.public, tenant)).status == 200
+    asked = [each for each in backend.received if each.target == OWN]
+    assert len(asked) == 2
+    for each in asked:
+        principal = Principal.verify(each.headers["omni-principal"], SECRET, unix_micros())
+        assert (principal.tenant_id, principal.models) == (tenant.key.tenant_id, None), "the gateway has looked"
+    refused = await post(gateway.ports.public, tenant, {"model": "own", "input": "x"}, OWN)
+    assert (refused.status, code(refused)) == (404, "model_not_found")
+    assert len(backend.received) == 3
 
 
 async def test_what_is_fine_passes(moderated: Gateway, control: ControlPlane, backend: FakeBackend) -> None:
