@@ -101,6 +101,7 @@ def test_what_is_negated_quoted_or_reported_counts_less() -> None:
     assert words("You are not an idiot.")["idiot"] == pytest.approx(0.8 * 0.3)
     assert words("The \u201cidiot\u201d of the novel is a prince.")["idiot"] == pytest.approx(0.4 * 0.5)
     assert words("She said that you are an idiot.")["insult"] == pytest.approx(0.8 * 0.6)
+    assert words("Call me back, you idiot.")["idiot"] == 0.8, "nobody is told of"
     assert words("An idiot.")["idiot"] == 0.4, "said to nobody"
 
 

@@ -140,7 +140,7 @@ async def test_a_file_whose_process_was_killed_between_put_and_commit_goes(
     place: Place, database_address: DatabaseAddress
 ) -> None:
     """The process is held where it waits for the lock that comes after storing the object, and killed there."""
-    file_id, name = uuid7(), ""
+    file_id = uuid7()
     dsn = database_address.url(Role.APP).render_as_string(hide_password=False)
     arguments = [dsn, str(place.folder), str(place.tenant_id), str(file_id)]
     async with place.database.write(place.tenant_id) as session:
@@ -148,10 +148,8 @@ async def test_a_file_whose_process_was_killed_between_put_and_commit_goes(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.inference.sweeping.dying", *arguments
         )
-        async with asyncio.timeout(60):
-            while not (name and await _waits(place.database)):
-                name = next(iter(await place.names()), "")
-                await asyncio.sleep(0.05)
+        await _until_waiting(place.database, 1)
+        name = next(iter(await place.names()), "")
         process.send_signal(signal.SIGKILL)
         assert await process.wait() == -signal.SIGKILL
     assert name == f"files/{file_id.hex}"
@@ -160,13 +158,6 @@ async def test_a_file_whose_process_was_killed_between_put_and_commit_goes(
     place.age(hours=25)
     assert (await place.sweep()).deleted == 1
     assert await place.names() == []
-
-
-async def _waits(database: Database) -> bool:
-    """Whether somebody waits for an advisory lock."""
-    async with database.shared() as session:
-        waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
-        return bool(await session.scalar(text(waiting)))
 
 
 async def test_what_is_stored_again_while_it_is_swept_stays(place: Place) -> None:
@@ -190,12 +181,25 @@ async def test_what_is_stored_again_while_it_is_swept_stays(place: Place) -> Non
     assert await place.objects.get(place.tenant_id, f"files/{file_id.hex}") == b"output"
 
 
-async def _until_waiting(database: Database, count: int) -> None:
+async def test_a_job_that_is_put_back_while_it_is_swept_keeps_what_it_has(place: Place) -> None:
+    job_id, now = await place.job("failed"), datetime.now(UTC)
+    await place.put(kept_name(job_id, "member-1"))
+    place.age(hours=48)
+    async with place.database.write(place.tenant_id) as session:
+        assert await jobs.put_back(session, job_id, now + timedelta(days=1), now - timedelta(days=1))
+        sweep = asyncio.create_task(place.sweep())
+        await _until_waiting(place.database, 1, "transactionid")
+    assert (await sweep).deleted == 0
+    assert len(await place.names()) == 1
+
+
+async def _until_waiting(database: Database, count: int, kind: str = "advisory") -> None:
+    """So many wait for a lock of this kind."""
     async with asyncio.timeout(30):
         while True:
             async with database.shared() as session:
-                waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
-                if await session.scalar(text(waiting)) >= count:
+                waiting = "select count(*) from pg_locks where locktype = :kind and not granted"
+                if await session.scalar(text(waiting), {"kind": kind}) >= count:
                     return
             await asyncio.sleep(0.02)
 

@@ -26,8 +26,8 @@ _SHORTEST_PART, _LONGEST_WORD = 4, 14
 _YOU = frozenset(("you", "u", "ya", "your", "youre", "ur", "yourself"))
 _NEGATION = re.compile(r"\b(?:not|never|no|nobody|nor|without|isn't|aren't|wasn't|don't|dont|can't)(?:\s+\w+){0,2}\s+$")
 _REPORT = re.compile(
-    r"\b(?:said|says|told|wrote|call(?:s|ed|ing)?|words?|term|slur|insults?|accused|alleged|reported|messages?|threatened"
-    r"|quoted?|condemn(?:s|ed)?|charged with|convicted of)\b"
+    r"\b(?:said|says|told|wrote|calls|called|calling|the (?:words?|term|slur|insult)|accused|alleged|reported"
+    r"|threatened|quoted?|condemn(?:s|ed)?|charged with|convicted of)\b"
 )
 _QUOTES = re.compile(
     r"\u201c[^\u201c\u201d]{1,300}\u201d|\u201e[^\u201e\u201c\u201d]{1,300}[\u201c\u201d]|\u00ab[^\u00ab\u00bb]{1,300}\u00bb"
