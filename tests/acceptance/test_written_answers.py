@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,59 +10,35 @@ import httpx2
 import pytest
 
 from tests.acceptance.ai_operations_retrieval import GARDEN, TICKET, a_collection
+from tests.acceptance.chat_provider import READ, UPSTREAM, WRITTEN, routed
 from tests.acceptance.platform import Platform, until
 from tests.acceptance.test_isolation_api import Neighbour, session, sign_up
-from tests.drill.server import JsonServer
 
 MODEL = "house-writer"
-UPSTREAM = "writer-1"
-READ, WRITTEN = 120, 30
-"""What the provider says that each of its answers used."""
 CHAT, ANSWER = "POST /v1/chat/completions", "POST /v1/collections/{collection_id}/answer"
 QUESTION = "What does a yearly ticket cost?"
 
 
 @dataclass
-class Provider:
-    """A provider of OpenAI's format that writes what the test says; `{garden}` is the number of that passage."""
+class Writer:
+    """A model that writes what the test says; `{garden}` is the number of that passage."""
 
     text: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
-    server: JsonServer = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.server = JsonServer(self._answer)
-
-    def _answer(self, path: str, body: bytes) -> tuple[int, Any]:
-        assert path == "/v1/chat/completions"
-        request = json.loads(body)
+    def write(self, request: dict[str, Any]) -> str:
         self.asked.append(request)
         sources = request["messages"][0]["content"].splitlines()
         number = next(line[1 : line.index("]")] for line in sources if line.endswith("] garden.md"))
-        message = {"role": "assistant", "content": self.text.format(garden=number)}
-        return 200, {
-            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": UPSTREAM,
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": READ, "completion_tokens": WRITTEN, "total_tokens": READ + WRITTEN},
-        }  # fmt: skip
+        return self.text.format(garden=number)
 
 
 @pytest.fixture
-def provider(platform: Platform) -> Iterator[Provider]:
+def writer(platform: Platform) -> Iterator[Writer]:
     """Routed by the operator under the name MODEL."""
-    made = Provider()
-    with platform.control() as control:
-        sent = {"kind": "openai", "base_url": f"{made.server.url}/v1", "operations": ["chat"]}
-        control.put("/api/operator/providers/writers", json=sent).raise_for_status()
-        target = {"id": "writer", "provider": "writers", "upstream_model": UPSTREAM}
-        model = {"operations": ["chat"], "targets": [target], "unpriced": "flat"}
-        control.put(f"/api/operator/models/{MODEL}", json=model).raise_for_status()
-        with platform.api() as client:
-            until(lambda: client.get(f"/v1/models/{MODEL}").status_code == 200, 15, "the model is listed")
+    made = Writer()
+    with routed(platform, MODEL, made.write):
         yield made
-        control.delete(f"/api/operator/models/{MODEL}").raise_for_status()
-        control.delete("/api/operator/providers/writers").raise_for_status()
-    made.server.close()
 
 
 @pytest.fixture
@@ -72,8 +47,8 @@ def tenant(platform: Platform) -> Neighbour:
     return sign_up(platform)
 
 
-def answer(platform: Platform, tenant: Neighbour, provider: Provider, text: str) -> dict[str, Any]:
-    provider.text = text
+def answer(platform: Platform, tenant: Neighbour, writer: Writer, text: str) -> dict[str, Any]:
+    writer.text = text
     with platform.api(tenant.key) as client:
         path = f"/v1/collections/{a_collection(client)['collection_id']}/answer"
         response = client.post(path, json={"question": QUESTION, "model": MODEL})
@@ -91,10 +66,10 @@ def used(control: httpx2.Client, tenant: Neighbour, meter: str, by: str) -> dict
 
 
 def test_what_the_model_writes_is_cited_and_both_requests_are_billed_once(
-    platform: Platform, tenant: Neighbour, provider: Provider
+    platform: Platform, tenant: Neighbour, writer: Writer
 ) -> None:
     body = answer(
-        platform, tenant, provider,
+        platform, tenant, writer,
         "A yearly ticket costs forty euros [{garden}]. The garden was founded by monks [{garden}].",
     )  # fmt: skip
     assert (body["found"], body["answer"], body["model"]) == (True, TICKET, MODEL)
@@ -102,7 +77,7 @@ def test_what_the_model_writes_is_cited_and_both_requests_are_billed_once(
     assert citation["document_name"] == "garden.md"
     assert citation["sentence"] == GARDEN[citation["start"] : citation["end"]] == TICKET
     assert [statement["citation"] for statement in body["statements"]] == [0, None], "nobody says who founded it"
-    (asked,) = provider.asked
+    (asked,) = writer.asked
     assert asked["model"] == UPSTREAM
     assert asked["messages"][-1] == {"role": "user", "content": QUESTION}
 
@@ -124,9 +99,9 @@ def test_what_the_model_writes_is_cited_and_both_requests_are_billed_once(
     [("NOT_FOUND", "not_in_the_passages"), ("The ticket was designed by a painter [{garden}].", "not_supported")],
 )
 def test_what_the_sources_do_not_say_is_not_found(
-    platform: Platform, tenant: Neighbour, provider: Provider, text: str, reason: str
+    platform: Platform, tenant: Neighbour, writer: Writer, text: str, reason: str
 ) -> None:
-    body = answer(platform, tenant, provider, text)
+    body = answer(platform, tenant, writer, text)
     assert (body["found"], body["answer"], body["citations"], body["reason"]) == (False, None, [], reason)
     with session(platform, tenant.session) as control:
         until(lambda: CHAT in used(control, tenant, "requests", "endpoint"), 20, "the model's request on the report")
