@@ -79,8 +79,8 @@ class Corpus:
 
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[tuple[Database, DatabaseAddress]]:
-    """A migrated PostgreSQL of its own; sessions as omni_app, and its address."""
-    master_key = MasterKey(os.urandom(32))
+    """A migrated PostgreSQL of its own in a folder, new or from before; sessions as omni_app, and its address."""
+    master_key = MasterKey.load_or_create(folder.with_suffix(".key"))
     service = EmbeddedPostgres(folder, free_port(), master_key)
     service.prepare()
     command = service.command()
