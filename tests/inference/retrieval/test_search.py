@@ -55,6 +55,18 @@ async def test_rare_words_count_more_than_common_ones(tenant: Backend) -> None:
     assert second["score"] > third["score"]
 
 
+async def test_all_words_together_are_found_behind_many_chunks_with_some(
+    tenant: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More chunks have the rarest word and another than are ranked, and the best one comes last."""
+    monkeypatch.setattr(search, "RANKED_CHUNKS", 2)
+    path = await new_collection(tenant)
+    texts = ("castle pond", "castle harbour", "pond", "pond", "harbour", "harbour", "harbour", "castle harbour pond")
+    for number, words in enumerate(texts):
+        await tenant.post(f"{path}/documents", {"name": f"{number}", "text": f"{words} {number}"})
+    assert (await find(tenant, path, "castle pond harbour", mode="lexical"))[0]["document_name"] == "7"
+
+
 @pytest.mark.parametrize("query", ["it's 'quoted' \\ & | ! ( ) :* <->", "'", "\\", "carp & !pond", "名前"])
 async def test_signs_of_the_query_language_are_only_text(tenant: Backend, collection: str, query: str) -> None:
     for mode in ("lexical", "hybrid"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection as Ids
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from math import log
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from sqlalchemy import Double, Select, Text, cast, func, literal, select, text, 
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 
 from omni.foundation.db.sessions import ReadSession
+from omni.inference.retrieval.candidates import READ_CHUNKS, Word, any_of, most_telling
 from omni.inference.retrieval.filtering import Filter
 from omni.inference.retrieval.languages import text_search_of
 from omni.inference.retrieval.repository.filters import matching_chunks, matching_documents
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 EXACT_CHUNKS = 5_000  # up to here every vector is compared: as fast as the index, and nothing is missed
-EF_SEARCH = 100  # candidates that the HNSW index keeps (Malkov and Yashunin 2018); recall 0.98 on 50,000 chunks
+EF_SEARCH = (100, 400)  # fewest and most candidates that the HNSW index keeps (Malkov and Yashunin 2018)
+EF_SEARCH_GROWTH = 0.4  # by the root of the chunks: recall@10 stays above 0.95 (bench/retrieval_scale.py)
 EXACT_FILTERED_CHUNKS = 10_000  # the same where a filter leaves so many
 MAX_SCAN_TUPLES = 40_000  # where an iterative scan through other tenants' and collections' vectors ends
 RANKED_WORDS = 16  # most words of a query that chunks are ranked by, rarest first
-RANKED_CHUNKS = 800  # most chunks that are ranked by their words
+RANKED_CHUNKS = 800  # most chunks that are ranked by their words at a time
 
 _PREPARE_INDEX = text("""
     select set_config('hnsw.ef_search', :ef_search, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
            set_config('hnsw.max_scan_tuples', :max_scan_tuples, true), set_config('enable_sort', 'off', true)
-""").bindparams(ef_search=str(EF_SEARCH), max_scan_tuples=str(MAX_SCAN_TUPLES))
+""").bindparams(max_scan_tuples=str(MAX_SCAN_TUPLES))
 """Without sorting only the vector index gives the order, also right after an ingest, when the planner's statistics
 are old.
 """
@@ -76,6 +77,12 @@ class Scope:
         through far."""
         return self.chunk_count <= (EXACT_CHUNKS if self.where is None else EXACT_FILTERED_CHUNKS)
 
+    @property
+    def ef_search(self) -> int:
+        """The more vectors, the more candidates it takes to meet the nearest ones."""
+        fewest, most = EF_SEARCH
+        return min(most, max(fewest, round(EF_SEARCH_GROWTH * sqrt(self.collection_chunks))))
+
 
 async def scope_of(session: ReadSession, collection: Collection, where: Filter | None) -> Scope:
     """What there is to search in."""
@@ -102,7 +109,7 @@ async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: 
             # IS TRUE keeps the planner from making a join of it, which would give the index's order up.
             passes = chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where))
             mine.append(passes.is_(true()))
-        await session.execute(_PREPARE_INDEX)
+        await session.execute(_PREPARE_INDEX, {"ef_search": str(scope.ef_search)})
         rows = await session.all(select(chunks.id, distance).where(*mine).order_by(distance).limit(limit))
         await session.execute(_LEAVE_INDEX)
     return sorted(((row["id"], 1.0 - float(row["distance"])) for row in rows), key=lambda found: -found[1])
@@ -111,13 +118,13 @@ async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: 
 async def matching(session: ReadSession, scope: Scope, query: str, limit: int) -> list[tuple[UUID, float]]:
     """Chunk ids with their score for the words of `query`, best first: the sum of idf · ts_rank over its words.
 
-    idf is that of BM25 (Robertson and Zaragoza 2009), ln(1 + (N - n + 0.5) / (n + 0.5)) for a word that n of a
-    collection's N chunks have; ts_rank of one word grows with how often a chunk has it, and soon little more, as
-    BM25's term frequency does. Chunks are about as long as one another, so lengths are not counted.
+    idf is that of BM25, ln(1 + (N - n + 0.5) / (n + 0.5)) for a word that n of a collection's N chunks have; ts_rank of
+    one word grows with how often a chunk has it, and soon little more, as BM25's term frequency does. Chunks are about
+    as long as one another, so lengths are not counted.
 
-    Only chunks with a rare word are ranked, RANKED_CHUNKS at most, by the RANKED_WORDS rarest words: a word that is
-    everywhere tells little and would cost a look at every chunk. Where a filter leaves too few of them, chunks with any
-    of the words are.
+    Only the chunks whose words tell the most are ranked, RANKED_CHUNKS at a time, by the RANKED_WORDS rarest words: a
+    word that is everywhere tells little and would cost a look at every chunk. Where they are too few, more are looked
+    for; under a filter all that have any of the words.
     """
     parameters = {
         "tenant_id": session.tenant_id,
@@ -125,20 +132,22 @@ async def matching(session: ReadSession, scope: Scope, query: str, limit: int) -
         "configuration": scope.text_search,
         "query": query,
     }
-    rows = [row for row in await session.all(_WORDS, parameters) if row["chunks"]]
-    if not rows:
+    words = [Word(row["word"], row["chunks"]) for row in await session.all(_WORDS, parameters) if row["chunks"]]
+    if not words:
         return []
-    words = [row["word"] for row in rows]
-    every, some = _any_of(words), _selection(words, [row["chunks"] for row in rows])
-    weights = {_any_of([row["word"]]): _idf(scope.collection_chunks, row["chunks"]) for row in rows[:RANKED_WORDS]}
-    found = await session.all(_ranked(session, scope, weights, some, limit))
-    if scope.where is not None and len(found) < limit and some != every:
-        found = await session.all(_ranked(session, scope, weights, every, limit))
-    return [(row["id"], float(row["score"])) for row in found]
-
-
-def _idf(total: int, having: int) -> float:
-    return log(1 + max(0.0, total - having + 0.5) / (having + 0.5))
+    total = max(scope.collection_chunks, words[-1].chunk_count)
+    readable = total * len(words) if scope.where is not None and scope.is_small else READ_CHUNKS
+    narrow, wide = most_telling(words, total, scope.chunk_count, RANKED_CHUNKS, readable)
+    if scope.where is not None:
+        wide = any_of(words)
+    weights = {word.query: word.idf(total) for word in words[:RANKED_WORDS]}
+    found: dict[UUID, float] = {}
+    for some in dict.fromkeys((narrow, wide)):
+        rows = await session.all(_ranked(session, scope, weights, some, limit))
+        found.update((row["id"], float(row["score"])) for row in rows)
+        if len(found) >= limit:
+            break
+    return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 def _ranked(
@@ -161,9 +170,9 @@ def _ranked(
     given_words = given.table_valued("word", "idf").render_derived("given")
     weighed = select(cast(given_words.c.word, TSQUERY).label("word"), given_words.c.idf).cte("weighed")
     weighed = weighed.prefix_with("materialized")
-    score = func.sum(weighed.c.idf * func.ts_rank(part.c.words, weighed.c.word)).label("score")
-    statement = select(part.c.id, score).select_from(part.join(weighed, true())).group_by(part.c.id)
-    return statement.order_by(score.desc(), part.c.id).limit(limit)
+    ranks = select(func.sum(weighed.c.idf * func.ts_rank(part.c.words, weighed.c.word))).scalar_subquery()
+    score = ranks.label("score")
+    return select(part.c.id, score).order_by(score.desc(), part.c.id).limit(limit)
 
 
 async def existing(session: ReadSession, collection_id: UUID, chunk_ids: Ids[UUID]) -> set[UUID]:
@@ -216,20 +225,3 @@ async def load(session: ReadSession, chunk_ids: Sequence[UUID]) -> dict[UUID, Fo
         )
         for row in await session.all(statement)
     }
-
-
-def _selection(words: Sequence[str], chunk_counts: Sequence[int]) -> str:
-    """The tsquery for the chunks to rank; `words` come rarest first with the number of chunks that each is in.
-
-    Any of the rare words, as many as fit RANKED_CHUNKS together; when even the rarest does not, it and any other.
-    """
-    if chunk_counts[0] > RANKED_CHUNKS:
-        rarest = _any_of(words[:1])
-        return f"{rarest} & ({_any_of(words[1:])})" if len(words) > 1 else rarest
-    totals = accumulate(chunk_counts)
-    return _any_of([word for word, total in zip(words, totals, strict=True) if total <= RANKED_CHUNKS])
-
-
-def _any_of(words: Sequence[str]) -> str:
-    """A tsquery in its text form that matches any of the words; quoted as tsqueryin expects."""
-    return " | ".join("'" + word.replace("\\", "\\\\").replace("'", "''") + "'" for word in words)
