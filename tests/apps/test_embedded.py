@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,3 +54,18 @@ def test_a_first_start_that_was_killed_half_way_starts_over(tmp_path: Path) -> N
     service = EmbeddedPostgres(folder, free_port(), MasterKey(os.urandom(32)))
     start_and_stop(service, tmp_path)
     assert not (folder / "data" / "leftover").exists()
+
+
+@pytest.mark.parametrize(
+    ("memory_mib", "limit", "buffers"),
+    [(24_576, "max\n", "2048MB"), (8_192, "max\n", "1024MB"), (8_192, "2147483648\n", "256MB"), (512, None, "128MB")],
+)
+def test_buffers_follow_the_memory_that_there_is(
+    memory_mib: int, limit: str | None, buffers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(limit)
+    monkeypatch.setattr(postgres, "_MEMORY_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=memory_mib << 20))
+    service = EmbeddedPostgres(tmp_path / "postgres", free_port(), MasterKey(os.urandom(32)))
+    assert f"shared_buffers={buffers}" in " ".join(service.command().arguments)

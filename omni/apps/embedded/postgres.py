@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ from omni.apps.embedded.launch import (
 from omni.foundation.crypto.secrets import MasterKey
 
 MAJOR_VERSION = 18
+MIB = 1 << 20
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 SUPERUSER = "postgres"
 DATABASE = "omni"
 STOP_SECONDS = 30
@@ -36,10 +39,10 @@ _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "maintenance_work_mem": "256MB",
     "max_wal_size": "1GB",
     "jit": "off",
+    "io_method": "sync",  # what is read is mostly in the system's cache: a process of its own for that costs more
     "random_page_cost": "1.1",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -80,7 +83,7 @@ class EmbeddedPostgres:
         self._clear_leftovers()
 
     def command(self) -> Command:
-        options = {**_OPTIONS, "port": str(self._port)}
+        options = {**_OPTIONS, "shared_buffers": f"{_buffer_bytes() // MIB}MB", "port": str(self._port)}
         arguments = [str(self._binaries / "postgres"), "-D", str(self._data)]
         for name, value in options.items():
             arguments += ["-c", f"{name}={value}"]
@@ -154,6 +157,16 @@ class EmbeddedPostgres:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         return bool(process.info["name"] == "postgres" and process.info["cwd"] == str(self._data))
+
+
+def _buffer_bytes() -> int:
+    """An eighth of the memory that there is: an index of vectors is walked through at random, and each page that is not
+    in a buffer is copied. What is not used costs nothing.
+    """
+    memory = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # no limit, or another kind of control groups
+        memory = min(memory, int(_MEMORY_LIMIT.read_text()))
+    return min(2_048 * MIB, max(128 * MIB, memory // 8))
 
 
 def find_binaries() -> Path:
