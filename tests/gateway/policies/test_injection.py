@@ -47,11 +47,11 @@ def test_an_attack_in_the_midst_of_a_long_text_is_found() -> None:
     ids=["words", "ignore", "brackets", "system", "send", "images", "invisible", "ligatures", "repeat"],
 )  # fmt: skip
 def test_hostile_texts_cost_no_more_than_long_ones(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     longest = 0.0
     for part in parts(text):
-        at = time.perf_counter()
+        at = time.thread_time()
         PATTERNS.score(part)
-        longest = max(longest, time.perf_counter() - at)
-    assert time.perf_counter() - began < 3
+        longest = max(longest, time.thread_time() - at)
+    assert time.thread_time() - began < 3
     assert longest < 0.25, "others get their turn in between"
