@@ -162,9 +162,11 @@ def test_too_sure_probabilities_are_calibrated_and_good_ones_left_alone() -> Non
     assert good == pytest.approx(calibration.log_loss(target, Calibration().probabilities(true[0])), abs=5e-3)
     for each in (chosen, left_alone):
         assert Calibration.from_json(each.to_json(), 2) == each
+    assert set(losses) == {"none", "platt", "isotonic"}
+    assert set(calibration.choose(target[:999], true[:, :999], 0)[1]) == {"none", "platt"}
 
 
-def test_an_ensemble_is_made_only_where_it_helps() -> None:
+def test_an_ensemble_has_the_models_that_help() -> None:
     random = np.random.default_rng(5)
     truth = random.normal(size=400)
     good, other, noise = (truth + random.normal(size=400) * size for size in (0.5, 0.5, 30))
@@ -173,6 +175,20 @@ def test_an_ensemble_is_made_only_where_it_helps() -> None:
     assert together.together < together.best_alone
     alone = ensembling.choose("rmse", truth, np.stack([truth, noise])[:, None, :, None], 0)
     assert alone.weights.tolist() == [1, 0]
+
+
+def test_no_few_rows_decide_on_an_ensemble() -> None:
+    """Of two models, each much better on a few rows of its own, both are taken, whichever is ahead by chance."""
+    random = np.random.default_rng(6)
+    truth = random.normal(size=60)
+    misses = random.normal(size=(2, 60)) * 0.1
+    misses[0, :3] += 3
+    misses[1, 3:6] += 3.05
+    library = (truth + misses)[:, None, :, None]
+    _, once = ensembling._greedy("rmse", truth, library)
+    bagged = ensembling.choose("rmse", truth, library, 0).weights
+    assert bagged.min() > 0.35
+    assert abs(bagged[0] - 0.5) <= abs(once[0] - 0.5) + 0.05
 
 
 def told(family: str, config: dict[str, Any]) -> Trial:

@@ -14,6 +14,7 @@ from omni.inference.automl.training.scoring import loss
 
 PICKS = 25
 PARTS = 5
+LEAST_WEIGHT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +25,27 @@ class Ensemble:
     best_alone: float
     """Cross-validated loss of the model that is best alone, chosen without the rows that it is judged by."""
     together: float
-    """Of the ensemble, chosen likewise."""
+    """Of one selection's ensemble, chosen likewise."""
 
 
 def choose(metric: str, target: np.ndarray, library: np.ndarray, seed: int) -> Ensemble:
-    """The ensemble of the library's scores [models, repeats, rows, outputs] of rows that were not fitted on; a single
-    model where cross-validation of the choice itself does not find the ensemble better."""
+    """The ensemble of the library's scores [models, repeats, rows, outputs] of rows that were not fitted on.
+
+    The selection is made on all rows and without each of five parts of them; the weights are the mean of all six
+    (bagged ensemble selection, Caruana, Munson and Niculescu-Mizil 2006), so that no few rows decide. What has less
+    than LEAST_WEIGHT is left out.
+    """
     parts = np.random.default_rng(seed).permutation(len(target)) % PARTS
-    alone, together = [], []
+    alone, together, chosen = [], [], [_greedy(metric, target, library)[1]]
     for part in range(PARTS):
-        chosen, judged = parts != part, parts == part
-        best, weights = _greedy(metric, target[chosen], library[:, :, chosen])
+        seen, judged = parts != part, parts == part
+        best, weights = _greedy(metric, target[seen], library[:, :, seen])
+        chosen.append(weights)
         alone.append(_loss(metric, target[judged], library[best][:, judged]))
         together.append(_loss(metric, target[judged], _mix(weights, library[:, :, judged])))
-    best, weights = _greedy(metric, target, library)
-    found = Ensemble(weights, float(np.mean(alone)), float(np.mean(together)))
-    if found.together < found.best_alone:
-        return found
-    single = np.zeros(len(library))
-    single[best] = 1
-    return Ensemble(single, found.best_alone, found.together)
+    mean = np.mean(chosen, axis=0)
+    kept = np.where(mean >= LEAST_WEIGHT, mean, 0)
+    return Ensemble(kept / kept.sum(), float(np.mean(alone)), float(np.mean(together)))
 
 
 def mixed(weights: np.ndarray, library: np.ndarray) -> np.ndarray:
