@@ -9,7 +9,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Double, Select, Text, cast, func, literal, select, text, true
+from sqlalchemy import ColumnClause, Double, Select, Text, cast, func, literal, literal_column, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 
 from omni.foundation.db.sessions import ReadSession
@@ -37,6 +37,10 @@ _PREPARE_INDEX = text("""
 """).bindparams(max_scan_tuples=str(MAX_SCAN_TUPLES))
 """Without sorting only the vector index gives the order, also right after an ingest, when the planner's statistics
 are old.
+"""
+_AS_IT_IS: ColumnClause[int] = literal_column("0")
+"""An offset that keeps a sub-select by itself, so that no index of vectors or words is used; its rows are read as they
+come, whereas those of a materialized one would go through a file.
 """
 _LEAVE_INDEX = text("select set_config('enable_sort', 'on', true)")
 _WORDS = text("""
@@ -101,7 +105,7 @@ async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: 
     if scope.is_small:
         if scope.where is not None:
             mine.append(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
-        part = select(chunks.id, chunks.embedding).where(*mine).cte("part").prefix_with("materialized")
+        part = select(chunks.id, chunks.embedding).where(*mine).offset(_AS_IT_IS).subquery("part")
         distance = part.c.embedding.cosine_distance(query).label("distance")
         rows = await session.all(select(part.c.id, distance).order_by(distance).limit(limit))
     else:
@@ -161,7 +165,7 @@ def _ranked(
         mine.append(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
         if scope.is_small:
             # Its chunks are few, those with the words may be many: they are not looked for in the index of words.
-            searched = select(chunks.id, chunks.words).where(*mine).cte("part").prefix_with("materialized")
+            searched = select(chunks.id, chunks.words).where(*mine).offset(_AS_IT_IS).subquery("part")
             mine = []
     has_some = searched.c.words.op("@@", is_comparison=True)(cast(literal(some), TSQUERY))
     matching = select(searched.c.id, searched.c.words).where(*mine, has_some)
