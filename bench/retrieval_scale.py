@@ -7,8 +7,9 @@ the same number of chunks measures it again.
 
 Vectors are made from 2,000 real ones of the embedding model (word-like texts) as centres of clusters, with noise,
 seeded; texts are words of the model's vocabulary by Zipf's law. Rows are loaded by COPY, both indexes are built
-afterwards, as for a restore; what is searched is the same as by way of the endpoint. Also: pages of PDF files whose
-text is read in a second.
+afterwards, as for a restore; what is searched is the same as by way of the endpoint. Also: what each part of a search
+takes alone, how near the ranking of words comes to one of all chunks, and pages of PDF files whose text is read in a
+second.
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ from sqlalchemy import text
 
 from bench import Bar
 from bench.retrieval import Corpus, call_of, started
-from omni.foundation.db.sessions import Database
+from omni.foundation.db.sessions import Database, ReadSession
 from omni.inference.language.embedder import Embedder
 from omni.inference.language.models import MINILM
 from omni.inference.pdf.reader import PdfReader
 from omni.inference.retrieval.filtering import Filter, read_filter
 from omni.inference.retrieval.repository import collections, search
 from omni.inference.retrieval.repository.filters import matching_documents
+from omni.inference.retrieval.repository.search import Scope
 from omni.inference.retrieval.schemas import CollectionRequest
-from omni.inference.retrieval.search import Search, Wanted
+from omni.inference.retrieval.search import LEG_CANDIDATES, Search, Wanted
 from omni.inference.runtime.pool import EnginePool
 from omni.inference.settings import InferenceSettings
 from omni.kit.ids import uuid7
@@ -54,11 +56,25 @@ CENTRES, NOISE = 2_000, 0.6  # length of the noise, by that of a centre
 SHARDS = 100
 ROWS_SEED, QUERIES_SEED = 7, 11
 HOME = os.environ.get("OMNI_BENCH_HOME")
-QUERIES, WARM_UP, RECALL_QUERIES = 300, 60, 50
+QUERIES, WARM_UP, RECALL_QUERIES, WORD_QUERIES = 300, 60, 50, 20
 P95_BAR_MS, RECALL_BAR, PAGES_BAR = 60.0, 0.95, 100.0
 PDF_PAGES = 1_000
 FILTER = {"shard": 7}
 INDEXES = ("ix_document_chunks_embedding", "ix_document_chunks_words")
+
+
+_ALL_RANKED = text("""
+    with weighed as materialized (
+        select word::tsquery as word, ln(1 + (:total - chunk_count + 0.5) / (chunk_count + 0.5)) as idf
+        from (
+            select quote_literal(word) as word, chunk_count from collection_words
+            where collection_id = :id and word = any(tsvector_to_array(to_tsvector('english', :query)))
+        ) as counted
+    )
+    select (select sum(idf * ts_rank(words, word)) from weighed) as score from document_chunks
+    where collection_id = :id and words @@ (select string_agg(word::text, ' | ')::tsquery from weighed)
+    order by score desc limit 10
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,10 @@ class Made:
     def texts(self, count: int) -> list[str]:
         drawn = self.words[np.searchsorted(self.odds, self.random.random((count, WORDS_PER_CHUNK)))]
         return [" ".join(row) for row in drawn]
+
+    def queries(self, count: int) -> list[str]:
+        """Of eight words."""
+        return [" ".join(each.split()[:8]) for each in self.texts(count)]
 
     def vectors(self, count: int) -> np.ndarray:
         noise = self.random.standard_normal((count, MINILM.dimensions), np.float32)
@@ -168,13 +188,18 @@ async def latencies(
 ) -> list[float]:
     """Milliseconds of hybrid searches, the query's embedding included."""
     times = []
-    for number in range(QUERIES):
-        query = " ".join(made.texts(1)[0].split()[:8])
+    for number, query in enumerate(made.queries(QUERIES)):
         begun = time.perf_counter()
         await find.find(call_of(tenant_id), collection_id, Wanted(query, 10, "hybrid", where))
         if number >= WARM_UP:
             times.append((time.perf_counter() - begun) * 1000)
     return times
+
+
+async def scope_of_all(session: ReadSession, collection_id: UUID) -> Scope:
+    collection = await collections.find(session, collection_id)
+    assert collection is not None
+    return await search.scope_of(session, collection, None)
 
 
 async def recall(
@@ -200,6 +225,42 @@ async def recall(
             )
             hits += sum(row["id"] in found for row in await session.all(exact, parameters))
     return hits / (10 * len(queries))
+
+
+async def parts(
+    database: Database, embedder: Embedder, made: Made, tenant_id: UUID, collection_id: UUID
+) -> dict[str, list[float]]:
+    """Milliseconds of the parts of a search, one after the other: a search embeds while it looks for words."""
+    times: dict[str, list[float]] = {"embedding": [], "words": [], "vectors": []}
+    for query in made.queries(QUERIES - WARM_UP):
+        marks = [time.perf_counter()]
+        vector, _ = await embedder.embed_text(call_of(tenant_id), query)
+        marks.append(time.perf_counter())
+        async with database.read(tenant_id) as session:
+            scope = await scope_of_all(session, collection_id)
+            marks.append(time.perf_counter())
+            await search.matching(session, scope, query, LEG_CANDIDATES)
+            marks.append(time.perf_counter())
+            await search.nearest(session, scope, vector, LEG_CANDIDATES)
+        marks.append(time.perf_counter())
+        for part, first in zip(times, (0, 2, 3), strict=True):
+            times[part].append((marks[first + 1] - marks[first]) * 1000)
+    return times
+
+
+async def words_recall_at_10(database: Database, made: Made, tenant_id: UUID, collection_id: UUID) -> float:
+    """Share of the scores of the ten best by words that are as high as if every chunk with any word were ranked."""
+    hits = wanted = 0
+    for query in made.queries(WORD_QUERIES):
+        async with database.read(tenant_id) as session:
+            scope = await scope_of_all(session, collection_id)
+            found = await search.matching(session, scope, query, LEG_CANDIDATES)
+            parameters = {"id": collection_id, "query": query, "total": scope.collection_chunks}
+            best = [row["score"] for row in await session.all(_ALL_RANKED, parameters)]
+        if best:
+            hits += sum(score >= best[-1] - 1e-6 for _, score in found[: len(best)])
+            wanted += len(best)
+    return hits / wanted
 
 
 async def pages_per_second(settings: InferenceSettings, pool: EnginePool) -> float:
@@ -253,12 +314,14 @@ async def measure(folder: Path) -> list[Bar]:
         made, find, where = await source(embedder, QUERIES_SEED), Search(database, embedder), read_filter(FILTER)
         plain = await latencies(find, made, tenant_id, collection_id, None)
         filtered = await latencies(find, made, tenant_id, collection_id, where)
+        alone = await parts(database, embedder, made, tenant_id, collection_id)
+        by_words = await words_recall_at_10(database, made, tenant_id, collection_id)
         queries = made.vectors(RECALL_QUERIES)
         recalls = [await recall(database, tenant_id, collection_id, queries, each) for each in (None, where)]
     rate = await pages_per_second(settings, pool)
     pool.close()
     timed = [*_timed(plain, ""), *_timed(filtered, ", filter of 1 %")]
-    return [*_shown(data), *timed, *_recalled(recalls), _read(rate)]
+    return [*_shown(data), *timed, *_alone(alone), *_recalled(recalls, by_words), _read(rate)]
 
 
 def _shown(data: Loaded) -> list[Bar]:
@@ -277,12 +340,28 @@ def _timed(times: list[float], what: str) -> list[Bar]:
     ]
 
 
-def _recalled(recalls: list[float]) -> list[Bar]:
-    names = ("recall@10", "recall@10, filter of 1 %")
+def _alone(times: dict[str, list[float]]) -> list[Bar]:
     return [
+        Bar(
+            name=f"{part} alone p{percent}, {CHUNKS:,} chunks",
+            value=round(float(np.percentile(milliseconds, percent)), 1),
+            unit="ms",
+            bar=None,
+            met=True,
+        )
+        for part, milliseconds in times.items()
+        for percent in (50, 95)
+    ]
+
+
+def _recalled(recalls: list[float], by_words: float) -> list[Bar]:
+    names = ("recall@10", "recall@10, filter of 1 %")
+    of_vectors = [
         Bar(name=f"{name}, {CHUNKS:,} chunks", value=value, unit="share", bar=RECALL_BAR, met=value >= RECALL_BAR)
         for name, value in zip(names, recalls, strict=True)
     ]
+    name = f"words beside a ranking of all, best 10, {CHUNKS:,} chunks"
+    return [*of_vectors, Bar(name=name, value=round(by_words, 3), unit="share", bar=None, met=True)]
 
 
 def _read(rate: float) -> Bar:
