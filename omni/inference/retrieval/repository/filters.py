@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,10 +17,18 @@ from omni.inference.retrieval.tables import documents
 _METADATA = documents.c.metadata
 
 
-async def matching_chunks(session: ReadSession, collection_id: UUID, where: Filter) -> int:
-    """How many chunks the documents of a collection have that pass the filter."""
+async def matching_chunks(
+    session: ReadSession, collection_id: UUID, where: Filter, few: int
+) -> tuple[int, Sequence[UUID]]:
+    """How many chunks the documents of a collection have that pass the filter, and the ids of these documents where the
+    chunks are at most `few`.
+    """
     total = func.coalesce(func.sum(documents.c.chunk_count), 0)
-    return int(await session.scalar(_of_collection(session, collection_id, where).with_only_columns(total)))
+    ids = case((total <= few, func.array_agg(documents.c.id)))
+    statement = _of_collection(session, collection_id, where).with_only_columns(total.label("chunks"), ids.label("ids"))
+    row = await session.first(statement)
+    assert row is not None
+    return int(row["chunks"]), row["ids"] or ()
 
 
 def matching_documents(session: ReadSession, collection_id: UUID, where: Filter) -> Select[tuple[UUID]]:

@@ -9,7 +9,22 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnClause, Double, Select, Text, cast, func, literal, literal_column, select, text, true
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Double,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 
 from omni.foundation.db.sessions import ReadSession
@@ -74,6 +89,8 @@ class Scope:
     collection_chunks: int
     chunk_count: int
     where: Filter | None = None
+    document_ids: Sequence[UUID] = ()
+    """Those that pass the filter, where it leaves few chunks."""
 
     @property
     def is_small(self) -> bool:
@@ -92,9 +109,9 @@ async def scope_of(session: ReadSession, collection: Collection, where: Filter |
     """What there is to search in."""
     if where is None:
         return Scope(collection.id, text_search_of(collection.language), collection.chunk_count, collection.chunk_count)
-    chunk_count = await matching_chunks(session, collection.id, where)
+    chunk_count, document_ids = await matching_chunks(session, collection.id, where, EXACT_FILTERED_CHUNKS)
     language = text_search_of(collection.language)
-    return Scope(collection.id, language, collection.chunk_count, chunk_count, where)
+    return Scope(collection.id, language, collection.chunk_count, chunk_count, where, document_ids)
 
 
 async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: int) -> list[tuple[UUID, float]]:
@@ -104,7 +121,7 @@ async def nearest(session: ReadSession, scope: Scope, query: np.ndarray, limit: 
     mine = [chunks.tenant_id == session.tenant_id, chunks.collection_id == scope.collection_id]
     if scope.is_small:
         if scope.where is not None:
-            mine.append(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
+            mine.append(_of_few(scope))
         part = select(chunks.id, chunks.embedding).where(*mine).offset(_AS_IT_IS).subquery("part")
         distance = part.c.embedding.cosine_distance(query).label("distance")
         rows = await session.all(select(part.c.id, distance).order_by(distance).limit(limit))
@@ -161,12 +178,12 @@ def _ranked(
     chunks = document_chunks.c
     mine = [chunks.tenant_id == session.tenant_id, chunks.collection_id == scope.collection_id]
     searched: Any = document_chunks
-    if scope.where is not None:
+    if scope.where is not None and scope.is_small:
+        # Its chunks are few, those with the words may be many: they are not looked for in the index of words.
+        searched = select(chunks.id, chunks.words).where(*mine, _of_few(scope)).offset(_AS_IT_IS).subquery("part")
+        mine = []
+    elif scope.where is not None:
         mine.append(chunks.document_id.in_(matching_documents(session, scope.collection_id, scope.where)))
-        if scope.is_small:
-            # Its chunks are few, those with the words may be many: they are not looked for in the index of words.
-            searched = select(chunks.id, chunks.words).where(*mine).offset(_AS_IT_IS).subquery("part")
-            mine = []
     has_some = searched.c.words.op("@@", is_comparison=True)(cast(literal(some), TSQUERY))
     matching = select(searched.c.id, searched.c.words).where(*mine, has_some)
     part = matching.limit(RANKED_CHUNKS).subquery("matching")
@@ -177,6 +194,10 @@ def _ranked(
     ranks = select(func.sum(weighed.c.idf * func.ts_rank(part.c.words, weighed.c.word))).scalar_subquery()
     score = ranks.label("score")
     return select(part.c.id, score).order_by(score.desc(), part.c.id).limit(limit)
+
+
+def _of_few(scope: Scope) -> ColumnElement[bool]:
+    return document_chunks.c.document_id == any_(literal(list(scope.document_ids), ARRAY(Uuid)))
 
 
 async def existing(session: ReadSession, collection_id: UUID, chunk_ids: Ids[UUID]) -> set[UUID]:
