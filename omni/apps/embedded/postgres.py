@@ -161,7 +161,7 @@ class EmbeddedPostgres:
 
 def _buffer_bytes() -> int:
     """An eighth of the memory that there is: an index of vectors is walked through at random, and each page that is not
-    in a buffer is copied. What is not used costs nothing.
+    in a buffer is copied. Those that are not used cost a fortieth of their size.
     """
     memory = psutil.virtual_memory().total
     with suppress(OSError, ValueError):  # no limit, or another kind of control groups
