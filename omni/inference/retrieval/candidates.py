@@ -44,6 +44,9 @@ def most_telling(
     with one of the rare words in it, which are in `readable` chunks together: the index finds it by their short lists,
     the essential ones of MaxScore (Turtle and Flood 1995), and skips through the others.
     """
+    having_any = sum(word.chunk_count for word in words)
+    if having_any <= readable and having_any * searched <= most * total:
+        return any_of(words), any_of(words)
     words = words[:COMBINED_WORDS]
     idfs = [word.idf(total) for word in words]
     rare = max(1, sum(read <= readable for read in accumulate(word.chunk_count for word in words)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import chain, combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omni.inference.retrieval.candidates import COMBINED_WORDS, Word, any_of, most_telling
@@ -18,10 +18,11 @@ def words_of(chunk_counts: list[int]) -> list[Word]:
     return [Word(f"w{number}", count) for number, count in enumerate(chunk_counts)]
 
 
-def matches(query: str, having: frozenset[str]) -> bool:
-    """What PostgreSQL answers, for queries of words, & and |."""
-    terms = re.sub(r"'(\w+)'", lambda found: str(found[1] in having), query)
-    return bool(eval(terms.replace("&", " and ").replace("|", " or "), {}))
+def matching(query: str, sets: list[frozenset[str]]) -> set[frozenset[str]]:
+    """Those that PostgreSQL would match, for queries of words, & and |."""
+    terms = re.sub(r"'(\w+)'", r"('\1' in having)", query).replace("&", " and ").replace("|", " or ")
+    condition = compile(terms, "query", "eval")
+    return {having for having in sets if eval(condition, {"having": having})}
 
 
 def sets_of(words: list[Word]) -> list[frozenset[str]]:
@@ -29,17 +30,19 @@ def sets_of(words: list[Word]) -> list[frozenset[str]]:
     return [frozenset(each) for each in chain.from_iterable(combinations(texts, n) for n in range(len(texts) + 1))]
 
 
+@settings(deadline=None)
 @given(counts, st.integers(1, 5_000))
 def test_what_matches_tells_more_than_what_does_not(chunk_counts: list[int], most: int) -> None:
     words = words_of(chunk_counts)[:COMBINED_WORDS]
     idfs = {word.text: word.idf(TOTAL) for word in words}
     for query in most_telling(words_of(chunk_counts), TOTAL, TOTAL, most, readable=TOTAL * len(chunk_counts)):
         weights = {having: sum(idfs[text] for text in having) for having in sets_of(words)}
-        taken = [weight for having, weight in weights.items() if matches(query, having)]
-        left = [weight for having, weight in weights.items() if not matches(query, having)]
-        assert max(left) <= min(taken) + 1e-6
+        taken = matching(query, list(weights))
+        left = [weight for having, weight in weights.items() if having not in taken]
+        assert max(left) <= min(weights[having] for having in taken) + 1e-6
 
 
+@settings(deadline=None)
 @given(counts, st.integers(1, 5_000), st.integers(1, TOTAL))
 def test_the_wider_query_takes_all_of_the_narrower_and_each_has_a_rare_word(
     chunk_counts: list[int], most: int, readable: int
@@ -47,10 +50,11 @@ def test_the_wider_query_takes_all_of_the_narrower_and_each_has_a_rare_word(
     words = words_of(chunk_counts)
     narrow, wide = most_telling(words, TOTAL, TOTAL, most, readable)
     rare = {word.text for number, word in enumerate(words) if not number or sum(chunk_counts[: number + 1]) <= readable}
-    taken = {having for having in sets_of(words[:COMBINED_WORDS]) if matches(narrow, having)}
+    sets = sets_of(words[:COMBINED_WORDS])
+    taken, widely = matching(narrow, sets), matching(wide, sets)
     assert taken
-    assert all(matches(wide, having) for having in taken)
-    assert all(having & rare for having in sets_of(words[:COMBINED_WORDS]) if matches(wide, having))
+    assert taken <= widely
+    assert all(having & rare for having in widely)
 
 
 def test_about_as_many_chunks_match_as_are_ranked() -> None:
@@ -68,6 +72,11 @@ def test_common_words_count_together() -> None:
 def test_where_less_is_searched_more_combinations_fit() -> None:
     words = words_of([5_000, 50_000, 90_000])
     assert most_telling(words, TOTAL, 5_000, 800, readable=TOTAL)[0] == any_of(words)
+
+
+def test_all_words_count_where_few_chunks_have_any() -> None:
+    words = words_of([3] * (COMBINED_WORDS + 4))
+    assert most_telling(words, 50, 50, 800) == (any_of(words), any_of(words))
 
 
 def test_quotes_and_backslashes_are_text() -> None:
