@@ -15,7 +15,7 @@ import pytest
 
 from omni.inference.language import minilm
 from omni.inference.language.embedder import batches_by_length
-from omni.inference.language.minilm import MiniLm
+from omni.inference.language.minilm import MiniLm, adds_exactly
 from omni.inference.language.minilm_graph import WrongWeights, build_graph
 from omni.inference.language.models import MINILM
 from omni.inference.settings import InferenceSettings
@@ -174,6 +174,16 @@ def test_a_damaged_graph_is_built_again(
     (vector,) = MiniLm(MINILM, tmp_path, 1).embed([CASES[0]["ids"]])
     assert vector @ np.array(CASES[0]["vector"]) >= SERVED_COSINE
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "exact"), [("avx2 fma", False), ("avx2 avx512_vnni", True), ("avx2 avx_vnni fma", True)]
+)
+def test_processors_that_add_exactly_are_known(tmp_path: Path, flags: str, exact: bool) -> None:
+    described = tmp_path / "cpuinfo"
+    assert not adds_exactly(described)
+    described.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
+    assert adds_exactly(described) == exact
 
 
 def test_batches_stay_within_their_budget() -> None:
