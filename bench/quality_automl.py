@@ -107,14 +107,17 @@ def run() -> list[dict[str, Any]]:
         row = _row(each)
         table.append(row)
         sys.stderr.write(f"{row}\n")
-    met = sum(row["outcome"] in ("ahead", "tie") for row in table)
-    table.append(
-        {
-            "task": "AutoML, 60 s", "dataset": f"{len(table)} sets", "metric": "sets at least as good, ties included",
-            "ours": met, "references": {"needed": LEAST_MET}, "met": met >= LEAST_MET,
-        }
-    )  # fmt: skip
+    table.append(counted(table))
     return table
+
+
+def counted(table: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row with the bar; ties do not count."""
+    ahead = sum(row["outcome"] == "ahead" for row in table)
+    return {
+        "task": "AutoML, 60 s", "dataset": f"{len(table)} sets", "metric": "sets at least as good as the best of them",
+        "ours": ahead, "references": {"needed": LEAST_MET}, "met": ahead >= LEAST_MET,
+    }  # fmt: skip
 
 
 def split(each: Set) -> tuple[Problem, Columns, np.ndarray]:
