@@ -1,4 +1,4 @@
-"""The control plane put together from its domains: the same routers and tasks for the processes and for tests."""
+"""The control plane put together from its domains: the same routers for the console and for tests."""
 
 from __future__ import annotations
 
@@ -6,42 +6,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
-from redis.asyncio import Redis
 
 from omni.domains.billing import facade as billing_facade
 from omni.domains.billing import routes as billing
-from omni.domains.billing import tasks as billing_tasks
 from omni.domains.budgets import routes as budgets
-from omni.domains.budgets import tasks as budgets_tasks
 from omni.domains.identity import routes as identity
-from omni.domains.identity import tasks as identity_tasks
 from omni.domains.identity.guard import UserGuard
 from omni.domains.keys import routes as keys
-from omni.domains.keys import tasks as keys_tasks
 from omni.domains.ledger import routes as ledger
 from omni.domains.metering import routes as metering
 from omni.domains.models import routes as models
-from omni.domains.models import tasks as models_tasks
 from omni.domains.models.facade import Secrets
 from omni.domains.payments import routes as payments
-from omni.domains.payments import tasks as payments_tasks
 from omni.domains.payments.facade import Providers
 from omni.domains.plans import routes as plans
-from omni.domains.plans import tasks as plans_tasks
 from omni.domains.pricing import routes as pricing
-from omni.domains.pricing import tasks as pricing_tasks
 from omni.domains.sla import routes as sla
 from omni.domains.sla.contracts import StatusPage
 from omni.domains.tenants import routes as tenants
-from omni.domains.tenants import tasks as tenants_tasks
 from omni.domains.tenants.guard import TenantGuard
 from omni.domains.tenants.routes.deps import TenantsDeps
 from omni.foundation.crypto.passwords import Passwords
 from omni.foundation.crypto.secrets import MasterKey
 from omni.foundation.db.sessions import Database
 from omni.foundation.http.unit_of_work import UnitOfWork
-from omni.foundation.mail import Mailer
-from omni.foundation.tasks.task import Task
 from omni.kit.clock import Clock
 from omni.portal import control_feed
 
@@ -107,33 +95,4 @@ def control_plane_routers(deps: ControlPlaneDeps) -> list[APIRouter]:
             )
         ),
         control_feed.router(control_feed.ControlFeedDeps(database, deps.master_key.derive("control-feed"))),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskDeps:
-    """What the tasks work with."""
-
-    database: Database
-    redis: Redis
-    mailer: Mailer
-    master_key: MasterKey
-    console_url: str
-    clock: Clock
-    payment_providers: Providers = field(default_factory=lambda: Providers({}))
-
-
-def control_plane_tasks(deps: TaskDeps) -> list[Task]:
-    """Every task of the domains."""
-    database, redis, clock = deps.database, deps.redis, deps.clock
-    return [
-        *identity_tasks.tasks(database, deps.mailer, deps.master_key, deps.console_url, clock),
-        *tenants_tasks.tasks(database, redis, deps.mailer, deps.master_key, deps.console_url, clock),
-        *plans_tasks.tasks(database, redis),
-        *keys_tasks.tasks(database, redis),
-        *models_tasks.tasks(database, redis, deps.master_key),
-        *pricing_tasks.tasks(database, redis),
-        *billing_tasks.tasks(database, deps.mailer, clock),
-        *budgets_tasks.tasks(database, redis, deps.mailer, clock),
-        *payments_tasks.tasks(database, deps.payment_providers, clock),
     ]

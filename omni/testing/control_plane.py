@@ -19,7 +19,8 @@ from omni.foundation.http.app import AppSettings, create_app
 from omni.foundation.outbox.relay import Message, relay_batch
 from omni.foundation.tasks.task import Delivery, Task
 from omni.kit.clock import ManualClock
-from omni.portal.control_plane import ControlPlaneDeps, TaskDeps, control_plane_routers, control_plane_tasks
+from omni.portal.control_plane import ControlPlaneDeps, control_plane_routers
+from omni.portal.control_plane_tasks import TaskDeps, control_plane_tasks
 from omni.telemetry.metrics import HttpMetrics
 from omni.telemetry.traces import Tracing
 from omni.testing.mail import MailBox

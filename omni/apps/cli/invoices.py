@@ -14,7 +14,7 @@ from omni.apps.cli.control import TenantId, open_control
 from omni.apps.cli.output import JsonFlag, print_json, print_rows, run_command
 from omni.domains.billing import facade as billing
 from omni.domains.billing.contracts import Invoice
-from omni.domains.billing.documents.pdf import render_pdf
+from omni.domains.billing.documents.rendering import render_pdf
 from omni.domains.billing.routes.shown import to_api_upcoming
 from omni.domains.billing.schemas import LineOut
 from omni.kit.clock import SystemClock

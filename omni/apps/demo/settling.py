@@ -9,7 +9,7 @@ from uuid import UUID
 
 from omni.domains.billing import facade as billing
 from omni.domains.billing.contracts import BillingProfile, Invoice, LegalEntity
-from omni.domains.billing.documents.pdf import render_pdf
+from omni.domains.billing.documents.rendering import render_pdf
 from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import DatabaseAddress, Role
 from omni.foundation.db.sessions import Database

@@ -19,7 +19,7 @@ from omni.domains.payments import facade as payments
 from omni.foundation.db.figures import database_figures
 from omni.foundation.outbox.relay import waiting_messages
 from omni.foundation.tasks.celery_app import JOBS_QUEUE, QUEUE
-from omni.inference.app import job_queues
+from omni.inference.job_work import job_queues
 from omni.kit.clock import Clock, month_start
 from omni.telemetry.metrics import Figures, PlatformMetrics, WorkerMetrics
 

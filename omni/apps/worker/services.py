@@ -32,7 +32,7 @@ from omni.foundation.db.engine import PoolSettings, create_engine
 from omni.foundation.db.roles import Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
-from omni.foundation.http.unit_of_work import forget_old_answers
+from omni.foundation.http.old_answers import forget_old_answers
 from omni.foundation.http_client import create_http_client
 from omni.foundation.mail import Mailer
 from omni.foundation.objects import ObjectStore
@@ -43,13 +43,13 @@ from omni.foundation.outbox.schedule import Schedule
 from omni.foundation.redis_client import create_redis
 from omni.foundation.tasks.runtime import Bury
 from omni.foundation.tasks.task import Delivery, Task
-from omni.inference.app import forget_old_jobs, job_runner
 from omni.inference.calling import GatewayCalls
+from omni.inference.job_work import forget_old_jobs, job_runner
 from omni.inference.jobs.runner import TASK_SECONDS
 from omni.inference.jobs.tasks import NOTIFY, RUN
 from omni.inference.jobs.webhooks import JobWebhooks
 from omni.kit.clock import SystemClock
-from omni.portal.control_plane import TaskDeps, control_plane_tasks
+from omni.portal.control_plane_tasks import TaskDeps, control_plane_tasks
 from omni.telemetry.inference_metrics import JobMetrics
 from omni.telemetry.metrics import DatabaseMetrics, TaskMetrics
 

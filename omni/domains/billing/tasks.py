@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omni.domains.billing.contracts import Invoice
-from omni.domains.billing.documents.pdf import render_pdf
+from omni.domains.billing.documents.rendering import render_pdf
 from omni.domains.billing.service import document, dunning, issuing, paying, running, topping_up
 from omni.domains.billing.service.texts import invoice_mail, reminder_mail
 from omni.domains.budgets import facade as budgets

@@ -11,13 +11,12 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
 from pydantic import BaseModel
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.responses import Response
 
@@ -30,7 +29,6 @@ from omni.kit.sealing import seal, unseal
 
 HEADER = "idempotency-key"
 MAX_KEY_CHARS = 255
-KEEP = timedelta(hours=48)
 
 AnySession = TypeVar("AnySession", bound=Session)
 
@@ -103,12 +101,6 @@ class UnitOfWork:
         """Which request it is. Keyed, because a body may hold a password."""
         parts = {"method": request.method, "path": request.url.path, "query": request.url.query}
         return hmac.digest(self._scope_key, orjson.dumps(parts) + b"\n" + await request.body(), hashlib.sha256)
-
-
-async def forget_old_answers(session: Session, now: datetime) -> int:
-    """Removes answers that are older than KEEP; returns how many."""
-    statement = delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEEP)
-    return (await session.execute(statement)).rowcount
 
 
 def _response(answer: BaseModel | None, status: int) -> Response:

@@ -10,6 +10,8 @@ from uuid import UUID
 from omni.foundation.db.sessions import WriteSession
 from omni.inference.runtime.call import Call
 
+FOLDER = "models"
+"""Of the object store: where models lie."""
 Format = Literal["onnx", "automl"]
 """`onnx`: one file that a tenant uploaded. `automl`: what an AutoML job of ours wrote."""
 

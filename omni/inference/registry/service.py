@@ -12,7 +12,7 @@ from omni.foundation.objects import ObjectStore
 from omni.inference.registry import repository
 from omni.inference.registry.admission.description import Description
 from omni.inference.registry.admission.onnx_file import read_onnx
-from omni.inference.registry.contracts import NewVersion
+from omni.inference.registry.contracts import FOLDER, NewVersion
 from omni.inference.registry.errors import (
     alias_not_found,
     in_use,
@@ -44,8 +44,6 @@ from omni.kit.clock import Clock
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7
 from omni.telemetry.inference_metrics import PredictionMetrics
-
-FOLDER = "models"
 
 
 class RegistryService:

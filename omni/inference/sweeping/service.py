@@ -13,7 +13,7 @@ from omni.foundation.objects import ObjectStore, StoredObject
 from omni.inference.automl.leftovers import KEPT, PARTS, kept_name, part_name
 from omni.inference.datasets.service import FOLDER as DATASETS
 from omni.inference.files.service import FOLDER as FILES
-from omni.inference.registry.service import FOLDER as MODELS
+from omni.inference.registry.contracts import FOLDER as MODELS
 from omni.inference.storage.repository import lock_storage
 from omni.inference.sweeping import repository
 

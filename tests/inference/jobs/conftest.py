@@ -17,8 +17,8 @@ from omni.contracts.quotes import Terms
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
-from omni.inference.app import job_runner
 from omni.inference.calling import Reply
+from omni.inference.job_work import job_runner
 from omni.inference.jobs.runner import JobRunner
 from omni.kit.ids import uuid7
 from omni.telemetry.inference_metrics import JobMetrics

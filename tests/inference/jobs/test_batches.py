@@ -15,10 +15,10 @@ import pytest
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
-from omni.inference.app import forget_old_jobs
 from omni.inference.batches import repository as answers
 from omni.inference.batches import working
 from omni.inference.calling import Reply
+from omni.inference.job_work import forget_old_jobs
 from omni.inference.jobs import repository, runner
 from omni.inference.jobs.runner import LEASE, Done
 from omni.inference.jobs.tables import jobs

@@ -17,10 +17,10 @@ from omni.foundation.db.roles import DatabaseAddress, Role
 from omni.foundation.db.sessions import Database
 from omni.foundation.db.system_session import SystemDatabase
 from omni.foundation.objects import ObjectStore
-from omni.inference.app import forget_old_jobs
 from omni.inference.automl.leftovers import kept_name, part_name
 from omni.inference.batches import service as batches
 from omni.inference.files.service import FileService
+from omni.inference.job_work import forget_old_jobs
 from omni.inference.jobs import repository
 from omni.inference.jobs.repository import NewJob
 from omni.inference.jobs.service import JobService

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from omni.foundation.db.system_session import SystemDatabase
-from omni.inference.app import JOB_KINDS, job_queues
 from omni.inference.calling import Reply
+from omni.inference.job_work import JOB_KINDS, job_queues
 from omni.inference.jobs.repository import QueueFigures
 from tests.inference.jobs.conftest import GOOD, World, requests
 from tests.inference.measured import by

@@ -13,9 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from omni.domains.billing.contracts import Invoice
-from omni.domains.billing.documents.cii import factur_x_xml
 from omni.domains.billing.documents.contracts import InvoiceDocument
-from omni.domains.billing.documents.pdf import render_pdf
+from omni.domains.billing.documents.rendering import factur_x_xml, render_pdf
 from omni.domains.billing.repository import invoices as repository
 from omni.domains.billing.routes.deps import BillingDeps, now_of
 from omni.domains.billing.routes.shown import to_api_invoice

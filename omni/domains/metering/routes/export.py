@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
-
-import pyarrow
-import pyarrow.parquet
+from typing import TYPE_CHECKING
 
 from omni.domains.metering.contracts import UsagePoint
 from omni.domains.metering.rules.quantities import DECIMALS, to_decimal, to_text
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 _ROWS_AT_ONCE = 5_000
@@ -35,6 +36,9 @@ async def csv_file(points: Points, dimensions: Sequence[str]) -> AsyncIterator[b
 
 async def parquet_file(points: Points, dimensions: Sequence[str]) -> AsyncIterator[bytes]:
     """The same columns; quantities are decimals of 38 digits, 12 of them after the point."""
+    import pyarrow  # noqa: PLC0415 - large, and most processes export nothing
+    import pyarrow.parquet  # noqa: PLC0415
+
     schema = pyarrow.schema(
         [
             ("start", pyarrow.timestamp("us", tz="UTC")),
@@ -84,6 +88,8 @@ class _Sink(io.RawIOBase):
 
 
 def _table(rows: list[tuple[object, ...]], schema: pyarrow.Schema) -> pyarrow.Table:
+    import pyarrow  # noqa: PLC0415 - as above
+
     columns = [pyarrow.array([row[number] for row in rows], field.type) for number, field in enumerate(schema)]
     return pyarrow.Table.from_arrays(columns, schema=schema)
 
