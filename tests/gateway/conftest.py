@@ -112,9 +112,9 @@ def make_config(redis_url: str, backend_url: str, spool_dir: Path, **changes: An
 
 @pytest_asyncio.fixture
 async def start_gateway(
-    backend_server: tuple[FakeBackend, str], tmp_path: Path, logger: RecordingLogger
+    backend: FakeBackend, backend_server: tuple[FakeBackend, str], tmp_path: Path, logger: RecordingLogger
 ) -> AsyncIterator[StartGateway]:
-    """Starts gateways with changed settings, and drains them after the test."""
+    """Starts gateways with changed settings in front of the backend, reset, and drains them after the test."""
     started: list[Gateway] = []
 
     async def start(redis_url: str, spans: RequestSpans | None = None, **changes: Any) -> Gateway:
