@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
-from dataclasses import replace
+from collections.abc import Awaitable, Sequence
 from uuid import UUID
 
-from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.principal import PRINCIPAL_HEADER
-from omni.contracts.routes import ModelRoute
-from omni.contracts.usage import AUDIO_MS, BATCH_PREFIX, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
+from omni.contracts.routes import Target
+from omni.contracts.usage import AUDIO_MS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
 from omni.contracts.wire import Answer, Usage
 from omni.gateway.access.auth import Caller
-from omni.gateway.admission.charges import charged, in_batch
-from omni.gateway.admission.estimates import Estimates
+from omni.gateway.admission.charges import in_batch
 from omni.gateway.admission.events import ONE_REQUEST, Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket, give_back
-from omni.gateway.admission.limits import LimitSet, Reserved
 from omni.gateway.admission.prices import Prices
 from omni.gateway.admission.tokens import BYTES_PER_TOKEN, Counted, TokenCounter
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import JSON, unrecorded
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.routes import Route
-from omni.gateway.extras import Extras, ExtrasService, lowest, seconds_allowed
+from omni.gateway.extras import Extras, ExtrasService, seconds_allowed
 from omni.gateway.observers import Observers
+from omni.gateway.plans import INPUT_METERS, OUTPUT_METERS, Plan, Planner
 from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.calls import CallTracing, call_settled, whole_error
 from omni.gateway.routing.catalogue import Catalogue
@@ -34,47 +31,24 @@ from omni.gateway.routing.listing import Listing
 from omni.gateway.routing.requests import (
     BETA_HEADER,
     IMAGE_TOKENS,
-    MODEL_METERS,
     Asked,
-    expect,
     read_request,
     with_beta,
 )
 from omni.gateway.routing.router import Ask
 from omni.gateway.routing.ways import Served, Way
 from omni.gateway.streams import ModelStreams, StreamPlan
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.connection import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
-from omni.kit.errors import Forbidden, InvalidInput, OmniError
+from omni.kit.errors import InvalidInput, OmniError
 from omni.providers.formats.texts import answered_text, asked_text
 
 _CLIENT_CLOSED_STATUS = 499
 _PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
 
 
-class Plan:
-    """What one request may cost, worked out before it is admitted."""
-
-    __slots__ = (
-        "asked", "caller", "ceiling", "extras", "in_batch", "likely", "model", "rates", "reserved", "worst_output",
-    )  # fmt: skip
-
-    def __init__(
-        self, caller: Caller, asked: Asked, model: ModelRoute, rates: dict[str, Rate], *, in_batch: bool
-    ) -> None:
-        self.in_batch = in_batch
-        self.caller = caller
-        self.asked = asked
-        self.model = model
-        self.rates = rates
-        self.likely: dict[str, int] = {}
-        """By meter, what it probably uses at most."""
-        self.worst_output = 0
-        """Output tokens in the worst case."""
-        self.reserved = Reserved(0, 0)
-        self.ceiling: int | None = None
-        self.extras: Extras | None = None
-        """What policies and response cache do to it; None = they are off."""
+Begun = tuple[Served, BackendResponse | Exception, Sequence[Target]]
+"""A call that was sent, the answer to it, and the targets to try then."""
 
 
 class ModelService:
@@ -90,18 +64,17 @@ class ModelService:
         observers: Observers,
         config: GatewayConfig,
     ) -> None:
-        self._catalogue = catalogue
-        self._attempts = attempts
+        self.catalogue = catalogue
+        self.attempts = attempts
         self._streams = streams
         self._ledger = ledger
-        self._prices = prices
         self._metrics = observers.metrics
         self._logger = observers.logger
         self._spans = observers.spans
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = config.request_timeout_seconds
         self._secret = config.principal_secret
-        self._estimates = Estimates()
+        self.planner = Planner(prices)
         self.listing = Listing(catalogue)
         self._tokens = TokenCounter()
         self.extras: ExtrasService | None = None
@@ -116,20 +89,20 @@ class ModelService:
         assert operation is not None
         if not route.endpoint.backend:
             return read_request(operation, content_type, body)
-        if not self._catalogue.table.models:
+        if not self.catalogue.table.models:
             return None
         try:
             asked = read_request(operation, content_type, body)
         except InvalidInput:
             return None  # the backend says what it expects
-        return asked if asked.request.model in self._catalogue.table.models else None
+        return asked if asked.request.model in self.catalogue.table.models else None
 
     def refuse_denied(self, caller: Caller, route: Route, content_type: bytes, body: bytes) -> None:
         """Raises NotFound when the tenant's policies deny a model of the backend's, InvalidInput when none is named."""
         assert route.operation is not None
         name = read_request(route.operation, content_type, body).request.model
         if not caller.may_use(name):
-            self._catalogue.model(name, route.operation, caller.may_use)
+            self.catalogue.model(name, route.operation, caller.may_use)
 
     def serve(self, exchange: Exchange, caller: Caller, route: Route, asked: Asked) -> Awaitable[None]:
         """Admits, sends, answers and settles. Raises OmniError or Refused before an answer has begun."""
@@ -145,12 +118,14 @@ class ModelService:
         """The same, past policies on requests and response cache."""
         at_micros = unix_micros()
         limits = caller.limits(at_micros)
-        plan = self._plan(caller, asked, limits, at_micros, in_batch=exchange.in_batch)
+        request = asked.request
+        model = self.catalogue.model(request.model, request.operation, caller.may_use)
+        plan = self.planner.plan(caller, asked, model, limits, at_micros, in_batch=exchange.in_batch)
         plan.extras = extras
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, plan.reserved)
         ticket.is_asked_again = exchange.in_batch
         try:
-            self._narrow(plan, ticket)
+            plan.narrow(ticket)
             if extras is not None:
                 extras.admitted(ticket, narrowed=plan.ceiling is not None)
             await self._send_and_settle(exchange, plan, ticket)
@@ -159,42 +134,28 @@ class ModelService:
 
     # --- before ---
 
-    def _plan(self, caller: Caller, asked: Asked, limits: LimitSet, at_micros: int, *, in_batch: bool) -> Plan:
-        request = asked.request
-        model = self._catalogue.model(request.model, request.operation, caller.may_use)
-        rates = self._prices.rates(model.name, at_micros)
-        if in_batch:
-            rates = {meter: rates[BATCH_PREFIX + meter] for meter in rates if BATCH_PREFIX + meter in rates}
-        plan = Plan(caller, asked, model, rates, in_batch=in_batch)
-        likely = plan.likely
-        plan.worst_output = expect(likely, asked, model, self._estimates)
-        reserved = plan.reserved
-        reserved.tokens = likely.get(INPUT_TOKENS, 0) + likely.get(OUTPUT_TOKENS, 0)
-        if limits.moneys:
-            reserved.nanos = amount_nanos(likely, rates)
-            if not MODEL_METERS.get(request.operation, _NO_METERS) <= rates.keys():
-                if model.unpriced == "refuse":
-                    raise Forbidden(
-                        "model_unpriced",
-                        f"The model {model.name} has no price yet, so a budget cannot be held. Ask the operator.",
-                    )
-                reserved.nanos = max(reserved.nanos, model.flat_nanos)
-        return plan
-
-    def _narrow(self, plan: Plan, ticket: Ticket) -> None:
-        """Lowers the most that an answer may have, when the ceilings would not bear the worst case."""
-        room = ticket.room_nanos
-        if room is None or not plan.worst_output or plan.asked.request.stream:
-            return
-        output, likely = plan.rates.get(OUTPUT_TOKENS), plan.likely[OUTPUT_TOKENS]
-        if output is None or plan.worst_output <= likely:
-            return
-        if amount_nanos({OUTPUT_TOKENS: plan.worst_output - likely}, plan.rates) > room:
-            plan.ceiling = max(1, likely)
-
     # --- on the way ---
 
-    async def _send_and_settle(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> None:
+    async def from_admission(self, exchange: Exchange, plan: Plan, ticket: Ticket, begun: Begun | None = None) -> None:
+        """Goes on with a request that was admitted, from an answer to its first call where that is `begun`.
+
+        Raises OmniError before an answer has begun.
+        """
+        try:
+            await self._send_and_settle(exchange, plan, ticket, begun)
+        finally:
+            self._ledger.abandon(ticket)
+
+    async def from_answer(self, exchange: Exchange, plan: Plan, ticket: Ticket, served: Served) -> None:
+        """The same from a whole answer, or a stream that begins."""
+        try:
+            await self._settle_and_answer(exchange, plan, ticket, served)
+        finally:
+            self._ledger.abandon(ticket)
+
+    async def _send_and_settle(
+        self, exchange: Exchange, plan: Plan, ticket: Ticket, begun: Begun | None = None
+    ) -> None:
         extras = plan.extras
         tracing: CallTracing | None = None
         if self._spans is not None and exchange.is_traced(self._spans):
@@ -204,7 +165,7 @@ class ModelService:
             way.tracing, exchange.tried = tracing, way.tried
             if extras is not None:
                 await extras.before_sending(way)
-            served = await self._attempts.serve(way)
+            served = await (self.attempts.serve(way) if begun is None else self.attempts.go_on(way, *begun))
         except OmniError as error:
             await self._settle_unserved(exchange, plan, ticket, error)
             return
@@ -212,6 +173,10 @@ class ModelService:
             await self._settle_gone(exchange, plan, ticket, tracing)
             return
         self._metrics.calls.first_byte(served.first_byte_seconds)
+        await self._settle_and_answer(exchange, plan, ticket, served)
+
+    async def _settle_and_answer(self, exchange: Exchange, plan: Plan, ticket: Ticket, served: Served) -> None:
+        extras = plan.extras
         if served.answer is None:
             stream_plan = self._stream_plan(plan, served)
             if extras is not None:
@@ -222,7 +187,7 @@ class ModelService:
         if answer.status < 400 and (answer.usage is None or not answer.usage.quantities):
             outcome = await self._estimated(plan, served, answer)
         else:
-            outcome = self._outcome(plan, served, answer.status, answer.usage)
+            outcome = self.planner.outcome(plan, served, answer.status, answer.usage)
         refusal: OmniError | None = None
         if extras is not None:
             answer, refusal = await extras.answered(answer, outcome)
@@ -237,12 +202,10 @@ class ModelService:
         exchange.respond(answer.status, b"content-type: %b\r\n%b" % (answer.content_type, ticket.headers), answer.body)
 
     def _way(self, exchange: Exchange, plan: Plan, ticket: Ticket) -> Way:
-        headers, caller, request = exchange.headers, plan.caller, plan.asked.request
+        headers, caller = exchange.headers, plan.caller
         seconds = seconds_allowed(headers, self._timeout_seconds)
         if plan.extras is not None:
             seconds = max(0.0, seconds - (self._loop.time() - exchange.started_at))
-        if plan.ceiling is not None:
-            request = replace(request, max_output_tokens=lowest(plan.ceiling, request.max_output_tokens))
         head = b"x-request-id: %b\r\n" % ticket.id
         hands_on = b"traceparent" in headers or (self._spans is not None and exchange.is_traced(self._spans))
         if hands_on:
@@ -258,17 +221,13 @@ class ModelService:
 
         def ask() -> Ask:
             tags = headers.get(b"omni-tags", b"").decode("latin-1").split(",")
-            return Ask(
-                tenant=str(caller.key.tenant_id),
-                region=headers.get(b"omni-region", b"").decode("latin-1"),
-                tags=frozenset(tag.strip() for tag in tags if tag.strip()),
-                input_tokens=plan.likely.get(INPUT_TOKENS, 0),
-                output_tokens=plan.likely.get(OUTPUT_TOKENS, 0),
-                user=plan.asked.user or caller.key.key_id.hex,
-            )
+            region = headers.get(b"omni-region", b"").decode("latin-1")
+            return plan.ask(region, frozenset(tag.strip() for tag in tags if tag.strip()))
 
         deadline = self._loop.time() + seconds
-        return Way(request, plan.model, caller, ask, exchange.is_batch, deadline, exchange.watch, head, backend_head)
+        return Way(
+            plan.request(), plan.model, caller, ask, exchange.is_batch, deadline, exchange.watch, head, backend_head
+        )
 
     async def _settle_unserved(self, exchange: Exchange, plan: Plan, ticket: Ticket, error: OmniError) -> None:
         """No target gave an answer: nothing is billed, and the error is raised."""
@@ -300,24 +259,9 @@ class ModelService:
 
     # --- after ---
 
-    def _outcome(self, plan: Plan, served: Served, status: int, usage: Usage | None) -> Outcome:
-        """What an answer is charged: what the provider counted."""
-        target = served.target
-        attributes = {"provider": target.provider, "target": target.id}
-        if status >= 400 or usage is None:
-            return Outcome(
-                status, {REQUESTS: 1} if status < 500 and status != 429 else {}, plan.model.name, 0, attributes
-            )
-        self._learn(plan, usage, complete=usage.final)
-        quantities = {REQUESTS: 1, **usage.quantities}
-        if AUDIO_MS in plan.likely and not any(meter in plan.rates for meter in usage.quantities):
-            quantities[AUDIO_MS] = plan.likely[AUDIO_MS]  # sold by time, while the provider counts tokens
-            attributes["estimated"] = "no_usage/bytes"
-        return self._charged(plan, served, Outcome(status, quantities, plan.model.name, 0, attributes))
-
     async def _estimated(self, plan: Plan, served: Served, answer: Answer) -> Outcome:
         """What a whole answer is charged whose provider counted nothing: tokens as we count them, and it says so."""
-        quantities, target = dict(plan.likely), served.target
+        quantities, target = dict(plan.likely), served.leg.target
         attributes = {"provider": target.provider, "target": target.id}
         if AUDIO_MS in quantities:
             attributes["estimated"] = "no_usage/bytes"
@@ -327,7 +271,7 @@ class ModelService:
             attributes["estimated"] = f"no_usage/{read.how}"
         if OUTPUT_TOKENS in quantities:
             quantities[OUTPUT_TOKENS] = (await self._tokens.count(answered_text(answer.body))).tokens
-        return self._charged(plan, served, Outcome(answer.status, quantities, plan.model.name, 0, attributes))
+        return plan.charged(served, Outcome(answer.status, quantities, plan.model.name, 0, attributes))
 
     async def _input_tokens(self, asked: Asked) -> Counted:
         counted = await self._tokens.count(asked_text(asked.request.fields))
@@ -345,51 +289,24 @@ class ModelService:
             raise unrecorded() from None
         exchange.respond(200, JSON + ticket.headers, b'{"input_tokens":%d}' % counted.tokens)
 
-    def _charged(self, plan: Plan, served: Served, outcome: Outcome) -> Outcome:
-        outcome.quantities = charged(outcome.quantities, served.target, own_key=served.own_key)
-        if plan.in_batch:
-            outcome.quantities = in_batch(outcome.quantities)
-        return outcome
-
-    def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:
-        read = written = 0
-        for meter, count in usage.quantities.items():
-            if meter in _INPUT_METERS:
-                read += count
-            elif meter in _OUTPUT_METERS:
-                written += count
-        size = plan.asked.text_bytes if not plan.asked.images else 0
-        self._estimates.observe(
-            plan.model.name, size, read, written if complete and OUTPUT_TOKENS in plan.likely else None
-        )
-
     def _stream_plan(self, plan: Plan, served: Served) -> StreamPlan:
         def outcome(status: int, usage: Usage | None, text_bytes: int, estimated: str | None) -> Outcome:
             if estimated is None:
-                return self._outcome(plan, served, status, usage)
+                return self.planner.outcome(plan, served, status, usage)
             counted = dict(usage.quantities) if usage is not None else {}
-            if not any(meter in _INPUT_METERS for meter in counted):
+            if not any(meter in INPUT_METERS for meter in counted):
                 counted[INPUT_TOKENS] = plan.likely.get(INPUT_TOKENS, 0)
-            written = sum(count for meter, count in counted.items() if meter in _OUTPUT_METERS)
+            written = sum(count for meter, count in counted.items() if meter in OUTPUT_METERS)
             if text_bytes:
                 counted[OUTPUT_TOKENS] = counted.get(OUTPUT_TOKENS, 0) + max(
                     0, math.ceil(text_bytes / BYTES_PER_TOKEN) - written
                 )
             attributes = {
-                "provider": served.target.provider,
-                "target": served.target.id,
+                "provider": served.leg.target.provider,
+                "target": served.leg.target.id,
                 "estimated": f"{estimated}/bytes",
             }
-            return self._charged(
-                plan, served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes)
-            )
+            return plan.charged(served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes))
 
         output = plan.rates.get(OUTPUT_TOKENS)
         return StreamPlan(outcome, output.price_nanos / output.per_quantity / BYTES_PER_TOKEN if output else 0.0)
-
-
-_INPUT_METERS = frozenset(
-    (INPUT_TOKENS, "cached_input_tokens", "cache_write_tokens", "input_audio_tokens", "input_image_tokens")
-)
-_OUTPUT_METERS = frozenset((OUTPUT_TOKENS, "reasoning_tokens", "output_audio_tokens", "output_image_tokens"))
-_NO_METERS: frozenset[str] = frozenset()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
 from uuid import UUID
 
 from omni.contracts.delegation import DELEGATION_HEADER, Delegation, InvalidDelegation
 from omni.contracts.money import ANY_MODEL
 from omni.contracts.principal import PRINCIPAL_HEADER
 from omni.contracts.quotes import cost_nanos
-from omni.gateway.access.auth import NO_QUOTE, Authenticator, Caller, check_caller, invalid_key
+from omni.gateway.access.auth import NO_QUOTE, Authenticator, Caller, check_caller, credential_of, invalid_key
 from omni.gateway.admission.charges import in_batch
 from omni.gateway.admission.ledger import Ledger, Refused, Ticket, give_back, one_request
 from omni.gateway.admission.limits import Reserved
@@ -20,6 +22,7 @@ from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import Opening
 from omni.gateway.edge.public import PublicPages
 from omni.gateway.edge.routes import Route, unknown_route
+from omni.gateway.express import Express
 from omni.gateway.extras import Kept
 from omni.gateway.models import ModelService
 from omni.gateway.observers import Observers
@@ -38,10 +41,11 @@ _FORWARDED = (b"content-type", b"accept", b"idempotency-key")
 _CLIENT_CLOSED_STATUS = 499
 _UPLOAD_SECONDS = 3_600.0
 """How long a body that is streamed may take; one that stops coming ends sooner."""
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 class Pipeline:
-    """Serves exchanges. One coroutine per request."""
+    """Serves exchanges."""
 
     def __init__(
         self, config: GatewayConfig, auth: Authenticator, ledger: Ledger, engines: Engines,
@@ -62,73 +66,90 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._proxies = tuple(ip_network(network) for network in config.trusted_proxies)
         self._tasks: dict[Exchange, asyncio.Task[None]] = {}
+        models = self._models
+        self._express = Express(self, auth, models, ledger, observers, config.request_timeout_seconds)
 
     @property
     def open_requests(self) -> int:
-        return len(self._tasks)
+        return len(self._tasks) + self._express.open
 
     def tick(self, late_seconds: float) -> None:
         """Takes note of how late a timer of the event loop was."""
-        self._guard.tick(late_seconds, len(self._tasks))
+        self._guard.tick(late_seconds, self.open_requests)
 
     def run(self, exchange: Exchange) -> None:
-        """Serves the exchange in a task of its own."""
-        self._tasks[exchange] = self._loop.create_task(self._serve(exchange))
+        """Serves the exchange: on the express lane, or in a task of its own."""
+        route = exchange.route
+        if route is not None and route.operation is not None and exchange.refusal is None and not self._guard.active:
+            try:
+                if self._express.takes(exchange, route):
+                    return
+            except OmniError as error:
+                self.answer_error(exchange, error, b"")
+                self.done(exchange)
+                return
+            except Exception as error:  # noqa: BLE001 - the edge: whatever broke, the client gets an answer
+                self.broken(exchange, error)
+                self.done(exchange)
+                return
+        self.go_on(exchange, self._serve(exchange))
 
     def run_upgrade(self, exchange: Exchange) -> None:
-        """The same for one that is to become a realtime session."""
-        self._tasks[exchange] = self._loop.create_task(self._serve_upgrade(exchange))
+        """Serves one that is to become a realtime session."""
+        self.go_on(exchange, self._serve_upgrade(exchange))
+
+    def go_on(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        """Serves an exchange in a task of its own."""
+        self._tasks[exchange] = self._loop.create_task(self._work(exchange, work))
 
     async def wait_idle(self, seconds: float) -> None:
         """Returns when nothing is being served, or the time is over."""
         deadline = self._loop.time() + seconds
-        while self._tasks and (left := deadline - self._loop.time()) > 0:
-            await asyncio.wait(list(self._tasks.values()), timeout=left)
+        while self.open_requests and (left := deadline - self._loop.time()) > 0:
+            if self._express.open:
+                await asyncio.sleep(min(left, _LOOK_AGAIN_SECONDS))
+            else:
+                await asyncio.wait(list(self._tasks.values()), timeout=left)
+
+    async def _work(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (OmniError, Refused, ClientGone) as error:
+            self._answer_refused(exchange, error)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever broke, the client gets an answer
+            self.broken(exchange, error)
+        finally:
+            self._tasks.pop(exchange, None)
+            self.done(exchange)
 
     async def _serve(self, exchange: Exchange) -> None:
-        try:
-            if exchange.refusal is not None:
-                raise exchange.refusal
-            if exchange.route is None:
-                await self._pages.answer(exchange)
-            elif self._guard.active and not self._guard.lets_in(batch=exchange.is_batch):
-                raise overloaded()
-            else:
-                await self._main_path(exchange, exchange.route)
-        except (OmniError, Refused, ClientGone) as error:
-            self._answer_refused(exchange, error)
-        except Exception as error:  # the edge: whatever broke, the client gets an answer and the log a line
-            self._logger.error("request_failed", **exchange.ids(), error=error, exc_info=error)
-            self._answer_error(exchange, _broken(), b"")
-        finally:
-            self._done(exchange)
+        if exchange.refusal is not None:
+            raise exchange.refusal
+        if exchange.route is None:
+            await self._pages.answer(exchange)
+        elif self._guard.active and not self._guard.lets_in(batch=exchange.is_batch):
+            raise overloaded()
+        else:
+            await self._main_path(exchange, exchange.route)
 
     async def _serve_upgrade(self, exchange: Exchange) -> None:
-        try:
-            if exchange.refusal is not None:
-                raise exchange.refusal
-            if self._guard.active and not self._guard.lets_in(batch=exchange.is_batch):
-                raise overloaded()
-            assert exchange.route is not None
-            opening = Opening(exchange.target, exchange.headers)
-            credential = _credential(exchange.headers)
-            caller = self._auth.cached(credential) or await self._auth.look_up(credential)
-            check_caller(caller, exchange.route, self._client_address(exchange) if caller.networks else None)
-            exchange.begin_trace(self._spans)
-            await self._realtime.serve(exchange, caller, exchange.route, opening)
-        except (OmniError, Refused, ClientGone) as error:
-            self._answer_refused(exchange, error)
-        except Exception as error:  # the edge, as above
-            self._logger.error("request_failed", **exchange.ids(), error=error, exc_info=error)
-            self._answer_error(exchange, _broken(), b"")
-        finally:
-            self._done(exchange)
+        if exchange.refusal is not None:
+            raise exchange.refusal
+        if self._guard.active and not self._guard.lets_in(batch=exchange.is_batch):
+            raise overloaded()
+        assert exchange.route is not None
+        opening = Opening(exchange.target, exchange.headers)
+        credential = credential_of(exchange.headers)
+        caller = self._auth.cached(credential) or await self._auth.look_up(credential)
+        check_caller(caller, exchange.route, self._client_address(exchange) if caller.networks else None)
+        exchange.begin_trace(self._spans)
+        await self._realtime.serve(exchange, caller, exchange.route, opening)
 
     def _answer_refused(self, exchange: Exchange, error: OmniError | Refused | ClientGone) -> None:
         if isinstance(error, OmniError):
-            self._answer_error(exchange, error, b"")
+            self.answer_error(exchange, error, b"")
         elif isinstance(error, Refused):
-            self._answer_error(exchange, error.error, error.headers)
+            self.answer_error(exchange, error.error, error.headers)
         else:
             exchange.status = _CLIENT_CLOSED_STATUS
 
@@ -138,7 +159,7 @@ class Pipeline:
         elif route.delegated:
             raise unknown_route()
         else:
-            credential = _credential(exchange.headers)
+            credential = credential_of(exchange.headers)
             caller = self._auth.cached(credential) or await self._auth.look_up(credential)
             check_caller(caller, route, self._client_address(exchange) if caller.networks else None)
         if route.streamed:
@@ -287,7 +308,7 @@ class Pipeline:
             await self._ledger.settle(ticket, give_back(error.status))
         except OSError:
             error = unrecorded()
-        self._answer_error(exchange, error, ticket.headers)
+        self.answer_error(exchange, error, ticket.headers)
 
     async def _settle_gone(self, exchange: Exchange, ticket: Ticket) -> None:
         """The client left before an answer: the backend worked for it, so the request counts. A worker of ours that
@@ -299,7 +320,13 @@ class Pipeline:
         except OSError as error:
             self._logger.error("usage_not_recorded", **exchange.ids(), error=error)
 
-    def _answer_error(self, exchange: Exchange, error: OmniError, headers: bytes) -> None:
+    def broken(self, exchange: Exchange, error: Exception) -> None:
+        """Answers a request that something broke under: the client is told so, and the log why."""
+        self._logger.error("request_failed", **exchange.ids(), error=error, exc_info=error)
+        self.answer_error(exchange, _broken(), b"")
+
+    def answer_error(self, exchange: Exchange, error: OmniError, headers: bytes) -> None:
+        """Answers with an error, or cuts the connection where an answer has begun."""
         if exchange.status or exchange.gone:
             exchange.connection.abort()  # a part of an answer is out: only cutting it says that it failed
             return
@@ -309,8 +336,8 @@ class Pipeline:
         content_type, body = error_body(error, exchange.request_id, shape)
         exchange.respond(error.status, content_type + error_headers(error) + headers, body)
 
-    def _done(self, exchange: Exchange) -> None:
-        del self._tasks[exchange]
+    def done(self, exchange: Exchange) -> None:
+        """The exchange is answered: what is counted, logged and kept of it."""
         seconds = self._loop.time() - exchange.started_at
         route_name = exchange.route.name if exchange.route is not None else ""
         notable = exchange.status >= 500 or seconds > self._config.slow_request_seconds
@@ -331,19 +358,6 @@ class Pipeline:
 
 def _broken() -> OmniError:
     return OmniError("internal_error", "Something broke on our side.")
-
-
-def _credential(headers: dict[bytes, bytes]) -> bytes:
-    """Raises Unauthenticated where there is none, or none of a kind that is known."""
-    credential = headers.get(b"authorization")
-    if credential is None:
-        credential = headers.get(b"x-api-key")
-        if credential is None:
-            raise invalid_key()
-        return credential
-    if credential[:7].lower() != b"bearer ":
-        raise invalid_key()
-    return credential[7:].strip()
 
 
 def _export_span(spans: RequestSpans, exchange: Exchange, seconds: float, *, keep: bool) -> str:

@@ -111,9 +111,9 @@ class ModelStreams:
         seconds = self._loop.time() - served.started_at
         error_type = how_a_stream_ended(outcome, stream.translator.failed)
         if error_type:
-            served.calls.failed(seconds, error_type)
+            served.leg.calls.failed(seconds, error_type)
         else:
-            served.calls.completed(seconds)
+            served.leg.calls.completed(seconds)
         call_settled(served, outcome, error_type)
         await self._ledger.settle(ticket, outcome)
         exchange.status = outcome.status
@@ -122,7 +122,7 @@ class ModelStreams:
 
     async def _pass_on(self, stream: _Stream) -> Outcome:
         translator, response, connection = stream.translator, stream.served.response, stream.exchange.connection
-        timeout = stream.served.target.timeout_seconds
+        timeout = stream.served.leg.target.timeout_seconds
         now = self._loop.time
 
         def take(data: bytes) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -27,6 +27,9 @@ from omni.gateway.redis.client import RedisClient
 from omni.kit.clock import unix_micros
 from omni.kit.errors import Forbidden, Unauthenticated
 from omni.kit.ids import is_well_formed
+
+if TYPE_CHECKING:
+    from omni.gateway.express import Lane
 
 _OUTAGE_CALLER_SECONDS = 1.0
 """How long a caller put together from old snapshots is used before Redis is tried again."""
@@ -67,6 +70,7 @@ class Caller:
         "generation",
         "key",
         "known",
+        "lanes",
         "models",
         "money",
         "narrowed",
@@ -93,6 +97,8 @@ class Caller:
         policies = self.tenant.policies
         self.narrowed = policies.allowed_models is not None or bool(policies.denied_models)
         """Whether the tenant's policies choose among models."""
+        self.lanes: dict[tuple[str, str], Lane] = {}
+        """By operation and model, what requests on the express lane need to know."""
         self.generation = -1
         self.fresh_until = 0.0
         self._events: dict[str, EventTemplate] = {}
@@ -274,6 +280,19 @@ class Authenticator:
 
 def _decoded(decode: Callable[[bytes], T], row: object) -> T | None:
     return None if row is None else decode(orjson.dumps(row))
+
+
+def credential_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """Raises Unauthenticated where there is none, or none of a kind that is known."""
+    credential = headers.get(b"authorization")
+    if credential is None:
+        credential = headers.get(b"x-api-key")
+        if credential is None:
+            raise invalid_key()
+        return credential
+    if credential[:7].lower() != b"bearer ":
+        raise invalid_key()
+    return credential[7:].strip()
 
 
 def check_form(credential: bytes) -> None:

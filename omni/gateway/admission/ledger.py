@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.contracts import redis_names
 from omni.contracts.money import ANY_MODEL
@@ -21,7 +21,7 @@ from omni.gateway.admission.spool import Spool, SpoolSendFailed
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
 from omni.gateway.redis.client import RedisClient
-from omni.gateway.redis.resp import Argument, RedisNotConnected, RedisReplyError, RedisUnavailable
+from omni.gateway.redis.resp import Argument, OnReply, RedisNotConnected, RedisReplyError, RedisUnavailable
 from omni.kit.errors import LimitExceeded, OmniError, Unavailable
 from omni.kit.ids import uuid7_text
 
@@ -54,6 +54,18 @@ class Ticket:
         self.room_nanos: int | None = None
         """What the narrowest hard ceiling leaves besides this reservation; None = there is no ceiling."""
         self.renewed_at = 0.0
+
+
+class Settlement(NamedTuple):
+    """What a request is settled at."""
+
+    limits: LimitSet
+    last: tuple[bytes, ...]
+    """What changes in the call that settles."""
+    event: tuple[bytes, bytes]
+    """The usage event up to its amount, and from there on."""
+    charge: int | None
+    """Nano-units; None = the event has no amount."""
 
 
 class Refused(Exception):
@@ -98,17 +110,39 @@ class Ledger:
     ) -> Ticket:
         """Checks and reserves at every level. Raises Refused."""
         ticket = Ticket(request_id, at_micros, limits, events, reserved)
-        first = self._prices.of_one_request(at_micros)
-        data = limits.first_hold(events, ticket.id, at_micros, first, reserved.nanos)
-        call = limits.admit(ticket.hex, data, reserved.nanos, reserved.tokens)
+        reply: object
         try:
-            reply = await self._redis.call(call)
+            reply = await self._redis.call(self._admit_call(ticket))
         except (RedisUnavailable, RedisReplyError) as error:
-            if isinstance(error, RedisReplyError):
-                self._logger.error("admit_failed", error=str(error))
-            return self._admit_alone(ticket, perhaps_held=not isinstance(error, RedisNotConnected))
+            reply = error
+        self.admitted(ticket, reply)
+        return ticket
+
+    def post_admit(self, ticket: Ticket, on_reply: OnReply) -> None:
+        """As `admit`, without anything to await: the reply is for `admitted`. Raises Refused."""
+        call = self._admit_call(ticket)
+        try:
+            self._redis.post(call, on_reply)
+        except RedisUnavailable as error:
+            self._loop.call_soon(on_reply, error)
+
+    def _admit_call(self, ticket: Ticket) -> bytes:
+        limits, reserved, at_micros = ticket.limits, ticket.reserved, ticket.occurred_at_micros
+        first = self._prices.of_one_request(at_micros)
+        data = limits.first_hold(ticket.events, ticket.id, at_micros, first, reserved.nanos)
+        return limits.admit(ticket.hex, data, reserved.nanos, reserved.tokens)
+
+    def admitted(self, ticket: Ticket, reply: Any) -> None:
+        """What Redis said of a request, or why it said nothing. Raises Refused."""
+        if isinstance(reply, Exception):
+            if isinstance(reply, RedisReplyError):
+                self._logger.error("admit_failed", error=str(reply))
+            self._admit_alone(ticket, perhaps_held=not isinstance(reply, RedisNotConnected))
+            return
         if reply[0] == -1:
-            return self._admit_alone(ticket, perhaps_held=False)
+            self._admit_alone(ticket, perhaps_held=False)
+            return
+        limits = ticket.limits
         if self._outage.in_use:
             self._outage.recovered(limits)
         ticket.headers = limits.headers(reply)
@@ -117,13 +151,12 @@ class Ledger:
             self._metrics.decisions.add(refusal.code)
             raise Refused(refusal, ticket.headers)
         ticket.room_nanos = limits.room_nanos(reply)
-        reserved.held = True
+        ticket.reserved.held = True
         ticket.renewed_at = self._loop.time()
         self._held[ticket.hex] = ticket
         self._metrics.decisions.add("admitted")
-        return ticket
 
-    def _admit_alone(self, ticket: Ticket, *, perhaps_held: bool) -> Ticket:
+    def _admit_alone(self, ticket: Ticket, *, perhaps_held: bool) -> None:
         try:
             ticket.headers = self._outage.admit(ticket.limits, ticket.occurred_at_micros, ticket.reserved.nanos)
         except (LimitExceeded, Unavailable) as error:
@@ -133,7 +166,6 @@ class Ledger:
             raise Refused(error, refused_headers(error, ticket.limits)) from None
         ticket.room_nanos = 0 if ticket.limits.moneys else None
         self._metrics.decisions.add("admitted_locally")
-        return ticket
 
     def _release_later(self, ticket: Ticket, status: int) -> None:
         """Redis may hold a request that is refused: it gives that back when it can be asked again."""
@@ -184,24 +216,49 @@ class Ledger:
 
     async def settle(self, ticket: Ticket, outcome: Outcome) -> None:
         """Returns when the event is in the stream or on disk. Raises OSError when neither takes it."""
-        self._held.pop(ticket.hex, None)
-        at_micros = ticket.occurred_at_micros
-        outcome.spend_nanos = charge = self.price(ticket, outcome)
-        takes_id = bool(outcome.quantities) or not ticket.is_asked_again
-        event = ticket.events.settled(ticket.id if takes_id else uuid7_text().encode("ascii"), at_micros, outcome)
-        last = ticket.limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
+        settlement = self._settlement(ticket, outcome)
+        reply: object
         try:
-            reply = await self._redis.call(ticket.limits.settle(last))
+            reply = await self._redis.call(ticket.limits.settle(settlement.last))
         except (RedisUnavailable, RedisReplyError) as error:
-            if isinstance(error, RedisReplyError):
-                self._logger.error("settle_failed", error=str(error))
-            before, after = event
-            whole = before + after if charge is None else b"%b%d%b" % (before, charge, after)
-            again = never_sent(last) if isinstance(error, RedisNotConnected) else sent_again(last, None)
-            await self._spool.append(whole, ticket.limits.spooled_settle(again))
-            self._replay_wanted.set()
-            return
-        self._remember(ticket.limits, last, reply[1])
+            reply = error
+        if not self.settled(settlement, reply):
+            await self.spool(settlement, reply)
+
+    def post_settle(self, ticket: Ticket, outcome: Outcome, on_reply: OnReply) -> Settlement:
+        """As `settle`, without anything to await: the reply is for `settled`, and for `spool` where that says no."""
+        settlement = self._settlement(ticket, outcome)
+        try:
+            self._redis.post(ticket.limits.settle(settlement.last), on_reply)
+        except RedisUnavailable as error:
+            self._loop.call_soon(on_reply, error)
+        return settlement
+
+    def _settlement(self, ticket: Ticket, outcome: Outcome) -> Settlement:
+        self._held.pop(ticket.hex, None)
+        at_micros, limits = ticket.occurred_at_micros, ticket.limits
+        outcome.spend_nanos = charge = self.price(ticket, outcome)
+        takes_id = not ticket.is_asked_again or bool(outcome.quantities)
+        event = ticket.events.settled(ticket.id if takes_id else uuid7_text().encode("ascii"), at_micros, outcome)
+        last = limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
+        return Settlement(limits, last, event, charge)
+
+    def settled(self, settlement: Settlement, reply: Any) -> bool:
+        """Whether Redis took a settlement."""
+        if isinstance(reply, Exception):
+            if isinstance(reply, RedisReplyError):
+                self._logger.error("settle_failed", error=str(reply))
+            return False
+        self._remember(settlement.limits, settlement.last, reply[1])
+        return True
+
+    async def spool(self, settlement: Settlement, why: object) -> None:
+        """Writes a settlement to disk that Redis did not take, for `why`. Raises OSError."""
+        limits, last, (before, after), charge = settlement
+        whole = before + after if charge is None else b"%b%d%b" % (before, charge, after)
+        again = never_sent(last) if isinstance(why, RedisNotConnected) else sent_again(last, None)
+        await self._spool.append(whole, limits.spooled_settle(again))
+        self._replay_wanted.set()
 
     def abandon(self, ticket: Ticket) -> None:
         """Lets the lease run out, where nothing was settled; nothing to do after `settle`."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from omni.gateway.edge.server import ServerConnection
-    from omni.gateway.routing.ways import Tried
+    from omni.gateway.routing.ways import Served
 
 PRIORITY_HEADER = b"omni-priority"
 _BATCH = b"batch"
@@ -91,7 +91,7 @@ class Exchange:
         self.status = 0
         self.streaming_since: float | None = None
         """When an answer that is not one piece began; loop time."""
-        self.tried: Sequence[Tried] = ()
+        self.tried: Sequence[Served] = ()
         """Calls to providers of models that were made for it."""
         self.waited_seconds: float | None = None
         """How long it waited for an engine, as the backend says."""

@@ -13,6 +13,7 @@ from typing import Any
 from omni.gateway.logs import Logger
 from omni.gateway.redis.resp import (
     Argument,
+    OnReply,
     RedisAddress,
     RedisConnection,
     RedisNotConnected,
@@ -129,6 +130,12 @@ class RedisClient:
         if self._connection is None:
             raise RedisNotConnected("not connected")
         return self._connection.send_packed(packed)
+
+    def post(self, packed: bytes, on_reply: OnReply) -> None:
+        """As `call`, without anything to await. Raises RedisUnavailable as `execute` does."""
+        if self._connection is None:
+            raise RedisNotConnected("not connected")
+        self._connection.post_packed(packed, on_reply)
 
     async def _keep_connected(self) -> None:
         backoff_seconds = _BACKOFF_FIRST_SECONDS

@@ -7,12 +7,15 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 
 Argument = bytes | str | int
+OnReply = Callable[[Any], None]
+"""Takes a reply, or the RedisUnavailable or RedisReplyError that there is instead. Never raises."""
 
 
 class RedisUnavailable(Exception):
@@ -81,7 +84,7 @@ class RedisConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_flush = on_flush
         self._reader = hiredis.Reader()
-        self._pending: deque[tuple[asyncio.Future[Any], float, bytes]] = deque()
+        self._pending: deque[tuple[OnReply, float, bytes]] = deque()
         self.scripts: Sequence[tuple[Argument, ...]] = ()
         """Commands that load what Redis may have forgotten; then the call that missed it is sent once more."""
         self._unsent: list[bytes] = []
@@ -95,61 +98,63 @@ class RedisConnection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         pending, self._pending = self._pending, deque()
-        for future, _sent_at, _again in pending:
-            if not future.done():
-                future.set_exception(RedisUnavailable("connection lost"))
         self._on_lost(self)
+        for on_reply, _sent_at, _again in pending:
+            on_reply(RedisUnavailable("connection lost"))
 
     def data_received(self, data: bytes) -> None:
-        reader = self._reader
+        reader, pending = self._reader, self._pending
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
                 if self.on_push is not None:
                     self.on_push(reply)
-                    continue
-                future, _, again = self._pending.popleft()
-                if not future.done():
+                elif not pending:
+                    self.abort()  # nothing was asked
+                    return
+                else:
+                    on_reply, _, again = pending.popleft()
                     if isinstance(reply, hiredis.ReplyError):
-                        self._failed(future, str(reply), again)
+                        self._failed(on_reply, str(reply), again)
                     else:
-                        future.set_result(reply)
-        except (hiredis.ProtocolError, IndexError):
+                        on_reply(reply)
+        except hiredis.ProtocolError:
             self.abort()
 
-    def _failed(self, future: asyncio.Future[Any], error: str, again: bytes) -> None:
+    def _failed(self, on_reply: OnReply, error: str, again: bytes) -> None:
         if again and error.startswith("NOSCRIPT") and self._transport is not None:
             for command in self.scripts:
-                self._queue(self._loop.create_future(), pack(command), b"")
-            self._queue(future, again, b"")
+                self._queue(_ignore, pack(command), b"")
+            self._queue(on_reply, again, b"")
         else:
-            future.set_exception(RedisReplyError(error))
+            on_reply(RedisReplyError(error))
 
     def send(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
         """Queues a command and returns its reply to be. Raises RedisUnavailable when the connection is gone."""
         if self._transport is None:
             raise RedisUnavailable("not connected")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue(future, pack(command), b"")
+        self._queue(partial(_resolve, future), pack(command), b"")
         return future
 
     def send_packed(self, command: bytes) -> asyncio.Future[Any]:
         """As `send`, of a call of a script, packed."""
-        if self._transport is None:
-            raise RedisUnavailable("not connected")
-        loop = self._loop
-        future: asyncio.Future[Any] = loop.create_future()
-        self._pending.append((future, loop.time(), command))
-        if not self._unsent:
-            loop.call_soon(self._flush)
-        self._unsent.append(command)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.post_packed(command, partial(_resolve, future))
         return future
 
-    def _queue(self, future: asyncio.Future[Any], command: bytes, again: bytes) -> None:
-        self._pending.append((future, self._loop.time(), again))
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(command)
+    def post_packed(self, command: bytes, on_reply: OnReply) -> None:
+        """The same without a future: what waits is called in the turn in which the reply comes."""
+        if self._transport is None:
+            raise RedisUnavailable("not connected")
+        self._queue(on_reply, command, command)
+
+    def _queue(self, on_reply: OnReply, command: bytes, again: bytes) -> None:
+        loop, unsent = self._loop, self._unsent
+        self._pending.append((on_reply, loop.time(), again))
+        if not unsent:
+            loop.call_soon(self._flush)
+        unsent.append(command)
 
     def write(self, command: tuple[Argument, ...]) -> None:
         """Queues a command without waiting for a reply to it."""
@@ -171,6 +176,19 @@ class RedisConnection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+def _resolve(future: asyncio.Future[Any], reply: object) -> None:
+    if future.done():
+        return
+    if isinstance(reply, RedisUnavailable | RedisReplyError):
+        future.set_exception(reply)
+    else:
+        future.set_result(reply)
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 async def connect(

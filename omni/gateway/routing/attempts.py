@@ -4,52 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from random import Random
+from typing import Any
 
-from omni.contracts.routes import Provider, RouteTable, Target
+from omni.contracts.routes import ModelRoute, Operation, RouteTable, Target
 from omni.contracts.usage import USAGE_HEADER, parse_usage
-from omni.contracts.wire import Adapter, Answer, BadAnswer, Headers, ProviderCall, Untranslatable, Usage
+from omni.contracts.wire import Adapter, Answer, BadAnswer, ProviderCall, Usage
+from omni.gateway.access.auth import Caller
 from omni.gateway.config import GatewayConfig
-from omni.gateway.metrics import Calls
 from omni.gateway.observers import Observers
 from omni.gateway.overload import WAIT, waited_seconds
-from omni.gateway.routing.calls import CLIENT_LEFT, TracedCall, whole_error, why_it_failed
+from omni.gateway.routing.calls import CLIENT_LEFT, whole_error, why_it_failed
 from omni.gateway.routing.catalogue import Catalogue
-from omni.gateway.routing.failures import provider_failed, public_error, retry_after
-from omni.gateway.routing.health import Call, HealthBook, RetryBudget
+from omni.gateway.routing.dispatch import Dispatch
+from omni.gateway.routing.failures import TryNext, provider_failed, public_error, retry_after
+from omni.gateway.routing.health import HealthBook, RetryBudget
 from omni.gateway.routing.router import Router, provider_limited
-from omni.gateway.routing.ways import Engines, Served, Tried, Way
-from omni.gateway.upstream.connection import BackendResponse, ClientGone
-from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens, is_service_account
-from omni.gateway.upstream.pools import Origins, send_to
-from omni.kit.errors import (
-    DeadlineExceeded,
-    Forbidden,
-    InvalidInput,
-    NotConfigured,
-    OmniError,
-    Unavailable,
-    UpstreamFailed,
-)
+from omni.gateway.routing.ways import Engines, Leg, Served, Way
+from omni.gateway.upstream.connection import BackendResponse, ClientGone, DiedIdle
+from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens
+from omni.kit.errors import DeadlineExceeded, OmniError, Unavailable, UpstreamFailed
 
-_REQUEST = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b"
-_LINES_KNOWN = 1_000
 _HEDGE_RATIO = 0.05
 _BACKOFF_SECONDS = (0.05, 0.15)
 _SHADOWS_AT_ONCE = 16
 _USAGE = USAGE_HEADER.encode("ascii")
 _MISCONFIGURED = frozenset((401, 403, 404))
-
-
-class _TryNext(Exception):
-    """This target did not serve the request; another one may."""
-
-    def __init__(self, error: OmniError, *, again: bool = False) -> None:
-        super().__init__(error.code)
-        self.error = error
-        self.again = again
-        """Whether the same target may do better a moment later."""
 
 
 class Attempts:
@@ -68,23 +49,20 @@ class Attempts:
         self.health = HealthBook(self._loop.time, self._random)
         self.router = Router(self.health, self._random)
         self._catalogue = catalogue
-        self._adapters = adapters
-        self._backends = engines.backends
         self._gate = engines.gate
-        self._origins = Origins(config)
-        self._google = GoogleTokens(self._origins)
+        self.dispatch = Dispatch(catalogue, adapters, engines.backends, config)
+        self._google = GoogleTokens(self.dispatch.origins)
         self._metrics = observers.metrics
         self._logger = observers.logger
         self._limit_bytes = config.model_answer_limit_bytes
         self._retries = RetryBudget()
         self._hedges = RetryBudget(_HEDGE_RATIO)
         self._shadows: set[asyncio.Task[None]] = set()
-        self._known_lines: dict[Headers, bytes] = {}
 
     def serve(self, way: Way) -> Awaitable[Served]:
         """Raises OmniError when no target serves the request, or ClientGone."""
         targets = self.router.targets(way.model, way.ask)
-        self._retries.call()
+        self.first_call()
         if way.model.shadow is not None:
             self._start_shadow(way, way.model.shadow)
         if way.model.hedge_after_ms is not None:
@@ -92,12 +70,15 @@ class Attempts:
             return self._hedged(way, targets, way.model.hedge_after_ms / 1000)
         return self._in_turn(way, targets)
 
-    async def _in_turn(self, way: Way, targets: Sequence[Target]) -> Served:
-        failure: _TryNext | None = None
+    def first_call(self) -> None:
+        """A request goes out for the first time, by which second calls are rationed."""
+        self._retries.call()
+
+    async def _in_turn(self, way: Way, targets: Sequence[Target], failure: TryNext | None = None) -> Served:
         for target in targets:
             try:
                 return await self._try(way, target)
-            except _TryNext as raised:
+            except TryNext as raised:
                 failure = raised
         assert failure is not None
         if not failure.again or not self._retries.take():
@@ -106,14 +87,14 @@ class Attempts:
         await asyncio.sleep(self._random.uniform(*_BACKOFF_SECONDS))
         try:
             return await self._try(way, self.router.targets(way.model, way.ask)[0])
-        except _TryNext as raised:
+        except TryNext as raised:
             raise raised.error from None
 
     async def _hedged(self, way: Way, targets: Sequence[Target], after_seconds: float) -> Served:
         """A second target is asked when the first keeps silent; whichever begins to answer first is taken."""
         tasks = {asyncio.create_task(self._in_a_task(way, targets[0]))}
         rest = list(targets[1:])
-        failure: _TryNext | None = None
+        failure: TryNext | None = None
         may_hedge = True
         try:
             while tasks:
@@ -129,7 +110,7 @@ class Attempts:
                 for task in done:
                     try:
                         served = task.result()
-                    except _TryNext as raised:
+                    except TryNext as raised:
                         failure = raised
                         continue
                     if winner is None:
@@ -167,7 +148,7 @@ class Attempts:
             served = await self._try(unwatched, target)
             if served.answer is None:
                 await served.response.read_whole(self._limit_bytes)
-        except (_TryNext, OmniError):
+        except (TryNext, OmniError):
             outcome = "failed"
         self._metrics.shadows.add(outcome)
 
@@ -177,213 +158,182 @@ class Attempts:
         return await self._try(way, target)
 
     def _try(self, way: Way, target: Target) -> Awaitable[Served]:
-        """Raises _TryNext, OmniError or ClientGone."""
+        """Raises TryNext, OmniError or ClientGone."""
+        leg = self.leg(way.caller, way.model, target, way.request.operation)
+        if leg.needs_token:
+            return self._ask_with_token(way, leg)
+        call = self.dispatch.call(leg, way.request)
+        if leg.provider.kind == "backend":
+            return self._ask_engines(way, leg, call)
+        return self._ask(way, leg, call)
+
+    def leg(self, caller: Caller, model: ModelRoute, target: Target, operation: Operation) -> Leg:
+        """How a caller reaches a target. Raises TryNext where it cannot."""
         provider = self._catalogue.provider(target.provider)
-        adapter, secret, own_key = self._adapter(way, provider)
-        if provider.kind == "vertex" and is_service_account(secret):
-            return self._ask_with_token(way, target, provider, secret, own_key=own_key)
-        call = _called(adapter, provider, secret, target, way)
-        if provider.kind == "backend":
-            return self._ask_engines(way, target, provider, call)
-        return self._ask(way, target, provider, call, own_key=own_key)
+        access = self.dispatch.access(caller, provider, model.name, operation)
+        calls = self._metrics.calls.of(operation, provider)
+        return Leg(target, provider, access, calls, self.health.of(target.id))
 
-    async def _ask_with_token(
-        self, way: Way, target: Target, provider: Provider, account: str, *, own_key: bool
-    ) -> Served:
+    async def _ask_with_token(self, way: Way, leg: Leg) -> Served:
+        provider = leg.provider
         try:
-            token = await self._google.token(account, provider.settings.get("token_url", TOKEN_URL), way.deadline)
+            token_url = provider.settings.get("token_url", TOKEN_URL)
+            leg.secret = await self._google.token(leg.secret, token_url, way.deadline)
         except OmniError as error:
-            self._failed(target, provider, repr(error))
-            raise _TryNext(error) from error
-        call = _called(self._adapters[provider.kind], provider, token, target, way)
-        return await self._ask(way, target, provider, call, own_key=own_key)
+            self._failed(leg, repr(error))
+            raise TryNext(error) from error
+        return await self._ask(way, leg, self.dispatch.call(leg, way.request))
 
-    async def _ask_engines(self, way: Way, target: Target, provider: Provider, call: ProviderCall) -> Served:
+    async def _ask_engines(self, way: Way, leg: Leg, call: ProviderCall) -> Served:
         try:
             place = await self._gate.enter(way.caller.key.tenant_id, batch=way.batch)
         except Unavailable as error:
-            raise _TryNext(error) from None
+            raise TryNext(error) from None
         waited: float | None = None
         try:
-            served = await self._ask(way, target, provider, call, own_key=False)
+            served = await self._ask(way, leg, call)
             waited = waited_seconds(served.response.header(WAIT))
             return served
         finally:
             self._gate.leave(place, waited)
 
-    async def _ask(self, way: Way, target: Target, provider: Provider, call: ProviderCall, *, own_key: bool) -> Served:
-        health = self.health.of(target.id).start()
-        started = self._loop.time()
-        deadline = min(way.deadline, started + target.timeout_seconds)
+    def _ask(self, way: Way, leg: Leg, call: ProviderCall) -> Awaitable[Served]:
         request, tracing = way.request, way.tracing
-        traced = None if tracing is None else tracing.begin(request.operation, provider, target, stream=request.stream)
-        calls = self._metrics.calls.of(request.operation, provider)
-        response: BackendResponse | None = None
+        served = self.begin(leg, call, way.deadline)
+        if tracing is not None:
+            served.traced = tracing.begin(request.operation, leg.provider, leg.target, stream=request.stream)
+        return self._judge(way, served, self.dispatch.send(way, served))
+
+    def begin(self, leg: Leg, call: ProviderCall, deadline: float) -> Served:
+        """A call that goes out now; it is over at `deadline`, or at its target's own."""
+        started = self._loop.time()
+        self._metrics.provider_calls.add(leg.provider.code)
+        return Served(leg, call, started, min(started + leg.target.timeout_seconds, deadline))
+
+    async def go_on(
+        self, way: Way, served: Served, answer: BackendResponse | Exception, rest: Sequence[Target]
+    ) -> Served:
+        """Goes on with a call that somebody else sent, from the answer to it; `rest` are the targets to try then.
+
+        Raises what `serve` raises.
+        """
+        died = isinstance(answer, DiedIdle)
         try:
-            response = await self._send(way, provider, call, deadline, way.head if traced is None else traced.head)
-            served = Served(target, calls, call, response, started, self._loop.time() - started, own_key=own_key)
-            self._check_status(served, health)
+            return await self._judge(way, served, self.dispatch.send(way, served) if died else _said(answer))
+        except TryNext as failure:
+            return await self._in_turn(way, rest, failure)
+
+    async def _judge(self, way: Way, served: Served, answering: Coroutine[Any, Any, BackendResponse]) -> Served:
+        """What comes of a call. Raises TryNext, OmniError or ClientGone."""
+        health, response = served.health, None
+        try:
+            served.response = response = await answering
+            served.first_byte_seconds = self._loop.time() - served.started_at
+            self._check_status(served)
             if way.request.stream and response.status < 400 and b"event-stream" in response.content_type:
                 health.succeeded(self._loop.time(), served.first_byte_seconds)
             else:
                 body = response.body
                 if body is None:
                     body = await response.read_whole(self._limit_bytes)
-                served.answer = _read(served, provider, body)
-                health.succeeded(self._loop.time(), served.first_byte_seconds)
+                self.take(served, body)
         except asyncio.CancelledError:
             health.given_up()
             if response is not None:
                 response.abort(ClientGone())
-            self._ended(way, (target, provider), calls, started, traced, "cancelled")
+            self._ended(way, served, "cancelled")
             raise
-        except _TryNext:
-            self._ended(way, (target, provider), calls, started, traced, "429")
+        except TryNext:
+            self._ended(way, served, "429")
             raise
         except (ClientGone, OmniError, BadAnswer) as error:
             why = why_it_failed(error, response.status if response is not None else 0)
-            self._ended(way, (target, provider), calls, started, traced, why)
-            if isinstance(error, ClientGone) or (isinstance(error, DeadlineExceeded) and deadline == way.deadline):
+            self._ended(way, served, why)
+            ours = isinstance(error, DeadlineExceeded) and served.deadline == way.deadline
+            if ours or isinstance(error, ClientGone):
                 health.given_up()  # the client left, or it was its time that ran out
                 raise
             health.failed(self._loop.time())
-            self._failed(target, provider, repr(error))
+            self._failed(served.leg, repr(error))
             again = not isinstance(error, DeadlineExceeded)
-            raise _TryNext(public_error(error), again=again) from error
-        ended, error_type = 0.0, ""
-        if served.answer is not None:
-            ended, error_type = self._loop.time(), whole_error(served.answer.status)
-            seconds = ended - started
-            if served.answer.status < 400:
-                calls.completed(seconds)
-            else:
-                calls.failed(seconds, error_type)
-        way.tried.append(Tried(target, provider, started, ended, error_type, traced.span_id if traced else 0))
-        if traced is not None:
-            served.traced = traced
+            raise TryNext(public_error(error), again=again) from error
+        way.tried.append(served)
+        if served.traced is not None:
             if served.answer is None:
-                served.response = traced.watch(response)
+                served.response = served.traced.watch(response)
             else:
-                traced.answered(served.answer.body)
+                served.traced.answered(served.answer.body)
         return served
 
-    def _ended(
-        self, way: Way, asked: tuple[Target, Provider], calls: Calls, started: float, traced: TracedCall | None,
-        why: str,
-    ) -> None:  # fmt: skip
+    def take(self, served: Served, body: bytes) -> Answer:
+        """Reads a whole answer: the call has come to its end. Raises BadAnswer."""
+        response, call = served.response, served.call
+        if response.status >= 400:
+            answer = call.error(response.status, body)
+        else:
+            answer = call.answer(response.status, response.content_type, body)
+        if served.leg.provider.kind == "backend" and (said := response.header(_USAGE)):
+            answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
+        served.answer = answer
+        served.ended_at = now = self._loop.time()
+        served.health.succeeded(now, served.first_byte_seconds)
+        if answer.status < 400:
+            served.leg.calls.completed(now - served.started_at)
+        else:
+            served.error_type = whole_error(answer.status)
+            served.leg.calls.failed(now - served.started_at, served.error_type)
+        return answer
+
+    def _ended(self, way: Way, served: Served, why: str) -> None:
         """A call came to nothing."""
-        ended = self._loop.time()
-        calls.failed(ended - started, why)
-        way.tried.append(Tried(*asked, started, ended, why, traced.span_id if traced else 0))
-        if traced is None:
+        served.ended_at, served.error_type = self._loop.time(), why
+        served.leg.calls.failed(served.ended_at - served.started_at, why)
+        way.tried.append(served)
+        if served.traced is None:
             return
         if why == CLIENT_LEFT and way.tracing is not None:
-            way.tracing.left(traced)
+            way.tracing.left(served.traced)
         else:
-            traced.end(why, {})
+            served.traced.end(why, {})
 
-    def _adapter(self, way: Way, provider: Provider) -> tuple[Adapter, str, bool]:
-        """The provider's adapter, the key to call it with, and whether that is the tenant's own."""
-        if way.caller.key.mode != "live" and provider.kind != "backend":
-            raise _TryNext(
-                Forbidden("test_key_not_allowed", "Test keys reach the platform's own engines only: use a live key.")
-            )
-        adapter = self._adapters.get(provider.kind)
-        key = self._catalogue.key(way.caller, provider)
-        if adapter is None or key is None:
-            raise _TryNext(
-                NotConfigured("provider_not_configured", f"The provider {provider.code} has no key. Ask the operator.")
-            )
-        if not adapter.supports(provider, way.request.operation):
-            raise _TryNext(
-                InvalidInput("operation_not_supported", f"The model {way.model.name} cannot do this.", param="model")
-            )
-        return adapter, *key
-
-    def _send(
-        self, way: Way, provider: Provider, call: ProviderCall, deadline: float, head: bytes
-    ) -> Awaitable[BackendResponse]:
-        request, left_ms = call.request, max(1, int((deadline - self._loop.time()) * 1000))
-        lines, body = self._lines(request.headers), request.body
-        self._metrics.provider_calls.add(provider.code)
-        if provider.kind == "backend":
-            lines += way.backend_head()
-            return self._backends.send(
-                lambda authority: _REQUEST % (
-                    request.method, b"", request.path, authority, lines, head, left_ms, len(body), body,
-                ),
-                deadline,
-                way.watch,
-            )  # fmt: skip
-        origin = self._origins.get(provider.base_url)
-        whole = _REQUEST % (
-            request.method, origin.path, request.path, origin.authority, lines, head, left_ms, len(body), body,
-        )  # fmt: skip
-        return send_to(origin, whole, deadline, way.watch)
-
-    def _lines(self, headers: Headers) -> bytes:
-        """Header lines. Raises UpstreamFailed for what would be more than one each."""
-        lines = self._known_lines.get(headers)
-        if lines is None:
-            lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-            if lines.count(b"\n") != len(headers):
-                raise UpstreamFailed("provider_misconfigured", "The provider cannot be called.", internal="header")
-            if len(self._known_lines) >= _LINES_KNOWN:
-                self._known_lines.clear()
-            self._known_lines[headers] = lines
-        return lines
-
-    def _check_status(self, served: Served, health: Call) -> None:
-        """What the status of an answer says of the target. Raises _TryNext or UpstreamFailed."""
+    def _check_status(self, served: Served) -> None:
+        """What the status of an answer says of the target. Raises TryNext or UpstreamFailed."""
         response = served.response
         status = response.status
         if status == 429:
             response.abort(ClientGone())
             seconds = retry_after(response.header(b"retry-after"))
-            health.limited(self._loop.time(), seconds)
-            raise _TryNext(provider_limited(math.ceil(seconds)))
+            served.health.limited(self._loop.time(), seconds)
+            raise TryNext(provider_limited(math.ceil(seconds)))
         if status >= 500 or status in _MISCONFIGURED or status == 408:
             response.abort(ClientGone())
             if status in _MISCONFIGURED:
-                self._logger.error("provider_refuses_us", target=served.target.id, status=status)
+                self._logger.error("provider_refuses_us", target=served.leg.target.id, status=status)
                 raise UpstreamFailed("provider_misconfigured", "The provider refuses the platform's request.")
             raise provider_failed(f"status {status}")
 
-    def _failed(self, target: Target, provider: Provider, reason: str) -> None:
-        self._metrics.provider_failures.add(provider.code)
-        self._logger.warning("target_failed", target=target.id, reason=reason)
+    def _failed(self, leg: Leg, reason: str) -> None:
+        self._metrics.provider_failures.add(leg.provider.code)
+        self._logger.warning("target_failed", target=leg.target.id, reason=reason)
 
     def use_table(self, table: RouteTable) -> None:
         """Forgets providers and targets that are in no route any more."""
-        self._origins.keep_only({provider.base_url for provider in table.providers.values()})
+        self.dispatch.origins.keep_only({provider.base_url for provider in table.providers.values()})
         self.health.keep_only({target.id for model in table.models.values() for target in model.targets})
 
     def sweep(self, now: float) -> None:
-        self._origins.sweep(now)
+        self.dispatch.origins.sweep(now)
 
     def close(self) -> None:
         for task in self._shadows:
             task.cancel()
         self._google.close()
-        self._origins.close()
+        self.dispatch.origins.close()
 
 
-def _called(adapter: Adapter, provider: Provider, secret: str, target: Target, way: Way) -> ProviderCall:
-    """Raises _TryNext for what the provider's format cannot say."""
-    try:
-        return adapter.call(provider, secret, target.upstream_model, way.request)
-    except Untranslatable as error:
-        raise _TryNext(InvalidInput("not_supported_by_model", str(error))) from None
-
-
-def _read(served: Served, provider: Provider, body: bytes) -> Answer:
-    """A whole answer, with what it used. Raises BadAnswer."""
-    response, call = served.response, served.call
-    if response.status >= 400:
-        return call.error(response.status, body)
-    answer = call.answer(response.status, response.content_type, body)
-    if provider.kind == "backend" and (said := response.header(_USAGE)):
-        answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
+async def _said(answer: BackendResponse | Exception) -> BackendResponse:
+    if isinstance(answer, Exception):
+        raise answer
     return answer
 
 

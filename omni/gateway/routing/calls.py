@@ -15,7 +15,7 @@ from omni.contracts.wire import BadAnswer
 from omni.gateway.admission.charges import as_counted
 from omni.gateway.admission.events import Outcome
 from omni.gateway.edge.trace import Trace, new_span_id
-from omni.gateway.routing.ways import AnswerStream, Served, Tried
+from omni.gateway.routing.ways import AnswerStream, Served
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, OmniError
@@ -110,7 +110,7 @@ class TracedCall:
         self._spans.export_call(span)
 
 
-def span_of(tried: Tried, request: RequestSpan, operation: Operation, ended: float) -> CallSpan:
+def span_of(tried: Served, request: RequestSpan, operation: Operation, ended: float) -> CallSpan:
     """A call as a span of the request that it was made for, which ended at this loop time."""
 
     def nanos(at: float) -> int:
@@ -118,15 +118,15 @@ def span_of(tried: Tried, request: RequestSpan, operation: Operation, ended: flo
 
     return CallSpan(
         request.trace_id,
-        tried.span_id or int(new_span_id(), 16),
+        tried.traced.span_id if tried.traced is not None else int(new_span_id(), 16),
         request.span_id,
         operation,
-        provider_name(tried.provider.kind, tried.provider.code),
-        tried.target.upstream_model,
-        stream=not tried.ended,
-        server=_server(tried.provider.base_url),
-        start_nanos=nanos(tried.started),
-        end_nanos=nanos(tried.ended or ended),
+        provider_name(tried.leg.provider.kind, tried.leg.provider.code),
+        tried.leg.target.upstream_model,
+        stream=not tried.ended_at,
+        server=_server(tried.leg.provider.base_url),
+        start_nanos=nanos(tried.started_at),
+        end_nanos=nanos(tried.ended_at or ended),
         error_type=tried.error_type,
         is_error=bool(tried.error_type) and tried.error_type not in _BLAMELESS,
     )
@@ -135,9 +135,9 @@ def span_of(tried: Tried, request: RequestSpan, operation: Operation, ended: flo
 def call_settled(served: Served, outcome: Outcome, error_type: str) -> None:
     """An answer is about to be billed like this; `error_type` is empty where the provider gave what was asked for."""
     quantities = outcome.quantities
-    if served.own_key or BATCH_REQUESTS in quantities:
+    if served.leg.own_key or BATCH_REQUESTS in quantities:
         quantities = as_counted(quantities)
-    served.calls.billed(quantities)
+    served.leg.calls.billed(quantities)
     if served.traced is not None:
         served.traced.end(error_type, quantities)
 

@@ -15,6 +15,16 @@ _COOL_DOWN_SECONDS = 1.0
 _COOL_DOWN_MOST_SECONDS = 300.0
 
 
+class TryNext(Exception):
+    """This target did not serve the request; another one may."""
+
+    def __init__(self, error: OmniError, *, again: bool = False) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.again = again
+        """Whether the same target may do better a moment later."""
+
+
 def provider_failed(internal: str) -> UpstreamFailed:
     """The answer when a provider breaks its own."""
     return UpstreamFailed("provider_failed", "The model's provider did not answer correctly.", internal=internal)

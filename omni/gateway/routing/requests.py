@@ -26,7 +26,8 @@ from omni.gateway.edge.errors import upgrade_required
 from omni.kit.errors import InvalidInput
 
 _MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
-_NOT_JSON = _MULTIPART | {"realtime"}
+NOT_JSON = _MULTIPART | {"realtime"}
+"""Operations that are not asked for by a JSON object."""
 _GENERATES = frozenset(("chat", "completions", "responses", "messages"))
 _STREAMS = _GENERATES | {"transcriptions", "speech", "images"}
 _CEILINGS = {
@@ -79,7 +80,7 @@ class Asked:
 
 def read_request(operation: Operation, content_type: bytes, body: bytes) -> Asked:
     """Raises InvalidInput for what no provider could read, UpgradeRequired for what is asked over a WebSocket."""
-    if operation in _NOT_JSON:
+    if operation in NOT_JSON:
         if operation not in _MULTIPART:
             raise upgrade_required()
         fields: dict[str, Any] = _multipart_fields(content_type, body)

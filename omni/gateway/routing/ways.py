@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from omni.contracts.routes import ModelRoute, Provider, Target
-from omni.contracts.wire import Answer, ModelRequest, ProviderCall
+from omni.contracts.wire import Adapter, Answer, ModelRequest, ProviderCall
 from omni.gateway.access.auth import Caller
 from omni.gateway.metrics import Calls
 from omni.gateway.overload import Gate
+from omni.gateway.routing.health import TargetHealth
 from omni.gateway.routing.router import Ask
 from omni.gateway.upstream.connection import BackendConnection
+from omni.gateway.upstream.google_tokens import is_service_account
 from omni.gateway.upstream.pools import BackendPool
 
 if TYPE_CHECKING:
     from omni.gateway.routing.calls import CallTracing, TracedCall
 
 Watch = Callable[[BackendConnection], None]
-
-
-class Tried(NamedTuple):
-    """A call that was made; times are the loop's."""
-
-    target: Target
-    provider: Provider
-    started: float
-    ended: float
-    """0 where its answer is streamed: it ends with the request."""
-    error_type: str
-    span_id: int
-    """0 where it was told to nobody."""
+Access = tuple[Adapter, str, bool]
+"""The adapter of a provider, the key to call it with, and whether that is the tenant's own."""
 
 
 @dataclass(slots=True)
@@ -53,7 +44,7 @@ class Way:
     """Header lines for the platform's own engines: the signed principal."""
     tracing: CallTracing | None = None
     """Makes the spans of its calls; None = they have none."""
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[Served] = field(default_factory=list)
     """The calls made so far, for the store of slow requests."""
 
 
@@ -85,23 +76,43 @@ class AnswerStream(Protocol):
     def header(self, name: bytes) -> bytes: ...
 
 
-class Served:
-    """An answer that a target has begun to give. `answer` is whole, or None where `response` is to be streamed."""
+class Leg:
+    """A target as one caller reaches it."""
 
-    __slots__ = ("answer", "call", "calls", "first_byte_seconds", "own_key", "response", "started_at", "target",
-                 "traced")  # fmt: skip
+    __slots__ = ("adapter", "calls", "health", "needs_token", "own_key", "provider", "secret", "target")
 
     def __init__(
-        self, target: Target, calls: Calls, call: ProviderCall, response: AnswerStream, started_at: float,
-        first_byte_seconds: float, *, own_key: bool,
+        self, target: Target, provider: Provider, access: Access, calls: Calls, health: TargetHealth
     ) -> None:  # fmt: skip
         self.target = target
+        self.provider = provider
+        self.adapter, self.secret, self.own_key = access
         self.calls = calls
+        self.health = health
+        self.needs_token = provider.kind == "vertex" and is_service_account(self.secret)
+        """Whether `secret` is an account, to be changed for a token before each call."""
+
+
+class Served:
+    """A call to a target, and what the target has begun to answer: `answer` is whole, or None where `response` is to be
+    streamed."""
+
+    __slots__ = ("answer", "call", "deadline", "ended_at", "error_type", "first_byte_seconds", "health", "leg",
+                 "response", "started_at", "traced")  # fmt: skip
+
+    response: AnswerStream
+    """Known once it has begun."""
+
+    def __init__(self, leg: Leg, call: ProviderCall, started_at: float, deadline: float) -> None:
+        self.leg = leg
         self.call = call
-        self.response = response
+        self.health = leg.health.start()
         self.started_at = started_at
-        """Loop time at which the provider was asked."""
-        self.first_byte_seconds = first_byte_seconds
-        self.own_key = own_key
+        """Loop time at which the provider was asked, as are the other times."""
+        self.deadline = deadline
+        self.first_byte_seconds = 0.0
+        self.ended_at = 0.0
+        """0 where its answer is streamed: it ends with the request."""
+        self.error_type = ""
         self.answer: Answer | None = None
         self.traced: TracedCall | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, cast
 
 import httptools
@@ -92,6 +93,10 @@ class BackendResponse:
         return next((value for key, value in reversed(self.headers) if key.lower() == name), b"")
 
 
+OnAnswer = Callable[[BackendResponse | Exception], None]
+"""Takes an answer, or why there is none. Never raises."""
+
+
 class ConnectionOwner(Protocol):
     """The pool that a connection goes back to."""
 
@@ -113,7 +118,7 @@ class BackendConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: asyncio.Future[BackendResponse] | None = None
+        self._on_answer: OnAnswer | None = None
         self._reader: asyncio.Future[None] | None = None
         self.deadline = 0.0
         self.serial = 0
@@ -137,6 +142,8 @@ class BackendConnection(asyncio.Protocol):
         self._received = False
         self._complete = False
         self._streaming = False
+        self._begun = False
+        """Whether a stream began of which nobody was told yet."""
         self._extra = False
         self._error: Exception | None = None
         self._parts: deque[bytes] = deque()
@@ -154,13 +161,18 @@ class BackendConnection(asyncio.Protocol):
 
     def send(self, request: bytes, deadline: float) -> asyncio.Future[BackendResponse]:
         """Sends a whole request and returns its answer to be."""
+        answer: asyncio.Future[BackendResponse] = self._loop.create_future()
+        self.post(request, deadline, partial(_resolve, answer))
+        return answer
+
+    def post(self, request: bytes, deadline: float, on_answer: OnAnswer) -> None:
+        """The same without a future: what waits is called in the turn in which the answer comes."""
         assert self._transport is not None
         self.deadline = deadline
         self.busy = True
         self.serial += 1
-        self._answer = self._loop.create_future()
+        self._on_answer = on_answer
         self._transport.write(request)
-        return self._answer
 
     async def read(self) -> bytes:
         self._bare_bytes = 0
@@ -232,9 +244,13 @@ class BackendConnection(asyncio.Protocol):
         if self._complete or self._error is not None:
             return
         self._error = error
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
         self._wake_reader()
+        self._tell(error)
+
+    def _tell(self, answer: BackendResponse | Exception) -> None:
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(answer)
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -258,13 +274,18 @@ class BackendConnection(asyncio.Protocol):
             self.close()  # nothing was asked
             return
         self._received = True
+        unreadable: Exception | None = None
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._extra = True
-            if not self._complete:
-                self.abort(backend_failed(f"unreadable answer: {error}"))
-                return
+            unreadable = error
+        if self._begun:
+            self._begun = False
+            self._tell(BackendResponse(self))
+        if unreadable is not None and not self._complete:
+            self.abort(backend_failed(f"unreadable answer: {unreadable}"))
+            return
         if self._sink is not None and self._parts:
             self._bare_bytes = 0
             self._hand_on(self._sink)
@@ -283,23 +304,23 @@ class BackendConnection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """The whole answer is here: hands the connection back, unless it said more than was asked."""
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            response = BackendResponse(self)
-            parts = self._parts
-            response.body = parts[0] if len(parts) == 1 else b"".join(parts)
-            answer.set_result(response)
         if self._streaming:
             self._wake_reader()
             self.close()  # its buffer may still be read; a new request needs a clean one
             return
+        on_answer, self._on_answer = self._on_answer, None
+        response = BackendResponse(self)
+        parts = self._parts
+        response.body = parts[0] if len(parts) == 1 else b"".join(parts)
         self.busy = False
         if self._extra or not self._keep_alive:
             self.close()
-            return
-        self.reused = True
-        self._reset()
-        self._pool.release(self)
+        else:
+            self.reused = True
+            self._reset()
+            self._pool.release(self)
+        if on_answer is not None:
+            on_answer(response)
 
     def on_message_begin(self) -> None:
         if self._complete:
@@ -335,9 +356,8 @@ class BackendConnection(asyncio.Protocol):
         self._keep_alive = self._parser.should_keep_alive()
         bodiless = self.status in (204, 304)
         small = self.content_length is not None and self.content_length <= self._buffered_limit_bytes
-        if not (bodiless or small) and self._answer is not None and not self._answer.done():
-            self._streaming = True
-            self._answer.set_result(BackendResponse(self))
+        if not (bodiless or small) and self._on_answer is not None:
+            self._streaming = self._begun = True
 
     def on_body(self, data: bytes) -> None:
         if self._extra:
@@ -359,3 +379,12 @@ class BackendConnection(asyncio.Protocol):
             self.headers.clear()
             return
         self._complete = True
+
+
+def _resolve(future: asyncio.Future[BackendResponse], answer: BackendResponse | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
