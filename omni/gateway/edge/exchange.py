@@ -17,6 +17,7 @@ from omni.telemetry.spans import RequestSpans
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from omni.gateway.edge.known_heads import KnownHead
     from omni.gateway.edge.server import ServerConnection
     from omni.gateway.routing.ways import Served
 
@@ -55,6 +56,7 @@ class Exchange:
         "http_1_0",
         "in_batch",
         "keep_alive",
+        "known",
         "method",
         "path",
         "refusal",
@@ -75,6 +77,8 @@ class Exchange:
         self.started_at = started_at
         self.request_id = uuid7_text()
         self.method = b""
+        self.known: KnownHead | None = None
+        """Its head, when it came with one that was read before."""
         self.target = b""
         self.path = b""
         self.headers: dict[bytes, bytes] = {}
@@ -103,6 +107,15 @@ class Exchange:
         self._left_out = False
         self._backends: list[tuple[Watched, int]] = []
         self._body_waiter: asyncio.Future[None] | None = None
+
+    def take_known(self, known: KnownHead, body: bytes) -> None:
+        """The request came whole, under a head that is known."""
+        self.method, self.target, self.path = known.method, known.target, known.path
+        self.headers, self.route = known.headers, known.route
+        self.known = known
+        self.body_bytes = len(body)
+        self.body_parts = [body]
+        self.complete = True
 
     @property
     def is_batch(self) -> bool:

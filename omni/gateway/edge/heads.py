@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from omni.contracts.endpoints import ENDPOINTS
 from omni.gateway.edge.exchange import Exchange
 from omni.kit.errors import InvalidInput
+
+_PASSED_HEADERS = frozenset(name.encode("ascii") for endpoint in ENDPOINTS for name in endpoint.passed_headers)
+WANTED_HEADERS = _PASSED_HEADERS | frozenset((
+    b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
+    b"host", b"idempotency-key", b"omni-delegation", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms",
+    b"openai-beta", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent",
+    b"transfer-encoding", b"upgrade", b"x-api-key", b"x-forwarded-for",
+))  # fmt: skip
+"""What is read of a head."""
+SINGLE_HEADERS = _PASSED_HEADERS | frozenset((
+    b"authorization", b"content-type", b"expect", b"host", b"omni-delegation", b"sec-websocket-key",
+    b"sec-websocket-version", b"transfer-encoding", b"upgrade", b"x-api-key",
+))  # fmt: skip
+"""What may be there once only."""
 
 
 def malformed(detail: str) -> InvalidInput:

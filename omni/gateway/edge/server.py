@@ -11,30 +11,21 @@ from typing import cast
 
 import httptools
 
-from omni.contracts.endpoints import ENDPOINTS
 from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import is_opening
-from omni.gateway.edge.heads import check_head, is_http_1_0, malformed
+from omni.gateway.edge.heads import SINGLE_HEADERS, WANTED_HEADERS, check_head, is_http_1_0, malformed
+from omni.gateway.edge.known_heads import KnownHead, KnownHeads
 from omni.gateway.edge.routes import Route, Routes
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
-_PASSED_HEADERS = frozenset(name.encode("ascii") for endpoint in ENDPOINTS for name in endpoint.passed_headers)
-_WANTED_HEADERS = _PASSED_HEADERS | frozenset((
-    b"accept", b"anthropic-beta", b"authorization", b"cache-control", b"content-length", b"content-type", b"expect",
-    b"host", b"idempotency-key", b"omni-delegation", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms",
-    b"openai-beta", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent",
-    b"transfer-encoding", b"upgrade", b"x-api-key", b"x-forwarded-for",
-))  # fmt: skip
-_SINGLE_HEADERS = _PASSED_HEADERS | frozenset((
-    b"authorization", b"content-type", b"expect", b"host", b"omni-delegation", b"sec-websocket-key",
-    b"sec-websocket-version", b"transfer-encoding", b"upgrade", b"x-api-key",
-))  # fmt: skip
 _LINGER_SECONDS = 2.0
 _STREAMED_BYTES = 512 * 1024  # most of a streamed body that is held for a backend that takes it more slowly
 _PIPELINE_LIMIT = 16
+_UNLIKE_MOST = 8
+"""So many heads of a connection are learned: one that changes each time is not worth it."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -53,6 +44,7 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.connections: set[ServerConnection] = set()
         self.draining = False
+        self.known_heads = KnownHeads()
         self.date = formatdate(usegmt=True).encode("ascii")
 
     def sweep(self, now: float) -> None:
@@ -92,6 +84,10 @@ class ServerConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._body_seen = 0
         """How much of a body there was when more of a request came last."""
+        self._known: KnownHead | None = None
+        """The head that is expected again."""
+        self._unlike = 0
+        """How many heads were learned."""
         self._lingering = False
         self._upgrading = False
         self._read_paused = False
@@ -132,6 +128,14 @@ class ServerConnection(asyncio.Protocol):
             if self._upgrading:
                 self.abort()  # it has to wait for the answer to its handshake
             return
+        known = self._known
+        idle = self._active is None and self._reading is None
+        if idle and known is not None and (body := known.body_in(data)) is not None:
+            self._since = self._loop.time()
+            self._active = exchange = Exchange(self, self._since)
+            exchange.take_known(known, body)
+            self._server.run(exchange)
+            return
         self._since_if_idle()
         try:
             self._parser.feed_data(data)
@@ -144,6 +148,9 @@ class ServerConnection(asyncio.Protocol):
             self._refuse_reading(cause if isinstance(cause, OmniError) else malformed(str(error)))
         if self._reading is not None:
             self._look_for_progress(self._reading, len(data))
+        elif idle and len(self._queue) == 1 and self._unlike < _UNLIKE_MOST:
+            self._unlike += 1
+            self._known = self._server.known_heads.learn(data, self._queue[0])
         self._advance()
         if len(self._queue) >= _PIPELINE_LIMIT:
             self._pause_reading()
@@ -185,26 +192,25 @@ class ServerConnection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         assert self._reading is not None
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._config.header_limit_bytes:
+            raise _head_too_large()
         self._reading.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._config.header_limit_bytes:
+            raise _head_too_large()
         exchange = self._reading
         if exchange is None or not self._in_head:
             return  # trailers
         name = name.lower()
-        if name in _WANTED_HEADERS:
+        if name in WANTED_HEADERS:
             if name in exchange.headers:
-                if name in _SINGLE_HEADERS:
+                if name in SINGLE_HEADERS:
                     raise malformed(f"repeated {name!r}")
                 value = exchange.headers[name] + b", " + value
             exchange.headers[name] = value
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._config.header_limit_bytes:
-            raise _head_too_large()
 
     def on_headers_complete(self) -> None:
         exchange = self._reading
