@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omni.contracts.routes import ModelRoute, RouteTable, Target
 from omni.contracts.wire import BadAnswer
-from omni.gateway.access.auth import Authenticator, Caller, check_caller, credential_of
+from omni.gateway.access.auth import Authenticator, Caller, check_caller, credential_of, digest_of
 from omni.gateway.admission.ledger import Ledger, Refused, Settlement, Ticket
 from omni.gateway.edge.errors import unrecorded
 from omni.gateway.edge.exchange import Exchange
@@ -93,10 +93,13 @@ class Express:
 
     def takes(self, exchange: Exchange, route: Route) -> bool:
         """Begins to serve a request; False = it has to go the other way. Raises OmniError."""
-        headers = exchange.headers
-        if not exchange.complete or route.operation in NOT_JSON or not _ASK_FOR_MORE.isdisjoint(headers):
-            return False
-        caller = self._auth.cached(credential_of(headers))
+        known = exchange.known
+        digest = None if known is None else known.digest
+        if digest is None:
+            digest = _digest(exchange, route) if exchange.complete else ""
+            if known is not None:
+                known.digest = digest
+        caller = self._auth.cached_by_digest(digest) if digest else None
         if caller is None or not caller.plain or caller.networks:
             return False
         if self._spans is not None and exchange.is_traced(self._spans):
@@ -106,7 +109,7 @@ class Express:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         assert route.operation is not None
         try:
-            asked = read_request(route.operation, headers.get(b"content-type", b""), body)
+            asked = read_request(route.operation, exchange.headers.get(b"content-type", b""), body)
         except OmniError:
             return False
         lane = caller.lanes.get((route.operation, asked.request.model))
@@ -197,7 +200,7 @@ class Ride:
             self._go_on(express.models.from_admission(exchange, plan, ticket))
             return
         self._served = served = attempts.begin(leg, call, deadline)
-        whole = attempts.dispatch.whole(served, origin, b"x-request-id: %b\r\n" % ticket.id)
+        whole = attempts.dispatch.whole(served, origin.path, origin.authority, b"x-request-id: %b\r\n" % ticket.id)
         attempts.first_call()
         connection.post(whole, served.deadline, self.answered)
         exchange.watch(connection)
@@ -278,3 +281,10 @@ class Ride:
 
 
 _NO_MODEL = ModelRoute("", frozenset(), ())
+
+
+def _digest(exchange: Exchange, route: Route) -> str:
+    """As KnownHead.digest. Raises Unauthenticated."""
+    if route.operation in NOT_JSON or not _ASK_FOR_MORE.isdisjoint(exchange.headers):
+        return ""
+    return digest_of(credential_of(exchange.headers))

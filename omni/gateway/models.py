@@ -261,8 +261,7 @@ class ModelService:
 
     async def _estimated(self, plan: Plan, served: Served, answer: Answer) -> Outcome:
         """What a whole answer is charged whose provider counted nothing: tokens as we count them, and it says so."""
-        quantities, target = dict(plan.likely), served.leg.target
-        attributes = {"provider": target.provider, "target": target.id}
+        quantities, attributes = dict(plan.likely), dict(served.leg.attributes)
         if AUDIO_MS in quantities:
             attributes["estimated"] = "no_usage/bytes"
         if INPUT_TOKENS in quantities:
@@ -301,11 +300,7 @@ class ModelService:
                 counted[OUTPUT_TOKENS] = counted.get(OUTPUT_TOKENS, 0) + max(
                     0, math.ceil(text_bytes / BYTES_PER_TOKEN) - written
                 )
-            attributes = {
-                "provider": served.leg.target.provider,
-                "target": served.leg.target.id,
-                "estimated": f"{estimated}/bytes",
-            }
+            attributes = {**served.leg.attributes, "estimated": f"{estimated}/bytes"}
             return plan.charged(served, Outcome(status, {REQUESTS: 1, **counted}, plan.model.name, 0, attributes))
 
         output = plan.rates.get(OUTPUT_TOKENS)

@@ -73,13 +73,14 @@ class Plan:
         output, likely = self.rates.get(OUTPUT_TOKENS), self.likely[OUTPUT_TOKENS]
         if output is None or self.worst_output <= likely:
             return
-        if amount_nanos({OUTPUT_TOKENS: self.worst_output - likely}, self.rates) > room:
+        if (self.worst_output - likely) * output.price_nanos > room * output.per_quantity:
             self.ceiling = max(1, likely)
 
     def charged(self, served: Served, outcome: Outcome) -> Outcome:
         """The outcome as it is billed."""
         leg = served.leg
-        outcome.quantities = charged(outcome.quantities, leg.target, own_key=leg.own_key)
+        if leg.own_key or leg.target.cost:
+            outcome.quantities = charged(outcome.quantities, leg.target, own_key=leg.own_key)
         if self.in_batch:
             outcome.quantities = in_batch(outcome.quantities)
         return outcome
@@ -91,6 +92,8 @@ class Planner:
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._estimates = Estimates()
+        self._priced: dict[tuple[str, str], tuple[dict[str, Rate], bool]] = {}
+        """By model and operation, the rates that were looked at, and whether they have all that it takes."""
 
     def plan(
         self, caller: Caller, asked: Asked, model: ModelRoute, limits: LimitSet, at_micros: int, *, in_batch: bool
@@ -107,7 +110,11 @@ class Planner:
         reserved.tokens = likely.get(INPUT_TOKENS, 0) + likely.get(OUTPUT_TOKENS, 0)
         if limits.moneys:
             reserved.nanos = amount_nanos(likely, rates)
-            if not MODEL_METERS.get(request.operation, _NO_METERS) <= rates.keys():
+            priced = self._priced.get((model.name, request.operation))
+            if priced is None or priced[0] is not rates:
+                found = MODEL_METERS.get(request.operation, _NO_METERS) <= rates.keys()
+                priced = self._priced[model.name, request.operation] = (rates, found)
+            if not priced[1]:
                 if model.unpriced == "refuse":
                     raise Forbidden(
                         "model_unpriced",
@@ -118,8 +125,7 @@ class Planner:
 
     def outcome(self, plan: Plan, served: Served, status: int, usage: Usage | None) -> Outcome:
         """What an answer is charged: what the provider counted."""
-        target = served.leg.target
-        attributes = {"provider": target.provider, "target": target.id}
+        attributes = served.leg.attributes
         if status >= 400 or usage is None:
             return Outcome(
                 status, {REQUESTS: 1} if status < 500 and status != 429 else {}, plan.model.name, 0, attributes
@@ -128,7 +134,7 @@ class Planner:
         quantities = {REQUESTS: 1, **usage.quantities}
         if AUDIO_MS in plan.likely and not any(meter in plan.rates for meter in usage.quantities):
             quantities[AUDIO_MS] = plan.likely[AUDIO_MS]  # sold by time, while the provider counts tokens
-            attributes["estimated"] = "no_usage/bytes"
+            attributes = {**attributes, "estimated": "no_usage/bytes"}
         return plan.charged(served, Outcome(status, quantities, plan.model.name, 0, attributes))
 
     def _learn(self, plan: Plan, usage: Usage, *, complete: bool) -> None:

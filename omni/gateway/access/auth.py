@@ -176,7 +176,7 @@ class Authenticator:
 
     def cached(self, credential: bytes) -> Caller | None:
         """The caller when nothing has to be read, else None."""
-        return self.cached_by_digest(hashlib.sha256(credential).hexdigest())
+        return self.cached_by_digest(digest_of(credential))
 
     def cached_by_digest(self, digest: str) -> Caller | None:
         """The same for a key of which only the SHA-256, hex, is known."""
@@ -191,7 +191,7 @@ class Authenticator:
         Raises Unauthenticated, or Unavailable `snapshots_unavailable`.
         """
         check_form(credential)
-        return await self.look_up_digest(hashlib.sha256(credential).hexdigest())
+        return await self.look_up_digest(digest_of(credential))
 
     async def look_up_digest(self, digest: str) -> Caller:
         """The same for a key of which only the SHA-256, hex, is known."""
@@ -293,6 +293,11 @@ def credential_of(headers: Mapping[bytes, bytes]) -> bytes:
     if credential[:7].lower() != b"bearer ":
         raise invalid_key()
     return credential[7:].strip()
+
+
+def digest_of(credential: bytes) -> str:
+    """What a key is known by: its SHA-256, hex."""
+    return hashlib.sha256(credential).hexdigest()
 
 
 def check_form(credential: bytes) -> None:

@@ -28,5 +28,5 @@ def charged(quantities: dict[str, int], target: Target, *, own_key: bool) -> dic
     if own_key:
         return {meter if meter == REQUESTS else OWN_KEY_PREFIX + meter: size for meter, size in quantities.items()}
     if target.cost:
-        return {**quantities, COST_NANOS: amount_nanos(quantities, dict(target.cost))}
+        return {**quantities, COST_NANOS: amount_nanos(quantities, target.cost)}
     return quantities

@@ -7,7 +7,7 @@ case to what is likely, however large the `max_tokens` that clients ask for.
 
 from __future__ import annotations
 
-import math
+from math import ceil
 
 _MODELS_LIMIT = 10_000
 _MEAN_WEIGHT = 0.125
@@ -34,21 +34,15 @@ class Estimates:
     def __init__(self) -> None:
         self._models: dict[str, _Learned] = {}
 
-    def output_tokens(self, model: str, ceiling: int) -> int:
-        """How many tokens an answer will probably have at most, for a request that allows `ceiling`."""
+    def likely(self, model: str, text_bytes: int, ceiling: int) -> tuple[int, int]:
+        """How many tokens a request of this size probably has at most, and its answer, of which it allows `ceiling`."""
         learned = self._models.get(model)
         if learned is None:
-            likely = _FIRST_OUTPUT + _DEVIATIONS * _FIRST_DEVIATION
+            written, ratio = _FIRST_OUTPUT + _DEVIATIONS * _FIRST_DEVIATION, _FIRST_TOKENS_PER_BYTE
         else:
-            likely = learned.output + _DEVIATIONS * learned.deviation
-        return min(ceiling, max(_LEAST_OUTPUT, math.ceil(likely)))
-
-    def input_tokens(self, model: str, text_bytes: int) -> int:
-        """How many tokens a request of this size probably has at most."""
-        learned = self._models.get(model)
-        if learned is None:
-            return math.ceil(text_bytes * _FIRST_TOKENS_PER_BYTE)
-        return math.ceil(text_bytes * (learned.ratio + 2 * learned.ratio_deviation))
+            written = learned.output + _DEVIATIONS * learned.deviation
+            ratio = learned.ratio + 2 * learned.ratio_deviation
+        return ceil(text_bytes * ratio), min(ceiling, max(_LEAST_OUTPUT, ceil(written)))
 
     def observe(self, model: str, text_bytes: int, input_tokens: int, output_tokens: int | None) -> None:
         """Learns from a request: its size and what the provider counted; output only of an answer that was whole."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from omni.contracts import redis_names
 from omni.contracts.money import ANY_MODEL
@@ -56,16 +56,9 @@ class Ticket:
         self.renewed_at = 0.0
 
 
-class Settlement(NamedTuple):
-    """What a request is settled at."""
-
-    limits: LimitSet
-    last: tuple[bytes, ...]
-    """What changes in the call that settles."""
-    event: tuple[bytes, bytes]
-    """The usage event up to its amount, and from there on."""
-    charge: int | None
-    """Nano-units; None = the event has no amount."""
+Settlement = tuple[LimitSet, tuple[bytes, ...], tuple[bytes, bytes], int | None]
+"""What a request is settled at: its levels, what changes in the call, the usage event up to its amount and from there
+on, and the nano-units (None = the event has no amount)."""
 
 
 class Refused(Exception):
@@ -219,7 +212,7 @@ class Ledger:
         settlement = self._settlement(ticket, outcome)
         reply: object
         try:
-            reply = await self._redis.call(ticket.limits.settle(settlement.last))
+            reply = await self._redis.call(ticket.limits.settle(settlement[1]))
         except (RedisUnavailable, RedisReplyError) as error:
             reply = error
         if not self.settled(settlement, reply):
@@ -229,7 +222,7 @@ class Ledger:
         """As `settle`, without anything to await: the reply is for `settled`, and for `spool` where that says no."""
         settlement = self._settlement(ticket, outcome)
         try:
-            self._redis.post(ticket.limits.settle(settlement.last), on_reply)
+            self._redis.post(ticket.limits.settle(settlement[1]), on_reply)
         except RedisUnavailable as error:
             self._loop.call_soon(on_reply, error)
         return settlement
@@ -241,7 +234,7 @@ class Ledger:
         takes_id = not ticket.is_asked_again or bool(outcome.quantities)
         event = ticket.events.settled(ticket.id if takes_id else uuid7_text().encode("ascii"), at_micros, outcome)
         last = limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
-        return Settlement(limits, last, event, charge)
+        return limits, last, event, charge
 
     def settled(self, settlement: Settlement, reply: Any) -> bool:
         """Whether Redis took a settlement."""
@@ -249,7 +242,7 @@ class Ledger:
             if isinstance(reply, RedisReplyError):
                 self._logger.error("settle_failed", error=str(reply))
             return False
-        self._remember(settlement.limits, settlement.last, reply[1])
+        self._remember(settlement[0], settlement[1], reply[1])
         return True
 
     async def spool(self, settlement: Settlement, why: object) -> None:
@@ -265,9 +258,10 @@ class Ledger:
         self._held.pop(ticket.hex, None)
 
     def _remember(self, limits: LimitSet | None, args: Sequence[Argument], charged: int) -> None:
-        now = self._loop.time()
-        self._recent.append((now, limits, args, charged))
-        self._forget_older(now)
+        now, recent = self._loop.time(), self._recent
+        recent.append((now, limits, args, charged))
+        if recent[0][0] < now - _RESEND_SECONDS:
+            self._forget_older(now)
 
     def _forget_older(self, now: float) -> None:
         recent = self._recent

@@ -169,7 +169,10 @@ class LimitSet:
 
     def admit(self, request: bytes, data: bytes, nanos: int, tokens: int) -> bytes:
         """The call that admits, packed; `data` as from `hold_data` or `first_hold`."""
-        return self._admit.pack(request, data, b"%d" % nanos, b"%d" % tokens)
+        reserved, size = b"%d" % nanos, b"%d" % tokens
+        return self._admit.template % (
+            len(request), request, len(data), data, len(reserved), reserved, len(size), size,
+        )  # fmt: skip
 
     def extend(self, request: bytes, data: bytes, more: int | None, nanos: int) -> bytes:
         """The call that renews a hold and reserves `more` nano-units (None = what it lacks), `nanos` in all; packed."""

@@ -17,7 +17,7 @@ _HEADS_LIMIT = 1_000
 class KnownHead:
     """One head: the bytes before and after the digits of its content-length, and what was read from it."""
 
-    __slots__ = ("after", "before", "headers", "method", "path", "route", "target")
+    __slots__ = ("after", "before", "digest", "headers", "method", "path", "route", "target")
 
     def __init__(self, before: bytes, after: bytes, exchange: Exchange, route: Route) -> None:
         self.before = before
@@ -27,6 +27,8 @@ class KnownHead:
         self.path = exchange.path
         self.headers = {name: value for name, value in exchange.headers.items() if name != b"content-length"}
         self.route = route
+        self.digest: str | None = None
+        """SHA-256 of its credential, hex; empty = such requests do not take the express lane. None = nobody looked."""
 
     def body_in(self, data: bytes) -> bytes | None:
         """The body, where `data` is one whole request with this head and nothing else."""

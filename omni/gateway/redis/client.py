@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from omni.gateway.logs import Logger
@@ -42,22 +43,20 @@ class Script:
 class ScriptCall:
     """A call of a script of which only the last arguments change: all before them is packed once."""
 
-    __slots__ = ("_fixed", "_head", "_tail", "script")
+    __slots__ = ("_fixed", "script", "template")
 
     def __init__(self, script: Script, keys: Sequence[bytes], fixed: Sequence[bytes], changing: int) -> None:
         """`fixed` are the first arguments; `changing` is how many follow them in each call."""
         self.script = script
         self._fixed = (b"%d" % len(keys), *keys, *fixed)
         first = (b"EVALSHA", script.sha, *self._fixed)
-        self._head = b"*%d\r\n" % (len(first) + changing) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in first)
-        self._tail = b"$%d\r\n%b\r\n" * changing
+        head = b"*%d\r\n" % (len(first) + changing) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in first)
+        self.template = head.replace(b"%", b"%%") + b"$%d\r\n%b\r\n" * changing
+        """The command as it goes over the wire, with length and value of each changing argument left out."""
 
     def pack(self, *last: bytes) -> bytes:
         """The command as it goes over the wire."""
-        sized: list[bytes | int] = []
-        for argument in last:
-            sized += (len(argument), argument)
-        return self._head + self._tail % tuple(sized)
+        return self.template % tuple(chain.from_iterable(zip(map(len, last), last, strict=True)))
 
     def arguments(self, *last: Argument) -> tuple[Argument, ...]:
         """Number of keys, keys, arguments: the call to be made later, perhaps by another process."""

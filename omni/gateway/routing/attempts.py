@@ -225,20 +225,20 @@ class Attempts:
 
     async def _judge(self, way: Way, served: Served, answering: Coroutine[Any, Any, BackendResponse]) -> Served:
         """What comes of a call. Raises TryNext, OmniError or ClientGone."""
-        health, response = served.health, None
+        response: BackendResponse | None = None
         try:
             served.response = response = await answering
             served.first_byte_seconds = self._loop.time() - served.started_at
             self._check_status(served)
             if way.request.stream and response.status < 400 and b"event-stream" in response.content_type:
-                health.succeeded(self._loop.time(), served.first_byte_seconds)
+                served.succeeded(self._loop.time(), served.first_byte_seconds)
             else:
                 body = response.body
                 if body is None:
                     body = await response.read_whole(self._limit_bytes)
                 self.take(served, body)
         except asyncio.CancelledError:
-            health.given_up()
+            served.given_up()
             if response is not None:
                 response.abort(ClientGone())
             self._ended(way, served, "cancelled")
@@ -251,9 +251,9 @@ class Attempts:
             self._ended(way, served, why)
             ours = isinstance(error, DeadlineExceeded) and served.deadline == way.deadline
             if ours or isinstance(error, ClientGone):
-                health.given_up()  # the client left, or it was its time that ran out
+                served.given_up()  # the client left, or it was its time that ran out
                 raise
-            health.failed(self._loop.time())
+            served.failed(self._loop.time())
             self._failed(served.leg, repr(error))
             again = not isinstance(error, DeadlineExceeded)
             raise TryNext(public_error(error), again=again) from error
@@ -276,7 +276,7 @@ class Attempts:
             answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
         served.answer = answer
         served.ended_at = now = self._loop.time()
-        served.health.succeeded(now, served.first_byte_seconds)
+        served.succeeded(now, served.first_byte_seconds)
         if answer.status < 400:
             served.leg.calls.completed(now - served.started_at)
         else:
@@ -303,7 +303,7 @@ class Attempts:
         if status == 429:
             response.abort(ClientGone())
             seconds = retry_after(response.header(b"retry-after"))
-            served.health.limited(self._loop.time(), seconds)
+            served.limited(self._loop.time(), seconds)
             raise TryNext(provider_limited(math.ceil(seconds)))
         if status >= 500 or status in _MISCONFIGURED or status == 408:
             response.abort(ClientGone())

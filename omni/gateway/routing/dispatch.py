@@ -13,7 +13,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.failures import TryNext
 from omni.gateway.routing.ways import Access, Leg, Served, Way
 from omni.gateway.upstream.connection import BackendResponse
-from omni.gateway.upstream.pools import Backend, BackendPool, Origins, send_to
+from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.errors import Forbidden, InvalidInput, NotConfigured, UpstreamFailed
 
 _REQUEST = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b"
@@ -62,19 +62,18 @@ class Dispatch:
         provider = served.leg.provider
         if provider.kind == "backend":
             return await self._backends.send(
-                lambda authority: self._whole(served, b"", authority, head + way.backend_head()),
+                lambda authority: self.whole(served, b"", authority, head + way.backend_head()),
                 served.deadline,
                 way.watch,
             )
         origin = self.origins.get(provider.base_url)
-        return await send_to(origin, self.whole(served, origin, head), served.deadline, way.watch)
+        return await send_to(
+            origin, self.whole(served, origin.path, origin.authority, head), served.deadline, way.watch
+        )
 
-    def whole(self, served: Served, origin: Backend, head: bytes) -> bytes:
-        """The request as it goes over the wire to a provider. Raises UpstreamFailed."""
-        return self._whole(served, origin.path, origin.authority, head)
-
-    def _whole(self, served: Served, path: bytes, authority: bytes, head: bytes) -> bytes:
-        request, left_ms = served.call.request, int((served.deadline - self._loop.time()) * 1000)
+    def whole(self, served: Served, path: bytes, authority: bytes, head: bytes) -> bytes:
+        """The request as it goes over the wire; `path` is its server's own. Raises UpstreamFailed."""
+        request, left_ms = served.call.request, int((served.deadline - served.started_at) * 1000)
         lines, body = self._known_lines.get(request.headers), request.body
         if lines is None:
             lines = self._lines(request.headers)

@@ -63,12 +63,17 @@ class TargetHealth:
 
     def start(self) -> Call:
         """A call goes out."""
-        self.open_calls += 1
-        probe = self._opened_until is not None
-        self._probing |= probe
-        return Call(self, probe)
+        return Call(self)
 
-    def ended(self, *, probe: bool) -> None:
+    def begin(self) -> bool:
+        """A call goes out; whether it is a probe."""
+        self.open_calls += 1
+        if self._opened_until is None:
+            return False
+        self._probing = True
+        return True
+
+    def end(self, *, probe: bool) -> None:
         """A call is over; what it tells of the target comes apart."""
         self.open_calls -= 1
         if probe:
@@ -80,14 +85,19 @@ class TargetHealth:
         self.first_byte_seconds = (
             first_byte_seconds if known is None else known + _LATENCY_WEIGHT * (first_byte_seconds - known)
         )
-        self._count(now, failed=False)
+        if now >= self._window_ends:
+            self._begin_window(now)
+        self._total += 1
         self._in_row = 0
         self._opened_until = None
         self._open_seconds = _OPEN_FIRST_SECONDS
 
     def failed(self, now: float, *, probe: bool) -> None:
         """The target broke, refused us or kept silent."""
-        self._count(now, failed=True)
+        if now >= self._window_ends:
+            self._begin_window(now)
+        self._total += 1
+        self._failed += 1
         self._in_row += 1
         if probe:
             self._open_seconds = min(2 * self._open_seconds, _OPEN_LAST_SECONDS)
@@ -103,12 +113,9 @@ class TargetHealth:
         self._opened_until = now + self._open_seconds * self._random.uniform(0.8, 1.2)
         self._failed = self._total = 0
 
-    def _count(self, now: float, *, failed: bool) -> None:
-        if now >= self._window_ends:
-            self._window_ends = now + _WINDOW_SECONDS
-            self._failed = self._total = 0
-        self._total += 1
-        self._failed += failed
+    def _begin_window(self, now: float) -> None:
+        self._window_ends = now + _WINDOW_SECONDS
+        self._failed = self._total = 0
 
     def _half_failed(self) -> bool:
         return self._total >= _WINDOW_LEAST_CALLS and 2 * self._failed >= self._total
@@ -119,31 +126,36 @@ class Call:
 
     __slots__ = ("_health", "_probe")
 
-    def __init__(self, health: TargetHealth, probe: bool) -> None:
+    def __init__(self, health: TargetHealth) -> None:
         self._health: TargetHealth | None = health
-        self._probe = probe
+        self._probe = health.begin()
 
     def succeeded(self, now: float, first_byte_seconds: float) -> None:
-        if (health := self._end()) is not None:
+        """The target answered as it should."""
+        health, self._health = self._health, None
+        if health is not None:
+            health.end(probe=self._probe)
             health.succeeded(now, first_byte_seconds)
 
     def failed(self, now: float) -> None:
-        if (health := self._end()) is not None:
+        """The target broke, refused us or kept silent."""
+        health, self._health = self._health, None
+        if health is not None:
+            health.end(probe=self._probe)
             health.failed(now, probe=self._probe)
 
     def limited(self, now: float, seconds: float) -> None:
-        if (health := self._end()) is not None:
+        """The target asked us to wait."""
+        health, self._health = self._health, None
+        if health is not None:
+            health.end(probe=self._probe)
             health.limited(now, seconds)
 
     def given_up(self) -> None:
         """It ended without telling anything of the target: the client left, or another target was faster."""
-        self._end()
-
-    def _end(self) -> TargetHealth | None:
         health, self._health = self._health, None
         if health is not None:
-            health.ended(probe=self._probe)
-        return health
+            health.end(probe=self._probe)
 
 
 class RetryBudget:

@@ -36,6 +36,7 @@ _CEILINGS = {
     "responses": ("max_output_tokens",),
     "messages": ("max_tokens",),
 }
+_READS_TEXT = _GENERATES | {"embeddings", "moderations"}
 IMAGE_TOKENS = 1_600
 """About what providers count for a large image; the bytes of one say nothing of its tokens."""
 _AUDIO_BYTES_PER_MS = 4
@@ -86,8 +87,13 @@ def read_request(operation: Operation, content_type: bytes, body: bytes) -> Aske
         fields: dict[str, Any] = _multipart_fields(content_type, body)
         text_bytes, images = 0, 0
     else:
-        fields = _json_fields(body)
-        text_bytes, images = _text_size(body, fields)
+        try:
+            fields = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInput("invalid_json", f"The body is not valid JSON: {error}.") from None
+        if type(fields) is not dict:
+            raise InvalidInput("invalid_json", "The body must be a JSON object.")
+        text_bytes, images = _text_size(body, fields) if b"image" in body else (len(body), 0)
     model = fields.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= 200:
         raise InvalidInput("model_required", "Name the model in `model`. GET /v1/models lists them.", param="model")
@@ -111,22 +117,22 @@ def expect(quantities: dict[str, int], asked: Asked, model: ModelRoute, estimate
     request, fields = asked.request, asked.request.fields
     operation = request.operation
     quantities[REQUESTS] = 1
-    if operation in ("images", "image_edits"):
+    if operation in _READS_TEXT:
+        ceiling = asked.ceiling or model.max_output_tokens
+        read, written = estimates.likely(model.name, asked.text_bytes, ceiling)
+        quantities[INPUT_TOKENS] = read + IMAGE_TOKENS * asked.images
+        if operation in _GENERATES:
+            choices = _count(fields["n"], 1) if "n" in fields else 1
+            quantities[OUTPUT_TOKENS] = written * choices
+            return ceiling * choices
+    elif operation in ("images", "image_edits"):
         quantities[IMAGES] = _count(fields.get("n"), 1)
     elif operation == "speech":
         spoken = fields.get("input")
         quantities[CHARACTERS] = len(spoken) if isinstance(spoken, str) else 0
     elif operation in _MULTIPART:
         quantities[AUDIO_MS] = len(request.body) // _AUDIO_BYTES_PER_MS
-    elif operation != "count_tokens":  # which providers do not charge
-        tokens = estimates.input_tokens(model.name, asked.text_bytes) + IMAGE_TOKENS * asked.images
-        quantities[INPUT_TOKENS] = tokens
-    if operation not in _GENERATES:
-        return 0
-    choices = _count(fields.get("n"), 1)
-    ceiling = asked.ceiling or model.max_output_tokens
-    quantities[OUTPUT_TOKENS] = estimates.output_tokens(model.name, ceiling) * choices
-    return ceiling * choices
+    return 0
 
 
 def _ceiling(operation: str, fields: dict[str, Any]) -> int:
@@ -148,20 +154,8 @@ def _count(value: object, default: int) -> int:
     return number
 
 
-def _json_fields(body: bytes) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput("invalid_json", f"The body is not valid JSON: {error}.") from None
-    if not isinstance(fields, dict):
-        raise InvalidInput("invalid_json", "The body must be a JSON object.")
-    return fields
-
-
 def _text_size(body: bytes, fields: dict[str, Any]) -> tuple[int, int]:
     """Bytes of text, and how many images there are: the bytes of a picture in the body are not read as text."""
-    if b"image" not in body:
-        return len(body), 0
     sizes = [0, 0]
     try:
         _measure(fields, sizes)

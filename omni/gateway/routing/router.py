@@ -143,7 +143,7 @@ def _holds(when: Condition, ask: Ask) -> bool:
 
 
 def _cost(target: Target, ask: Ask) -> int:
-    return amount_nanos({INPUT_TOKENS: ask.input_tokens, OUTPUT_TOKENS: ask.output_tokens}, dict(target.cost))
+    return amount_nanos({INPUT_TOKENS: ask.input_tokens, OUTPUT_TOKENS: ask.output_tokens}, target.cost)
 
 
 def _rendezvous(target: Target, user: str) -> float:

@@ -11,7 +11,7 @@ from omni.contracts.wire import Adapter, Answer, ModelRequest, ProviderCall
 from omni.gateway.access.auth import Caller
 from omni.gateway.metrics import Calls
 from omni.gateway.overload import Gate
-from omni.gateway.routing.health import TargetHealth
+from omni.gateway.routing.health import Call, TargetHealth
 from omni.gateway.routing.router import Ask
 from omni.gateway.upstream.connection import BackendConnection
 from omni.gateway.upstream.google_tokens import is_service_account
@@ -79,7 +79,7 @@ class AnswerStream(Protocol):
 class Leg:
     """A target as one caller reaches it."""
 
-    __slots__ = ("adapter", "calls", "health", "needs_token", "own_key", "provider", "secret", "target")
+    __slots__ = ("adapter", "attributes", "calls", "health", "needs_token", "own_key", "provider", "secret", "target")
 
     def __init__(
         self, target: Target, provider: Provider, access: Access, calls: Calls, health: TargetHealth
@@ -89,24 +89,26 @@ class Leg:
         self.adapter, self.secret, self.own_key = access
         self.calls = calls
         self.health = health
+        self.attributes = {"provider": target.provider, "target": target.id}
+        """What usage events say of it."""
         self.needs_token = provider.kind == "vertex" and is_service_account(self.secret)
         """Whether `secret` is an account, to be changed for a token before each call."""
 
 
-class Served:
+class Served(Call):
     """A call to a target, and what the target has begun to answer: `answer` is whole, or None where `response` is to be
     streamed."""
 
-    __slots__ = ("answer", "call", "deadline", "ended_at", "error_type", "first_byte_seconds", "health", "leg",
+    __slots__ = ("answer", "call", "deadline", "ended_at", "error_type", "first_byte_seconds", "leg",
                  "response", "started_at", "traced")  # fmt: skip
 
     response: AnswerStream
     """Known once it has begun."""
 
     def __init__(self, leg: Leg, call: ProviderCall, started_at: float, deadline: float) -> None:
+        super().__init__(leg.health)
         self.leg = leg
         self.call = call
-        self.health = leg.health.start()
         self.started_at = started_at
         """Loop time at which the provider was asked, as are the other times."""
         self.deadline = deadline

@@ -34,26 +34,28 @@ def from_openai(row: object) -> Usage | None:
     if not isinstance(row, dict):
         return None
     if row.get("type") == "duration":
-        seconds = row.get("seconds")
-        millis = int(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0
-        return Usage({meters.AUDIO_MS: millis}, final=True)
-    read = count(row.get("prompt_tokens")) or count(row.get("input_tokens"))
-    written = count(row.get("completion_tokens")) or count(row.get("output_tokens"))
+        return _of_duration(row.get("seconds"))
+    get = row.get
+    read, written = get("prompt_tokens"), get("completion_tokens")
+    if type(read) is not int or not 0 < read <= _LARGEST:
+        read = count(get("input_tokens"))
+    if type(written) is not int or not 0 < written <= _LARGEST:
+        written = count(get("output_tokens"))
     if not read and not written:
         return None
     quantities: dict[str, int] = {}
-    into = _details(row, "prompt_tokens_details", "input_tokens_details", "input_token_details")
-    for name, meter in _INPUT_DETAILS:
-        if into.get(name) and (size := min(count(into[name]), read)):
-            quantities[meter] = size
-            read -= size
+    into = get("prompt_tokens_details")
+    if not isinstance(into, dict):
+        into = _details(row, "input_tokens_details", "input_token_details")
+    if any(into.values()):
+        read = _apart(quantities, into, read, _INPUT_DETAILS)
     if read:
         quantities[meters.INPUT_TOKENS] = read
-    out = _details(row, "completion_tokens_details", "output_tokens_details")
-    for name, meter in _OUTPUT_DETAILS:
-        if out.get(name) and (size := min(count(out[name]), written)):
-            quantities[meter] = size
-            written -= size
+    out = get("completion_tokens_details")
+    if not isinstance(out, dict):
+        out = _details(row, "output_tokens_details")
+    if any(out.values()):
+        written = _apart(quantities, out, written, _OUTPUT_DETAILS)
     if written:
         quantities[meters.OUTPUT_TOKENS] = written
     return Usage(quantities, final=True)
@@ -108,6 +110,22 @@ _OUTPUT_DETAILS = (
     ("image_tokens", meters.OUTPUT_IMAGE_TOKENS),
 )
 _NO_DETAILS: dict[str, Any] = {}
+
+
+def _of_duration(seconds: object) -> Usage:
+    millis = int(seconds * 1000) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0
+    return Usage({meters.AUDIO_MS: millis}, final=True)
+
+
+def _apart(
+    quantities: dict[str, int], details: dict[str, Any], left: int, names: tuple[tuple[str, str], ...]
+) -> int:
+    """Adds the parts of a count that have meters of their own; what is left of it."""
+    for name, meter in names:
+        if details.get(name) and (size := min(count(details[name]), left)):
+            quantities[meter] = size
+            left -= size
+    return left
 
 
 def _details(row: dict[str, Any], *names: str) -> dict[str, Any]:

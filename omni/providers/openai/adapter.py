@@ -71,7 +71,10 @@ class OpenAIAdapter:
         operation = request.operation
         own = provider.operations
         if operation in _PATHS and (own is None or operation in own):
-            body, content_type, stripped = _passed_body(provider, upstream_model, request)
+            if upstream_model == request.model and request.max_output_tokens is None and not request.stream:
+                body, content_type, stripped = request.body, request.content_type or chat.JSON_TYPE, False
+            else:
+                body, content_type, stripped = _passed_body(provider, upstream_model, request)
             sent = ProviderRequest(
                 b"POST", self.path(provider, operation, upstream_model), self.headers(provider, key, content_type), body
             )
