@@ -74,7 +74,7 @@ class Gateway:
             config.redis_url,
             (*scripts.all(), *cache_scripts.all(), KEEP_TRACE),
             timeout_seconds=config.redis_timeout_seconds,
-            on_flush=self._metrics.redis_round_trips.inc,
+            on_flush=self._metrics.redis_round_trips.add,
             logger=logger,
         )
         self._auth = Authenticator(self._redis, scripts, config)

@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omni.contracts.routes import ModelRoute, RouteTable, Target
-from omni.contracts.wire import BadAnswer
+from omni.contracts.wire import BadAnswer, Untranslatable
 from omni.gateway.access.auth import Authenticator, Caller, check_caller, credential_of, digest_of
 from omni.gateway.admission.ledger import Ledger, Refused, Settlement, Ticket
 from omni.gateway.edge.errors import unrecorded
@@ -194,14 +194,14 @@ class Ride:
             return
         deadline = express.loop.time() + express.timeout_seconds
         try:
-            call = attempts.dispatch.call(leg, plan.request())
-        except TryNext:
+            call = leg.adapter.call(leg.provider, leg.secret, leg.target.upstream_model, plan.request())
+        except Untranslatable:
             origin.release(connection)
             self._go_on(express.models.from_admission(exchange, plan, ticket))
             return
         self._served = served = attempts.begin(leg, call, deadline)
         whole = attempts.dispatch.whole(served, origin.path, origin.authority, b"x-request-id: %b\r\n" % ticket.id)
-        attempts.first_call()
+        attempts.retries.call()
         connection.post(whole, served.deadline, self.answered)
         exchange.watch(connection)
 
@@ -233,7 +233,10 @@ class Ride:
             return
         outcome = express.planner.outcome(plan, served, answer.status, answer.usage)
         outcome.duration_micros = unix_micros() - ticket.occurred_at_micros
-        call_settled(served, outcome, "")
+        if served.leg.own_key:
+            call_settled(served, outcome, "")
+        else:
+            served.leg.calls.billed(outcome.quantities)
         self._settlement = express.ledger.post_settle(ticket, outcome, self.settled)
 
     async def _judge(self, answer: BackendResponse | Exception) -> None:

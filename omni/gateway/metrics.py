@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -33,17 +33,20 @@ POLICY_DECISIONS = (
 class Calls:
     """The calls of one operation at one provider."""
 
-    __slots__ = ("_durations", "completed", "names", "tokens")
+    __slots__ = ("_durations", "begun", "completed", "names", "tokens")
 
-    def __init__(self, operation: str, provider: Provider, durations: Spread) -> None:
+    def __init__(self, operation: str, provider: Provider, durations: Spread, begun: list[int]) -> None:
         self.names = gen_ai.operation_name(operation), gen_ai.provider_name(provider.kind, provider.code)
         self._durations = durations
+        self.begun = begun
+        """The count of calls to the provider."""
         self.completed = durations.one(*self.names, "")
         """Takes the seconds of a call that came to its end."""
         self.tokens: dict[str, int] = {}
         """What was billed, by meter."""
 
     def failed(self, seconds: float, error_type: str) -> None:
+        """Takes the seconds of a call that came to nothing, and why."""
         self._durations.observe(seconds, *self.names, error_type)
 
     def billed(self, quantities: Mapping[str, int]) -> None:
@@ -55,9 +58,10 @@ class Calls:
 class CallMetrics(Collector):
     """Calls to providers of models, by the names of OpenTelemetry's GenAI conventions."""
 
-    def __init__(self, registry: CollectorRegistry, *by_provider: Tally) -> None:
-        """`by_provider` begin at 0 with the first call to a provider."""
-        self._by_provider = by_provider
+    def __init__(self, registry: CollectorRegistry, begun: Tally, failures: Tally) -> None:
+        """Both count calls by provider, from 0 on."""
+        self._begun = begun
+        self._failures = failures
         first_byte = Spread(
             gen_ai.TIME_TO_FIRST_CHUNK,
             "Time until a provider began to answer.",
@@ -81,9 +85,9 @@ class CallMetrics(Collector):
         known = (operation, provider.kind, provider.code)
         calls = self._calls.get(known)
         if calls is None:
-            calls = self._calls[known] = Calls(operation, provider, self._durations)
-            for tally in self._by_provider:
-                tally.expect(provider.code)
+            begun = self._begun.expect(provider.code)
+            self._failures.expect(provider.code)
+            calls = self._calls[known] = Calls(operation, provider, self._durations, begun)
         return calls
 
     def collect(self) -> Iterator[Metric]:
@@ -125,9 +129,9 @@ class GatewayMetrics:
             DURATION_BUCKETS_SECONDS,
             registry,
         )
-        self._statuses: dict[int, str] = {}
-        self._routes: dict[str, tuple[str, str]] = {}
+        self._requests: dict[tuple[str, int], Callable[[float], None]] = {}
         self.decisions = Tally("omni_admit_decisions", "Decisions of admission.", ("decision",), registry, DECISIONS)
+        self.admitted = self.decisions.expect("admitted")
         self.spool_events = Gauge(
             "omni_gateway_spool_events", "Usage events on disk that Redis has not acknowledged.", registry=registry
         )
@@ -138,9 +142,7 @@ class GatewayMetrics:
         self.shed = Tally(
             "omni_gateway_shed", "Requests refused because of overload.", ("priority",), registry, PRIORITIES
         )
-        self.redis_round_trips = Counter(
-            "omni_redis_round_trips", "Batches of commands written to Redis.", registry=registry
-        )
+        self.redis_round_trips = Tally("omni_redis_round_trips", "Batches of commands written to Redis.", (), registry)
         self.provider_retries = Counter(
             "omni_provider_retries", "Second calls to a target that failed.", registry=registry
         )
@@ -179,13 +181,12 @@ class GatewayMetrics:
     def request_done(self, route_name: str, status: int, seconds: float, trace_id: str = "") -> None:
         """Counts one request; `route_name` is `METHOD template`, or empty where nothing matched. `trace_id` is given
         when its trace is exported."""
-        route = self._routes.get(route_name)
-        if route is None:
+        observe = self._requests.get((route_name, status))
+        if observe is None:
             method, _, template = route_name.partition(" ")
-            route = self._routes[route_name] = (method or "_OTHER", template)
-        text = self._statuses.get(status)
-        if text is None:
-            text = self._statuses[status] = str(status)
-        self._duration.observe(seconds, route[0], route[1], text)
+            observe = self._duration.one(method or "_OTHER", template, str(status))
+            self._requests[route_name, status] = observe
+        observe(seconds)
         if trace_id:
-            self._duration.exemplify(seconds, trace_id, route[0], route[1], text)
+            method, _, template = route_name.partition(" ")
+            self._duration.exemplify(seconds, trace_id, method or "_OTHER", template, str(status))

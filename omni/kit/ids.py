@@ -39,8 +39,10 @@ def derived_uuid7(millis: int, seed: bytes) -> UUID:
 def uuid7_text() -> str:
     """As `uuid7`, written out, for where many are made: not for what nobody may guess."""
     millis, rest = divmod(time.time_ns(), 1_000_000)
-    digits = f"{millis:012x}7{(rest << 12) // 1_000_000:03x}{1 << 63 | random.getrandbits(62):016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    noise = random.getrandbits(62)
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - half again as fast as an f-string
+        millis >> 16, millis & 0xFFFF, (rest << 12) // 1_000_000, 0x8000 | noise >> 48, noise & 0xFFFF_FFFF_FFFF,
+    )  # fmt: skip
 
 
 def uuid7_time(value: UUID) -> datetime:

@@ -27,26 +27,28 @@ class Tally(Collector):
         self._name = name
         self._documentation = documentation
         self._labels = labels
-        self._counts: dict[Labels, int] = dict.fromkeys(known, 0) if labels else {(): 0}
+        self._counts: dict[Labels, list[int]] = {values: [0] for values in (known if labels else [()])}
         registry.register(self)
 
     def add(self, *values: str, count: int = 1) -> None:
         """Counts under these label values."""
-        counts = self._counts
-        counts[values] = counts.get(values, 0) + count
+        cell = self._counts.get(values)
+        if cell is None:
+            cell = self._counts[values] = [0]
+        cell[0] += count
 
-    def expect(self, *values: str) -> None:
-        """Exports 0 under these label values from now on."""
-        self._counts.setdefault(values, 0)
+    def expect(self, *values: str) -> list[int]:
+        """Exports 0 under these label values from now on. The list has the count, for who counts often."""
+        return self._counts.setdefault(values, [0])
 
     def of(self, *values: str) -> int:
         """What was counted under these label values."""
-        return self._counts.get(values, 0)
+        return self._counts[values][0] if values in self._counts else 0
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, count in dict(self._counts).items():  # the loop may add one meanwhile
-            family.add_metric(values, count)
+        for values, cell in dict(self._counts).items():  # the loop may add one meanwhile
+            family.add_metric(values, cell[0])
         yield family
 
 

@@ -32,7 +32,7 @@ class ControlFeed:
         self._authenticator = authenticator
         self._secret = config.control_feed_secret
         self._logger = logger
-        self._console = Backend(config.console_url, config) if config.console_url else None
+        self._console = Backend(config.console_url, config, ours=True) if config.console_url else None
         self._loop = asyncio.get_running_loop()
 
     async def refresh(self) -> None:

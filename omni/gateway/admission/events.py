@@ -45,13 +45,14 @@ class Outcome:
 class EventTemplate:
     """Writes the usage events of one key on one route."""
 
-    __slots__ = ("_template",)
+    __slots__ = ("_settled", "_template")
 
     def __init__(self, key: KeySnapshot, endpoint: str) -> None:
         owner = {"tenant_id": key.tenant_id, "project_id": key.project_id, "key_id": key.key_id, "mode": key.mode}
         self._template = b'{"event_id":"%%b",%b,"occurred_at_micros":%%d,"endpoint":%b,"model":' % (
             orjson.dumps(owner)[1:-1].replace(b"%", b"%%"), orjson.dumps(endpoint).replace(b"%", b"%%"),
         )  # fmt: skip
+        self._settled = self._template + b'%b,"status":%d,"duration_micros":%d,"quantities":%b'
 
     def held(self, spend_nanos: int | None) -> bytes:
         """The event that counts when the lease runs out before an answer, one request, as a template: `%b` stands for
@@ -63,13 +64,13 @@ class EventTemplate:
 
     def settled(self, request_id: bytes, occurred_at_micros: int, outcome: Outcome) -> tuple[bytes, bytes]:
         """The event of a request that came to an end: up to its amount, and from there on."""
-        quantities = orjson.dumps(outcome.quantities)
-        end = b',"attributes":%b}' % (orjson.dumps(outcome.attributes) if outcome.attributes else b"{}")
-        if outcome.spend_nanos is not None:
+        quantities, attributes = orjson.dumps(outcome.quantities), orjson.dumps(outcome.attributes)
+        if outcome.spend_nanos is None:
+            end = b',"attributes":%b}' % attributes
+        else:
             quantities = quantities[:-1] + (_SPEND if outcome.quantities else _ONLY_SPEND)
-            end = b"}" + end
-        before = (self._template + b'%b,"status":%d,"duration_micros":%d,"quantities":%b') % (
+            end = b'},"attributes":%b}' % attributes
+        return self._settled % (
             request_id, occurred_at_micros, orjson.dumps(outcome.model), outcome.status, outcome.duration_micros,
             quantities,
-        )  # fmt: skip
-        return before, end
+        ), end  # fmt: skip

@@ -147,7 +147,7 @@ class Ledger:
         ticket.reserved.held = True
         ticket.renewed_at = self._loop.time()
         self._held[ticket.hex] = ticket
-        self._metrics.decisions.add("admitted")
+        self._metrics.admitted[0] += 1
 
     def _admit_alone(self, ticket: Ticket, *, perhaps_held: bool) -> None:
         try:

@@ -180,7 +180,11 @@ class LimitSet:
 
     def settle(self, last: tuple[bytes, ...]) -> bytes:
         """The call that settles, packed; `last` as from `settle_arguments`."""
-        return self._settle.pack(*last)
+        a, b, c, d, e, f, g, h, i, j = last  # written out: this is a third of the time that a loop takes
+        return self._settle.template % (
+            len(a), a, len(b), b, len(c), c, len(d), d, len(e), e, len(f), f, len(g), g, len(h), h, len(i), i,
+            len(j), j,
+        )  # fmt: skip
 
     def spooled_settle(self, last: Sequence[Argument]) -> tuple[Argument, ...]:
         """The same call to be made later: number of keys, keys, arguments."""

@@ -28,16 +28,15 @@ class OutageLimits:
         self._allowances: dict[tuple[UUID, str], int] = {}
         self._money_per_mille = config.outage_money_per_mille
         self._money: dict[bytes, int] = {}
-
-    @property
-    def in_use(self) -> bool:
-        return bool(self._arrivals or self._allowances or self._money)
+        self.in_use = False
+        """Whether anything was admitted here that Redis has not admitted for since."""
 
     def admit(self, limits: LimitSet, now_micros: int, nanos: int) -> bytes:
         """Admits at an expected cost of `nanos` and returns the RateLimit header lines.
 
         Raises LimitExceeded, or Unavailable `limits_unavailable`.
         """
+        self.in_use = True
         plan = limits.plan
         headers = b""
         arrival = float(now_micros)
@@ -65,6 +64,7 @@ class OutageLimits:
         self._allowances.pop((limits.tenant_id, limits.mode), None)
         for level in limits.moneys:
             self._money.pop(level.key, None)
+        self.in_use = bool(self._arrivals or self._allowances or self._money)
 
     def _check_money(self, limits: LimitSet, nanos: int) -> None:
         for position, level in enumerate(limits.moneys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omni.contracts.money import ANY_MODEL, PriceBook, Rate, amount_nanos
+from omni.contracts.money import ANY_MODEL, PriceBook, Rate
 from omni.contracts.quotes import QUOTED_METERS
 from omni.gateway.admission.events import ONE_REQUEST
 
@@ -29,20 +29,23 @@ class Prices:
 
     def rates(self, model: str, at_micros: int) -> dict[str, Rate]:
         """The rate of each meter for a model, at an instant (Unix microseconds)."""
-        key = (model, at_micros // _HOUR_MICROS)
-        found = self._rates.get(key)
+        hour = at_micros // _HOUR_MICROS
+        found = self._rates.get((model, hour))
         if found is None:
             if len(self._rates) >= _ENTRIES_LIMIT:
                 self._rates.clear()
-            found = self._rates[key] = self._book.rates_at(model, at_micros)
+            found = self._rates[model, hour] = self._book.rates_at(model, at_micros)
         return found
 
     def amount(self, quantities: dict[str, int], model: str, at_micros: int) -> int | None:
         """Nano-units for these quantities; None when none of them has a price."""
         rates = self.rates(model, at_micros)
-        if not rates or rates.keys().isdisjoint(quantities):
-            return None
-        return amount_nanos(quantities, rates)
+        total: int | None = None
+        for meter, quantity in quantities.items():
+            rate = rates.get(meter)
+            if rate is not None:  # as in amount_nanos
+                total = (total or 0) - (-quantity * rate.price_nanos // rate.per_quantity)
+        return total
 
     def quoted(self, at_micros: int) -> tuple[str, dict[str, tuple[int, int]]]:
         """The currency, and what the meters of jobs cost: nano-units for how many units. A meter without a price costs

@@ -27,6 +27,8 @@ STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
 
+_ANSWER = STATUS_LINES[200] + b"date: %b\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
+
 
 class Watched(Protocol):
     """A connection that works for requests, one after the other."""
@@ -210,6 +212,10 @@ class Exchange:
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         """Answers whole, in one write. `headers` are complete lines."""
         self.status = status
+        server = self.connection.server
+        if self.keep_alive and self.complete and status == 200 and not self.http_1_0 and not server.draining:
+            self.connection.write(_ANSWER % (server.date, self.request_id.encode("ascii"), headers, len(body), body))
+            return
         if not self.complete:
             self.keep_alive = False
         head = self._head(status, headers)
@@ -235,8 +241,8 @@ class Exchange:
         return chunked
 
     def _head(self, status: int, headers: bytes) -> bytes:
-        connection = self.connection
-        if connection.draining:
+        server = self.connection.server
+        if server.draining:
             self.keep_alive = False
         if not self.keep_alive:
             persistence = b"connection: close\r\n"
@@ -246,7 +252,7 @@ class Exchange:
             persistence = b""
         return b"%bdate: %b\r\nx-request-id: %b\r\n%b%b" % (
             STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status,
-            connection.date(),
+            server.date,
             self.request_id.encode("ascii"),
             persistence,
             headers,

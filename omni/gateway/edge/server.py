@@ -71,7 +71,7 @@ class ServerConnection(asyncio.Protocol):
     """One client connection. Requests are parsed ahead and answered one after the other."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._config = server.config
         self._loop = server.loop
         self._transport: asyncio.Transport | None = None
@@ -97,13 +97,6 @@ class ServerConnection(asyncio.Protocol):
         """Whether the client takes what is written more slowly than it comes."""
         self.peer: IPv4Address | IPv6Address | None = None
 
-    @property
-    def draining(self) -> bool:
-        return self._server.draining
-
-    def date(self) -> bytes:
-        return self._server.date
-
     # --- transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -112,11 +105,11 @@ class ServerConnection(asyncio.Protocol):
         if peer:
             address = ip_address(peer[0].partition("%")[0])
             self.peer = getattr(address, "ipv4_mapped", None) or address
-        self._server.connections.add(self)
+        self.server.connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
-        self._server.connections.discard(self)
+        self.server.connections.discard(self)
         self._wake_writer()
         active, self._active = self._active, None
         self._queue.clear()
@@ -134,7 +127,7 @@ class ServerConnection(asyncio.Protocol):
             self._since = self._loop.time()
             self._active = exchange = Exchange(self, self._since)
             exchange.take_known(known, body)
-            self._server.run(exchange)
+            self.server.run(exchange)
             return
         self._since_if_idle()
         try:
@@ -150,7 +143,7 @@ class ServerConnection(asyncio.Protocol):
             self._look_for_progress(self._reading, len(data))
         elif idle and len(self._queue) == 1 and self._unlike < _UNLIKE_MOST:
             self._unlike += 1
-            self._known = self._server.known_heads.learn(data, self._queue[0])
+            self._known = self.server.known_heads.learn(data, self._queue[0])
         self._advance()
         if len(self._queue) >= _PIPELINE_LIMIT:
             self._pause_reading()
@@ -229,7 +222,7 @@ class ServerConnection(asyncio.Protocol):
         exchange.path = exchange.target.partition(b"?")[0]
         exchange.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue" and not exchange.http_1_0
         try:
-            exchange.route = self._server.routes.match(exchange.method, exchange.path)
+            exchange.route = self.server.routes.match(exchange.method, exchange.path)
             exchange.body_limit = exchange.route.max_body_bytes
         except OmniError:
             pass  # the pipeline answers, without the body
@@ -284,14 +277,14 @@ class ServerConnection(asyncio.Protocol):
         exchange.keep_alive = False
         if not nothing_behind:
             exchange.refuse(malformed("bytes behind an opening handshake"))
-        self._server.run_upgrade(exchange)
+        self.server.run_upgrade(exchange)
 
     def hand_over(self, protocol: asyncio.Protocol, head: bytes) -> asyncio.Transport:
         """Answers with this head and gives the connection to another protocol. Raises ClientGone."""
         transport, self._transport = self._transport, None
         if transport is None:
             raise ClientGone
-        self._server.connections.discard(self)
+        self.server.connections.discard(self)
         transport.write(head)
         transport.set_protocol(protocol)
         return transport
@@ -301,7 +294,7 @@ class ServerConnection(asyncio.Protocol):
     def _advance(self) -> None:
         if self._active is None and self._queue and self._transport is not None:
             self._active = self._queue.popleft()
-            self._server.run(self._active)
+            self.server.run(self._active)
 
     def finished(self, exchange: Exchange) -> None:
         """The pipeline is done with the active exchange."""
@@ -312,6 +305,8 @@ class ServerConnection(asyncio.Protocol):
             self._end(already_all_read=exchange.complete)
             return
         self._since = self._loop.time()
+        if not self._queue and not self._read_paused:
+            return
         if self._read_paused and len(self._queue) < _PIPELINE_LIMIT // 2 and self._transport is not None:
             self._read_paused = False
             self._transport.resume_reading()

@@ -132,9 +132,10 @@ class RedisClient:
 
     def post(self, packed: bytes, on_reply: OnReply) -> None:
         """As `call`, without anything to await. Raises RedisUnavailable as `execute` does."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise RedisNotConnected("not connected")
-        self._connection.post_packed(packed, on_reply)
+        connection.post_packed(packed, on_reply)
 
     async def _keep_connected(self) -> None:
         backoff_seconds = _BACKOFF_FIRST_SECONDS

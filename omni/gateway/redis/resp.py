@@ -147,7 +147,11 @@ class RedisConnection(asyncio.Protocol):
         """The same without a future: what waits is called in the turn in which the reply comes."""
         if self._transport is None:
             raise RedisUnavailable("not connected")
-        self._queue(on_reply, command, command)
+        loop, unsent = self._loop, self._unsent
+        self._pending.append((on_reply, loop.time(), command))
+        if not unsent:
+            loop.call_soon(self._flush)
+        unsent.append(command)
 
     def _queue(self, on_reply: OnReply, command: bytes, again: bytes) -> None:
         loop, unsent = self._loop, self._unsent

@@ -55,24 +55,20 @@ class Attempts:
         self._metrics = observers.metrics
         self._logger = observers.logger
         self._limit_bytes = config.model_answer_limit_bytes
-        self._retries = RetryBudget()
+        self.retries = RetryBudget()
         self._hedges = RetryBudget(_HEDGE_RATIO)
         self._shadows: set[asyncio.Task[None]] = set()
 
     def serve(self, way: Way) -> Awaitable[Served]:
         """Raises OmniError when no target serves the request, or ClientGone."""
         targets = self.router.targets(way.model, way.ask)
-        self.first_call()
+        self.retries.call()
         if way.model.shadow is not None:
             self._start_shadow(way, way.model.shadow)
         if way.model.hedge_after_ms is not None:
             self._hedges.call()
             return self._hedged(way, targets, way.model.hedge_after_ms / 1000)
         return self._in_turn(way, targets)
-
-    def first_call(self) -> None:
-        """A request goes out for the first time, by which second calls are rationed."""
-        self._retries.call()
 
     async def _in_turn(self, way: Way, targets: Sequence[Target], failure: TryNext | None = None) -> Served:
         for target in targets:
@@ -81,7 +77,7 @@ class Attempts:
             except TryNext as raised:
                 failure = raised
         assert failure is not None
-        if not failure.again or not self._retries.take():
+        if not failure.again or not self.retries.take():
             raise failure.error
         self._metrics.provider_retries.inc()
         await asyncio.sleep(self._random.uniform(*_BACKOFF_SECONDS))
@@ -207,7 +203,7 @@ class Attempts:
     def begin(self, leg: Leg, call: ProviderCall, deadline: float) -> Served:
         """A call that goes out now; it is over at `deadline`, or at its target's own."""
         started = self._loop.time()
-        self._metrics.provider_calls.add(leg.provider.code)
+        leg.calls.begun[0] += 1
         return Served(leg, call, started, min(started + leg.target.timeout_seconds, deadline))
 
     async def go_on(

@@ -30,16 +30,12 @@ class Catalogue:
         self._prices = prices
         self._logger = logger
         self._seal_key = config.credentials_key
-        self._table = EMPTY_TABLE
+        self.table = EMPTY_TABLE
         self._tables_raw = (b"", b"")
         self._keys: dict[str, str] = {}
         self._opened: dict[tuple[UUID, str], tuple[str, str]] = {}
         self.on_table: list[Callable[[RouteTable], None]] = []
         """Called with each new table."""
-
-    @property
-    def table(self) -> RouteTable:
-        return self._table
 
     async def reload(self) -> None:
         """Reads both again; what cannot be read stays as it was."""
@@ -64,11 +60,11 @@ class Catalogue:
 
     def model(self, name: str, operation: Operation, allowed: Callable[[str], bool]) -> ModelRoute:
         """Raises NotFound `model_not_found`, which lists the models that the caller may use for this."""
-        model = self._table.models.get(name)
+        model = self.table.models.get(name)
         if model is not None and operation in model.operations and allowed(name):
             return model
         names = [
-            each.name for each in self._table.models.values() if operation in each.operations and allowed(each.name)
+            each.name for each in self.table.models.values() if operation in each.operations and allowed(each.name)
         ]
         listed = ", ".join(sorted(names)[:_NAMES_LISTED]) or "none"
         raise NotFound(
@@ -76,7 +72,7 @@ class Catalogue:
         )
 
     def provider(self, code: str) -> Provider:
-        return self._table.providers[code]
+        return self.table.providers[code]
 
     def key(self, caller: Caller, provider: Provider) -> tuple[str, bool] | None:
         """The key to call a provider with, and whether it is the tenant's own; None when there is none."""
@@ -104,7 +100,7 @@ class Catalogue:
                 if opened is not None:
                     keys[provider.code] = opened
         self._keys = keys
-        self._table = table
+        self.table = table
         for listener in self.on_table:
             listener(table)
 

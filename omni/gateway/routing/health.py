@@ -89,7 +89,7 @@ class TargetHealth:
             self._begin_window(now)
         self._total += 1
         self._in_row = 0
-        self._opened_until = None
+        self._opened_until, self._probing = None, False
         self._open_seconds = _OPEN_FIRST_SECONDS
 
     def failed(self, now: float, *, probe: bool) -> None:
@@ -134,7 +134,7 @@ class Call:
         """The target answered as it should."""
         health, self._health = self._health, None
         if health is not None:
-            health.end(probe=self._probe)
+            health.open_calls -= 1
             health.succeeded(now, first_byte_seconds)
 
     def failed(self, now: float) -> None:

@@ -106,7 +106,8 @@ class Served(Call):
     """Known once it has begun."""
 
     def __init__(self, leg: Leg, call: ProviderCall, started_at: float, deadline: float) -> None:
-        super().__init__(leg.health)
+        health = leg.health  # as Call has it, in place: each request makes one
+        self._health, self._probe = health, health.begin()
         self.leg = leg
         self.call = call
         self.started_at = started_at

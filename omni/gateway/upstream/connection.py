@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Protocol, cast
 
 import httptools
@@ -112,12 +113,23 @@ class ConnectionOwner(Protocol):
 class BackendConnection(asyncio.Protocol):
     """One connection: one request at a time."""
 
-    def __init__(self, pool: ConnectionOwner, buffered_limit_bytes: int) -> None:
+    def __init__(self, pool: ConnectionOwner, buffered_limit_bytes: int, *, repeated_headers: bool = True) -> None:
+        """Without `repeated_headers` the last of those with one name counts, which takes a call less for each."""
         self._pool = pool
         self._buffered_limit_bytes = buffered_limit_bytes
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._found: dict[bytes, bytes] = {}
+        """Headers of the answer that have not been looked at yet."""
+        self._parser = httptools.HttpResponseParser(
+            SimpleNamespace(
+                on_message_begin=self.on_message_begin,
+                on_header=self.on_header if repeated_headers else self._found.__setitem__,
+                on_headers_complete=self.on_headers_complete,
+                on_body=self.on_body,
+                on_message_complete=self.on_message_complete,
+            )
+        )
         self._on_answer: OnAnswer | None = None
         self._reader: asyncio.Future[None] | None = None
         self.deadline = 0.0
@@ -134,6 +146,7 @@ class BackendConnection(asyncio.Protocol):
         self.content_length: int | None = None
         self.content_type = b""
         self._head_bytes = 0
+        self._feeding = 0
         self._bare_bytes = 0
         """What came since the body moved on."""
         self._interim = 0
@@ -141,6 +154,7 @@ class BackendConnection(asyncio.Protocol):
         self._keep_alive = True
         self._received = False
         self._complete = False
+        self._found.clear()
         self._streaming = False
         self._begun = False
         """Whether a stream began of which nobody was told yet."""
@@ -274,6 +288,7 @@ class BackendConnection(asyncio.Protocol):
             self.close()  # nothing was asked
             return
         self._received = True
+        self._feeding = len(data)
         unreadable: Exception | None = None
         try:
             self._parser.feed_data(data)
@@ -332,22 +347,39 @@ class BackendConnection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _HEAD_LIMIT_BYTES:
             raise ValueError("head too large")
-        if len(name) in _READ_LENGTHS:
-            lowered = name.lower()
-            if lowered == b"content-length":
-                self.content_length = int(value)
-                return
-            if lowered == b"transfer-encoding":
-                self._chunked = True
-                return
-            if lowered == b"content-type":
-                self.content_type = value
-        self.headers.append((name, value))
+        if len(name) not in _READ_LENGTHS or self._passes(name.lower(), value):
+            self.headers.append((name, value))
+
+    def _passes(self, name: bytes, value: bytes) -> bool:
+        """Reads what says how long the answer is, and what it is; whether that is for others, too."""
+        if name == b"content-length":
+            self.content_length = int(value)
+            return False
+        if name == b"transfer-encoding":
+            self._chunked = True
+            return False
+        if name == b"content-type":
+            self.content_type = value
+        return True
+
+    def _look_at_found(self) -> None:
+        found = self._found
+        if self._bare_bytes + self._feeding > _HEAD_LIMIT_BYTES:
+            self._head_bytes = sum(map(len, found)) + sum(map(len, found.values()))
+            if self._head_bytes > _HEAD_LIMIT_BYTES:
+                raise ValueError("head too large")
+        for name in found:
+            if len(name) in _READ_LENGTHS:
+                self._passes(name.lower(), found[name])
+        self.headers = list(found.items())
+        found.clear()
 
     def on_headers_complete(self) -> None:
         if self._extra:
             return
         self.status = self._parser.get_status_code()
+        if self._found:
+            self._look_at_found()
         if self.status < 200:
             self._interim += 1
             if self._interim > _INTERIM_MOST:

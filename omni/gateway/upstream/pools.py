@@ -28,8 +28,10 @@ _RETRY_BACKEND_SECONDS = 1.0
 class Backend:
     """One backend and the connections to it."""
 
-    def __init__(self, url: str, config: GatewayConfig) -> None:
+    def __init__(self, url: str, config: GatewayConfig, *, ours: bool) -> None:
+        """`ours` are the platform's own: all headers of their answers are kept."""
         parts = urlsplit(url)
+        self._ours = ours
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not a backend URL: {url!r}")
         self._host = parts.hostname
@@ -61,7 +63,8 @@ class Backend:
 
     async def open(self) -> BackendConnection:
         """A new connection. Raises Unavailable `backend_unavailable`."""
-        return await self._connect(BackendConnection(self, self._buffered_limit_bytes))
+        connection = BackendConnection(self, self._buffered_limit_bytes, repeated_headers=self._ours)
+        return await self._connect(connection)
 
     async def open_for_upload(self) -> UploadingConnection:
         """The same for a body in pieces."""
@@ -141,7 +144,7 @@ class Origins:
         """Raises ValueError for what is no http or https URL."""
         origin = self._origins.get(base_url)
         if origin is None:
-            origin = self._origins[base_url] = Backend(base_url, self._config)
+            origin = self._origins[base_url] = Backend(base_url, self._config, ours=False)
         return origin
 
     def keep_only(self, base_urls: set[str]) -> None:
@@ -163,7 +166,7 @@ class BackendPool:
     """All backends, taken in turn; one that could not be reached is passed over for a second."""
 
     def __init__(self, config: GatewayConfig) -> None:
-        self._backends = [Backend(url, config) for url in config.backend_urls]
+        self._backends = [Backend(url, config, ours=True) for url in config.backend_urls]
         self._loop = asyncio.get_running_loop()
         self._turn = 0
 

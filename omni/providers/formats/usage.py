@@ -117,9 +117,7 @@ def _of_duration(seconds: object) -> Usage:
     return Usage({meters.AUDIO_MS: millis}, final=True)
 
 
-def _apart(
-    quantities: dict[str, int], details: dict[str, Any], left: int, names: tuple[tuple[str, str], ...]
-) -> int:
+def _apart(quantities: dict[str, int], details: dict[str, Any], left: int, names: tuple[tuple[str, str], ...]) -> int:
     """Adds the parts of a count that have meters of their own; what is left of it."""
     for name, meter in names:
         if details.get(name) and (size := min(count(details[name]), left)):

@@ -51,6 +51,7 @@ _ANSWERS_WITH = {
 """The member without which an answer is none."""
 _TRANSLATED = frozenset(("messages", "responses"))
 _IMAGES = frozenset(("images", "image_edits"))
+_COUNTS_MORE = _IMAGES | _MULTIPART
 _TYPED_STREAMS = frozenset(("images", "image_edits", "transcriptions", "translations", "speech"))
 
 
@@ -145,7 +146,9 @@ class PassedCall:
         row = read_object(body)
         if needed is not None and not isinstance(row.get(needed), list):
             raise BadAnswer(f"no {needed} in an answer of status {status}")
-        return Answer(status, content_type or chat.JSON_TYPE, body, _usage_of(self._operation, row))
+        counts_more = self._operation in _COUNTS_MORE
+        usage = _usage_of(self._operation, row) if counts_more else from_openai(row.get("usage"))
+        return Answer(status, content_type or chat.JSON_TYPE, body, usage)
 
     def error(self, status: int, body: bytes) -> Answer:
         return chat.error_answer(status, body, self._key)
