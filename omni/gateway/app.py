@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from prometheus_client import CollectorRegistry
 
@@ -25,7 +26,8 @@ from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.ops import OpsServer
 from omni.gateway.edge.public import PublicPages
 from omni.gateway.edge.routes import Routes
-from omni.gateway.edge.server import Server, ServerConnection
+from omni.gateway.edge.server import ServerConnection
+from omni.gateway.edge.shared import Server
 from omni.gateway.extras import ExtrasService
 from omni.gateway.logs import Logger
 from omni.gateway.metrics import GatewayMetrics
@@ -151,7 +153,7 @@ class Gateway:
         await self._redis.wait_connected(_START_REDIS_SECONDS)
         config = self._config
         self._listener = await self._loop.create_server(
-            lambda: ServerConnection(self._server),
+            lambda: cast(asyncio.Protocol, ServerConnection(self._server)),
             config.host,
             config.port,
             backlog=4096,

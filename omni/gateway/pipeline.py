@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from uuid import UUID
@@ -298,7 +298,7 @@ class Pipeline:
         deadline = self._loop.time() + seconds
         if body is None:
             return await self._backends.upload(
-                build, exchange.pieces(), deadline, exchange.watch, chunked=length is None
+                build, _pieces(exchange), deadline, exchange.watch, chunked=length is None
             )
         return await self._backends.send(build, deadline, exchange.watch)
 
@@ -354,6 +354,13 @@ class Pipeline:
                 "request", **exchange.ids(), route=route_name, status=exchange.status, duration_ms=duration_ms
             )
         exchange.connection.finished(exchange)
+
+
+async def _pieces(exchange: Exchange) -> AsyncIterator[bytes]:
+    """A body as it comes."""
+    exchange.wants_body()
+    while piece := await exchange.more():
+        yield piece
 
 
 def _broken() -> OmniError:

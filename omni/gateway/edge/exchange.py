@@ -15,7 +15,7 @@ from omni.kit.ids import uuid7_text
 from omni.telemetry.spans import RequestSpans
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from omni.gateway.edge.known_heads import KnownHead
     from omni.gateway.edge.server import ServerConnection
@@ -164,10 +164,9 @@ class Exchange:
         parts = self.body_parts
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it comes; the client is read on as it is taken. Raises what `body` raises."""
-        if self.expects_continue and not self.body_bytes and not self.complete:
-            self.connection.write_continue()
+    async def more(self) -> bytes:
+        """What came of the body since it was last asked for, b"" at its end; the client is read on. Raises what `body`
+        raises."""
         while True:
             if self.refusal is not None:
                 raise self.refusal
@@ -177,12 +176,16 @@ class Exchange:
                 piece = b"".join(self.body_parts)
                 self.body_parts.clear()
                 self.connection.read_on()
-                yield piece
-            elif self.complete:
-                return
-            else:
-                self._body_waiter = asyncio.get_running_loop().create_future()
-                await self._body_waiter
+                return piece
+            if self.complete:
+                return b""
+            self._body_waiter = asyncio.get_running_loop().create_future()
+            await self._body_waiter
+
+    def wants_body(self) -> None:
+        """Tells a client that waits for it that its body is awaited."""
+        if self.expects_continue and not self.body_bytes and not self.complete:
+            self.connection.write_continue()
 
     def body_progress(self) -> None:
         """Wakes the pipeline: there is more of the body, it is complete, refused or will never come."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from email.utils import formatdate
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import cast
 
 import httptools
 
-from omni.gateway.config import GatewayConfig
 from omni.gateway.edge.errors import HeadersTooLarge, MethodNotAllowed, RequestTimeout
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import is_opening
 from omni.gateway.edge.heads import SINGLE_HEADERS, WANTED_HEADERS, check_head, is_http_1_0, malformed
-from omni.gateway.edge.known_heads import KnownHead, KnownHeads
-from omni.gateway.edge.routes import Route, Routes
+from omni.gateway.edge.known_heads import KnownHead
+from omni.gateway.edge.routes import Route
+from omni.gateway.edge.shared import Server
 from omni.gateway.upstream.connection import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
@@ -29,46 +27,8 @@ _UNLIKE_MOST = 8
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Server:
-    """What all connections share: settings, routes, the pipeline's entry, and the clock of the date header."""
-
-    def __init__(
-        self, config: GatewayConfig, routes: Routes, run: Callable[[Exchange], None],
-        run_upgrade: Callable[[Exchange], None],
-    ) -> None:  # fmt: skip
-        self.config = config
-        self.routes = routes
-        self.run = run
-        self.run_upgrade = run_upgrade
-        """For the request that asks for a WebSocket, as the last of its connection."""
-        self.loop = asyncio.get_running_loop()
-        self.connections: set[ServerConnection] = set()
-        self.draining = False
-        self.known_heads = KnownHeads()
-        self.date = formatdate(usegmt=True).encode("ascii")
-
-    def sweep(self, now: float) -> None:
-        """Ends what takes too long; called a few times a second."""
-        self.date = formatdate(usegmt=True).encode("ascii")
-        for connection in list(self.connections):
-            connection.sweep(now)
-
-    def begin_drain(self) -> None:
-        """From now on each answer is the last of its connection."""
-        self.draining = True
-
-    def close_idle(self) -> None:
-        """Closes the connections that nobody is answered on."""
-        for connection in list(self.connections):
-            connection.close_if_idle()
-
-    def abort(self) -> None:
-        for connection in list(self.connections):
-            connection.abort()
-
-
-class ServerConnection(asyncio.Protocol):
-    """One client connection. Requests are parsed ahead and answered one after the other."""
+class ServerConnection:
+    """One client connection, an asyncio.Protocol. Requests are parsed ahead and answered one after the other."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -115,6 +75,9 @@ class ServerConnection(asyncio.Protocol):
         self._queue.clear()
         if active is not None:
             active.client_left()
+
+    def eof_received(self) -> None:
+        """The client sends no more: the connection ends."""
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:

@@ -76,8 +76,8 @@ def pack(command: tuple[Argument, ...]) -> bytes:
     return packed
 
 
-class RedisConnection(asyncio.Protocol):
-    """One connection. Commands issued in one turn of the event loop leave in one write."""
+class RedisConnection:
+    """One connection, an asyncio.Protocol. Commands issued in one turn of the event loop leave in one write."""
 
     def __init__(self, on_lost: Callable[[RedisConnection], None], on_flush: Callable[[], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -101,6 +101,15 @@ class RedisConnection(asyncio.Protocol):
         self._on_lost(self)
         for on_reply, _sent_at, _again in pending:
             on_reply(RedisUnavailable("connection lost"))
+
+    def eof_received(self) -> None:
+        """Redis sends no more: the connection ends."""
+
+    def pause_writing(self) -> None:
+        """Commands are small, and Redis is given up on before many of them wait."""
+
+    def resume_writing(self) -> None:
+        """As above."""
 
     def data_received(self, data: bytes) -> None:
         reader, pending = self._reader, self._pending
@@ -206,12 +215,17 @@ async def connect(
     Raises OSError, TimeoutError, RedisUnavailable or RedisReplyError.
     """
     loop = asyncio.get_running_loop()
+    connection = protocol_factory()
+
+    def protocol() -> asyncio.Protocol:
+        return cast(asyncio.Protocol, connection)
+
     async with asyncio.timeout(timeout_seconds):
         if address.unix_path is not None:
-            _, connection = await loop.create_unix_connection(protocol_factory, address.unix_path)
+            await loop.create_unix_connection(protocol, address.unix_path)
         else:
             context = ssl.create_default_context() if address.tls else None
-            _, connection = await loop.create_connection(protocol_factory, address.host, address.port, ssl=context)
+            await loop.create_connection(protocol, address.host, address.port, ssl=context)
         try:
             for command in (*address.handshake(), *prepare):
                 await connection.send(command)

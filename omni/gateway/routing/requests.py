@@ -88,11 +88,12 @@ def read_request(operation: Operation, content_type: bytes, body: bytes) -> Aske
         text_bytes, images = 0, 0
     else:
         try:
-            fields = orjson.loads(body)
+            parsed: object = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise InvalidInput("invalid_json", f"The body is not valid JSON: {error}.") from None
-        if type(fields) is not dict:
+        if not isinstance(parsed, dict):
             raise InvalidInput("invalid_json", "The body must be a JSON object.")
+        fields = parsed
         text_bytes, images = _text_size(body, fields) if b"image" in body else (len(body), 0)
     model = fields.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= 200:

@@ -110,8 +110,8 @@ class ConnectionOwner(Protocol):
         ...
 
 
-class BackendConnection(asyncio.Protocol):
-    """One connection: one request at a time."""
+class BackendConnection:
+    """One connection, an asyncio.Protocol: one request at a time."""
 
     def __init__(self, pool: ConnectionOwner, buffered_limit_bytes: int, *, repeated_headers: bool = True) -> None:
         """Without `repeated_headers` the last of those with one name counts, which takes a call less for each."""
@@ -282,6 +282,15 @@ class BackendConnection(asyncio.Protocol):
             else:
                 self._fail(backend_failed("connection lost within the answer"))
         self._pool.forget(self)
+
+    def eof_received(self) -> None:
+        """The other side sends no more: the connection ends."""
+
+    def pause_writing(self) -> None:
+        """A whole request is written at once, and waits where it has to."""
+
+    def resume_writing(self) -> None:
+        """As above."""
 
     def data_received(self, data: bytes) -> None:
         if not self.busy:

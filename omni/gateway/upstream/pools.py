@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from omni.gateway.config import GatewayConfig
@@ -76,7 +76,9 @@ class Backend:
         self._opening += 1
         try:
             async with asyncio.timeout(self._connect_timeout_seconds):
-                await self._loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
+                await self._loop.create_connection(
+                    lambda: cast(asyncio.Protocol, connection), self._host, self._port, ssl=self._tls
+                )
         except (OSError, TimeoutError):
             self.avoid_until = self._loop.time() + _RETRY_BACKEND_SECONDS
             raise backend_unavailable() from None

@@ -67,7 +67,7 @@ class ProviderSide(Protocol):
 class TranslatedCall:
     """One attempt at a provider that speaks another format than the client."""
 
-    content_type = chat.EVENT_STREAM
+    content_type: bytes = chat.EVENT_STREAM
 
     def __init__(self, sent: ProviderRequest, request: ModelRequest, key: str, side: ProviderSide) -> None:
         self.request = sent

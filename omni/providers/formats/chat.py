@@ -13,7 +13,7 @@ from omni.providers.formats.sse import sse_event
 
 DONE = b"data: [DONE]\n\n"
 JSON_TYPE = b"application/json"
-EVENT_STREAM = b"text/event-stream; charset=utf-8"
+EVENT_STREAM: bytes = b"text/event-stream; charset=utf-8"
 _TYPES = {401: "invalid_request_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
