@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from omni.gateway.admission.charges import in_batch
 from omni.gateway.admission.ledger import Ledger, Refused, Ticket, give_back, one_request
 from omni.gateway.admission.limits import Reserved
 from omni.gateway.config import GatewayConfig
+from omni.gateway.edge.bodies import pieces
 from omni.gateway.edge.errors import error_body, error_headers, unrecorded
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.handshake import Opening
@@ -298,7 +299,7 @@ class Pipeline:
         deadline = self._loop.time() + seconds
         if body is None:
             return await self._backends.upload(
-                build, _pieces(exchange), deadline, exchange.watch, chunked=length is None
+                build, pieces(exchange), deadline, exchange.watch, chunked=length is None
             )
         return await self._backends.send(build, deadline, exchange.watch)
 
@@ -354,13 +355,6 @@ class Pipeline:
                 "request", **exchange.ids(), route=route_name, status=exchange.status, duration_ms=duration_ms
             )
         exchange.connection.finished(exchange)
-
-
-async def _pieces(exchange: Exchange) -> AsyncIterator[bytes]:
-    """A body as it comes."""
-    exchange.wants_body()
-    while piece := await exchange.more():
-        yield piece
 
 
 def _broken() -> OmniError:

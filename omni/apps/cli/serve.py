@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from omni.apps.compiled import become_compiled
+
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, help="Run one process of the platform in the foreground."
 )
@@ -35,6 +37,8 @@ MODULES = {
 @app.command()
 def serve(role: Annotated[ProcessRole, typer.Argument(help="Which process.")]) -> None:
     """Run one process. Its settings come from OMNI_… variables; `omni doctor` lists them."""
+    if role is ProcessRole.GATEWAY:
+        become_compiled(["serve", role.value])
     if role is ProcessRole.BACKEND:
         _keep_to_engine_threads()
     settings_errors = importlib.import_module("omni.apps.settings")

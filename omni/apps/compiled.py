@@ -1,0 +1,107 @@
+"""The gateway with its hot path compiled, where `make compiled` has built that.
+
+The build is a folder of links to every file of the package, with compiled modules beside the sources of the hot path:
+a process that has the folder first on its path gets all of them. It serves while those sources are what it was made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).absolute().parent.parent  # in a build these are links: whose they are must be told apart
+FOLDER = Path(sys.prefix) / "compiled"
+"""Where builds lie."""
+STAMP = "omni-sources.sha256"
+HOT_MODULES = (
+    "omni.contracts.money",
+    "omni.contracts.routes",
+    "omni.contracts.wire",
+    "omni.gateway.access.auth",
+    "omni.gateway.admission.charges",
+    "omni.gateway.admission.estimates",
+    "omni.gateway.admission.events",
+    "omni.gateway.admission.ledger",
+    "omni.gateway.admission.limits",
+    "omni.gateway.admission.prices",
+    "omni.gateway.admission.refusals",
+    "omni.gateway.edge.exchange",
+    "omni.gateway.edge.known_heads",
+    "omni.gateway.edge.server",
+    "omni.gateway.edge.shared",
+    "omni.gateway.express",
+    "omni.gateway.metrics",
+    "omni.gateway.models",
+    "omni.gateway.pipeline",
+    "omni.gateway.plans",
+    "omni.gateway.redis.client",
+    "omni.gateway.redis.resp",
+    "omni.gateway.routing.attempts",
+    "omni.gateway.routing.calls",
+    "omni.gateway.routing.catalogue",
+    "omni.gateway.routing.dispatch",
+    "omni.gateway.routing.health",
+    "omni.gateway.routing.requests",
+    "omni.gateway.routing.router",
+    "omni.gateway.routing.ways",
+    "omni.gateway.streams",
+    "omni.gateway.upstream.connection",
+    "omni.gateway.upstream.pools",
+    "omni.gateway.upstream.uploading",
+    "omni.kit.clock",
+    "omni.kit.ids",
+    "omni.providers.formats.shapes",
+    "omni.providers.formats.sse",
+    "omni.providers.formats.streams",
+    "omni.providers.formats.usage",
+    "omni.providers.openai.adapter",
+    "omni.providers.openai.stream",
+    "omni.telemetry.tallies",
+)
+"""What a request for a model runs through."""
+
+
+def source(module: str) -> Path:
+    """The file of a module."""
+    return PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def package_files() -> list[str]:
+    """Every file of the package, relative to where it lies; without what Python makes of them."""
+    return sorted(
+        file.relative_to(PACKAGE.parent).as_posix()
+        for file in PACKAGE.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    )
+
+
+def sources_digest() -> str:
+    """What a build has to be made from: the hot path as it is, and no file more or less, for this interpreter."""
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag}\n".encode())
+    digest.update("\n".join(package_files()).encode())
+    for module in HOT_MODULES:
+        digest.update(source(module).read_bytes())
+    return digest.hexdigest()
+
+
+def is_compiled() -> bool:
+    """Whether this process has the compiled modules."""
+    return not sys.modules["omni.gateway.express"].__file__.endswith(".py")  # type: ignore[union-attr]
+
+
+def become_compiled(arguments: list[str]) -> None:
+    """Starts this process anew with the compiled modules: returns only where there are none that serve.
+
+    `OMNI_COMPILED=false` says that none are wanted.
+    """
+    stamp = FOLDER / STAMP
+    if PACKAGE != FOLDER / "omni" and os.environ.get("OMNI_COMPILED", "true") != "false" and stamp.is_file():
+        if stamp.read_text("ascii") != sources_digest():
+            sys.stderr.write("The compiled gateway is of other sources and not used: run `make compiled` again.\n")
+            return
+        environment = {**os.environ, "PYTHONPATH": str(FOLDER)}
+        os.execve(  # noqa: S606 - this program, with arguments that we made
+            sys.executable, (sys.executable, "-P", "-m", "omni.apps.cli.main", *arguments), environment
+        )  # fmt: skip
