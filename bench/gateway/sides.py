@@ -98,6 +98,19 @@ _REFERENCE = (
 """
 )
 
+_PROXY = (
+    _COMMON
+    + """  upstream provider {{ server 127.0.0.1:{upstream}; keepalive 4096; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    }}
+  }}
+}}
+"""
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -175,6 +188,14 @@ def start_reference(stack: ExitStack, folder: Path, upstream: Side) -> Side:
     side = Side("reference", port, REFERENCE_KEY, (pid,))
     wait_for_answer(side)
     return side
+
+
+def start_proxy(stack: ExitStack, folder: Path, upstream_port: int) -> Side:
+    """nginx as a plain proxy: passes streams on and looks at nothing."""
+    port = free_port()
+    pid = _nginx(stack, folder, "proxy", _PROXY, GATEWAY_CORE, port=port, upstream=upstream_port)
+    wait_for_port(port)
+    return Side("nginx", port, "none", (pid,))
 
 
 def start_redis(stack: ExitStack, folder: Path) -> int:

@@ -101,7 +101,10 @@ class _Client(asyncio.Protocol):
         self._record = record
         self._transport: asyncio.Transport | None = None
         self._asked_at = 0.0
+        self._begins = False
         self._tail = b""
+        self.refused = False
+        """Whether it was answered with an error, and asks no more."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -113,10 +116,12 @@ class _Client(asyncio.Protocol):
 
     def _ask(self) -> None:
         assert self._transport is not None
-        self._asked_at = time.perf_counter()
+        self._begins, self._asked_at = True, time.perf_counter()
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        if self._begins:
+            self._begins, self.refused = False, not data.startswith(b"HTTP/1.1 200 ")
         if self._asked_at and b"data: " in data:
             self._record.first_bytes.append((self._asked_at, time.perf_counter() - self._asked_at))
             self._asked_at = 0.0
@@ -142,14 +147,16 @@ async def _drive(port: int, key: str) -> dict[str, float]:
         f"POST {sides.CHAT_PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode() + body
-    record, transports, start = _Record(), [], time.perf_counter()
+    record, clients, transports, start = _Record(), [], [], time.perf_counter()
     for number in range(STREAMS):
         await asyncio.sleep(max(0.0, start + number / OPENED_A_SECOND - time.perf_counter()))
-        transport, _ = await loop.create_connection(lambda: _Client(request, record), "127.0.0.1", port)
+        transport, client = await loop.create_connection(lambda: _Client(request, record), "127.0.0.1", port)
         transports.append(transport)
+        clients.append(client)
     all_open = time.perf_counter()
     await asyncio.sleep(SECONDS)
     chunks, record.over = record.chunks, True
+    refused = sum(client.refused for client in clients)
     for transport in transports:
         transport.abort()
     # When nothing began any more while all were open, the last ones that did have to do.
@@ -160,7 +167,7 @@ async def _drive(port: int, key: str) -> dict[str, float]:
         "p50_ms": statistics.median(steady),
         "p99_ms": steady[int(len(steady) * 0.99)],
         "chunks": chunks,
-        "broken": record.broken,
+        "broken": record.broken + refused,
     }
 
 

@@ -70,10 +70,12 @@ def source(module: str) -> Path:
 
 def package_files() -> list[str]:
     """Every file of the package, relative to where it lies; without what Python makes of them."""
+    top = len(str(PACKAGE.parent)) + 1
     return sorted(
-        file.relative_to(PACKAGE.parent).as_posix()
-        for file in PACKAGE.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        f"{folder}/{name}"[top:]
+        for folder, _, names in os.walk(PACKAGE)
+        if not folder.endswith("__pycache__")
+        for name in names
     )
 
 

@@ -8,7 +8,7 @@ import structlog
 import uvloop
 
 from omni import __version__
-from omni.apps.serving import begin
+from omni.apps.serving import begin, raise_open_files_limit
 from omni.apps.settings import Settings
 from omni.contracts.docs import ERRORS_PATH
 from omni.gateway.app import serve
@@ -22,6 +22,7 @@ def main() -> None:
     """Runs until SIGTERM, then drains."""
     settings = Settings()
     registry = begin("gateway", settings)
+    raise_open_files_limit()
     logger = cast(Logger, structlog.stdlib.get_logger("omni.gateway"))  # its `event` may also be given by name
     endpoint = settings.otlp_endpoint
     spans = (

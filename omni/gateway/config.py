@@ -54,6 +54,9 @@ class GatewayConfig:
     stream_heartbeat_seconds: float = 15.0
     """After so much silence a stream gets a comment, so that nothing on the way takes it for dead."""
     backend_connections_limit: int = 1024
+    """To one backend."""
+    provider_connections_limit: int = 16_384
+    """To one provider: each open stream takes one."""
 
     realtime_ping_seconds: float = 20.0
     """After so much silence of a side of a realtime session it is pinged; after as much again it counts as dead."""

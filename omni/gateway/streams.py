@@ -21,6 +21,8 @@ from omni.kit.errors import OmniError
 _CLIENT_CLOSED_STATUS = 499
 _PROGRESS_SECONDS = 1.0
 """How often the lease of a stream is renewed with what was streamed: what a crash can lose is less than this."""
+_ALLOW_SECONDS = 0.25
+"""How often the deadline of a stream is moved, at most."""
 _COMMENT = b": keep-alive\n\n"
 _EXTEND_BYTES = (4096, 512, 64)
 """For how many more bytes of output a reservation is extended: as much as there is room for."""
@@ -57,6 +59,7 @@ class _Stream:
         self.translator: StreamTranslator = served.call.stream()
         self.chunked = False
         self.wrote_at = now
+        self.allowed_at = 0.0
         self.renewed_at = now
         self.renewed_bytes = 0
         self.between_events = True
@@ -65,6 +68,12 @@ class _Stream:
         """Whether it has grown beyond what is reserved."""
         self.kept_back = b""
         """What goes out once that is paid for."""
+
+    def goes_on(self, now: float) -> None:
+        """The provider said something: it has its time again to say more."""
+        if now > self.allowed_at + _ALLOW_SECONDS:
+            self.allowed_at = now
+            self.served.response.allow_until(now + _ALLOW_SECONDS + self.served.leg.target.timeout_seconds)
 
     def write(self, data: bytes, now: float) -> None:
         self.wrote_at = now
@@ -122,12 +131,11 @@ class ModelStreams:
 
     async def _pass_on(self, stream: _Stream) -> Outcome:
         translator, response, connection = stream.translator, stream.served.response, stream.exchange.connection
-        timeout = stream.served.leg.target.timeout_seconds
         now = self._loop.time
 
         def take(data: bytes) -> bool:
             at = now()
-            response.allow_until(at + timeout)
+            stream.goes_on(at)
             out = translator.feed(data)
             if stream.affordable_bytes and translator.text_bytes > stream.affordable_bytes:
                 stream.kept_back, stream.unpaid = out, True

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from omni import __version__
+from omni.apps.compiled import become_compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ COMMANDS = {
 def run() -> None:
     """The console script. Exit codes: 0 done, 1 failed or differences found, 2 wrong usage."""
     arguments = sys.argv[1:]
+    if arguments == ["serve", "gateway"]:
+        become_compiled(arguments)
     if arguments and arguments[0] in COMMANDS:
         module = importlib.import_module(COMMANDS[arguments[0]].module)
         module.app(args=arguments[1:], prog_name=f"omni {arguments[0]}")

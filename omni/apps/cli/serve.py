@@ -10,8 +10,6 @@ from typing import Annotated
 
 import typer
 
-from omni.apps.compiled import become_compiled
-
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, help="Run one process of the platform in the foreground."
 )
@@ -37,8 +35,6 @@ MODULES = {
 @app.command()
 def serve(role: Annotated[ProcessRole, typer.Argument(help="Which process.")]) -> None:
     """Run one process. Its settings come from OMNI_… variables; `omni doctor` lists them."""
-    if role is ProcessRole.GATEWAY:
-        become_compiled(["serve", role.value])
     if role is ProcessRole.BACKEND:
         _keep_to_engine_threads()
     settings_errors = importlib.import_module("omni.apps.settings")

@@ -46,10 +46,11 @@ def deadline_exceeded() -> DeadlineExceeded:
 class BackendResponse:
     """An answer. `body` is whole, or None for a stream to be read; `content_length` is None when it is not declared."""
 
-    __slots__ = ("_connection", "body", "content_length", "content_type", "headers", "status")
+    __slots__ = ("_connection", "_serial", "body", "content_length", "content_type", "headers", "status")
 
     def __init__(self, connection: BackendConnection) -> None:
         self._connection = connection
+        self._serial = connection.serial
         self.status = connection.status
         self.headers = connection.headers
         self.content_length = connection.content_length
@@ -58,6 +59,8 @@ class BackendResponse:
 
     async def read(self) -> bytes:
         """The next bytes of a stream, b"" at its end. Raises UpstreamFailed, DeadlineExceeded or ClientGone."""
+        if not self._connection.serves(self._serial):
+            return b""
         return await self._connection.read()
 
     async def pump(self, sink: Callable[[bytes], bool]) -> bool:
@@ -66,7 +69,7 @@ class BackendResponse:
         `sink` returns whether it can take more. Returns True at the end of the stream, False when `sink` had enough:
         nothing is read before the next call. Raises what `sink` or `read` raises.
         """
-        return await self._connection.pump(sink)
+        return not self._connection.serves(self._serial) or await self._connection.pump(sink)
 
     async def read_whole(self, limit_bytes: int) -> bytes:
         """All of the body. Raises UpstreamFailed `backend_failed` when it is longer, and what `read` raises."""
@@ -82,12 +85,13 @@ class BackendResponse:
 
     def allow_until(self, deadline: float) -> None:
         """Moves the deadline of a stream that goes on."""
-        self._connection.deadline = deadline
+        if self._connection.serial == self._serial:
+            self._connection.deadline = deadline
 
     def abort(self, error: Exception) -> None:
         """Ends the exchange with the backend at once; a stream that is being read raises this error."""
         if self.body is None:
-            self._connection.abort(error)
+            self._connection.abort_request(self._serial, error)
 
     def header(self, name: bytes) -> bytes:
         """The last value of a header, or b""."""
@@ -194,6 +198,7 @@ class BackendConnection:
             if self._error is not None:
                 raise self._error
             if self._complete:
+                self._hand_back()
                 return b""
             self._reader = self._loop.create_future()
             await self._reader
@@ -214,6 +219,7 @@ class BackendConnection:
             if self._full:
                 self._full = False
                 return False
+        self._hand_back()
         return True
 
     def _take(self) -> bytes:
@@ -247,8 +253,12 @@ class BackendConnection:
 
     def abort_request(self, serial: int, error: Exception) -> None:
         """Aborts only while that request is being served: the connection may serve another one by now."""
-        if self.busy and self.serial == serial:
+        if self.serves(serial):
             self.abort(error)
+
+    def serves(self, serial: int) -> bool:
+        """Whether that request is still being served."""
+        return self.busy and self.serial == serial
 
     def close(self) -> None:
         if self._transport is not None:
@@ -329,22 +339,25 @@ class BackendConnection:
     def _finish(self) -> None:
         """The whole answer is here: hands the connection back, unless it said more than was asked."""
         if self._streaming:
-            self._wake_reader()
-            self.close()  # its buffer may still be read; a new request needs a clean one
+            self._wake_reader()  # who has taken all that is buffered hands the connection back
             return
         on_answer, self._on_answer = self._on_answer, None
         response = BackendResponse(self)
         parts = self._parts
         response.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._hand_back()
+        if on_answer is not None:
+            on_answer(response)
+
+    def _hand_back(self) -> None:
+        """The answer is taken: the connection may serve another request."""
         self.busy = False
-        if self._extra or not self._keep_alive:
+        if self._extra or not self._keep_alive or not self.usable:
             self.close()
         else:
             self.reused = True
             self._reset()
             self._pool.release(self)
-        if on_answer is not None:
-            on_answer(response)
 
     def on_message_begin(self) -> None:
         if self._complete:

@@ -41,7 +41,7 @@ class Backend:
         self.path = parts.path.rstrip("/").encode("ascii")
         self._buffered_limit_bytes = config.buffered_answer_limit_bytes
         self._connect_timeout_seconds = config.connect_timeout_seconds
-        self._connections_limit = config.backend_connections_limit
+        self._connections_limit = config.backend_connections_limit if ours else config.provider_connections_limit
         self._loop = asyncio.get_running_loop()
         self._idle: list[BackendConnection] = []
         self._all: set[BackendConnection] = set()

@@ -30,6 +30,9 @@ def _text_bytes(chunk: Json) -> int:
     for choice in chunk.get("choices") or ():
         delta = choice.get("delta")
         if isinstance(delta, dict):
+            if len(delta) == 1 and type(text := delta.get("content")) is str and text.isascii():
+                total += len(text)  # as most are
+                continue
             for name in ("content", "reasoning_content", "reasoning", "refusal"):
                 value = delta.get(name)
                 if value and isinstance(value, str):

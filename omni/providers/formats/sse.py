@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from omni.contracts.wire import BadAnswer
 
@@ -31,10 +33,19 @@ class SseParser:
         blocks = self.blocks(data)
         return [event for block in blocks if (event := read_event(block)) is not None]
 
+    def only_object(self, data: bytes) -> dict[str, Any] | None:
+        """What the event says that these bytes are, as most come: one without a name, whole, a JSON object on one line.
+        None = they have to be read by `blocks`. Raises BadAnswer for what is no JSON."""
+        if self._rest or not data.startswith(b"data: {") or data.find(b"\n") != len(data) - 2 or b"\r" in data:
+            return None
+        try:
+            row: dict[str, Any] = orjson.loads(data[6:])  # JSON may end in blank lines
+        except orjson.JSONDecodeError as error:
+            raise BadAnswer(f"an event that is no JSON: {error}") from None
+        return row if data.endswith(b"\n\n") else None
+
     def blocks(self, data: bytes) -> list[bytes]:
         """The raw events, each with the blank line that ends it. Raises BadAnswer."""
-        if not self._rest and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
-            return [data]  # as most come: one event, whole
         data = self._rest + data
         found: list[bytes] = []
         start = 0

@@ -91,6 +91,9 @@ class PassedStream:
         return self._watcher.failed
 
     def feed(self, data: bytes) -> bytes:
+        row = self._parser.only_object(data)
+        if row is not None:
+            return data if self._watcher.see(b"", row) else b""
         return self._passed(self._parser.blocks(data))
 
     def end(self) -> bytes:
