@@ -6,6 +6,7 @@ BIN := .venv/bin
 TEST_PACKAGES := libgomp1: chromium:chromium prometheus:promtool prometheus-alertmanager:amtool
 # Tests that measure no time run two at a time, beside the one that mostly waits for alerts; the others one after the other.
 SIDE_BY_SIDE := $(addprefix tests/,clients contracts domains drill foundation gateway inference isolation kit observability portal providers simulation telemetry tools)
+COMPILE_PACKAGES := gcc:cc libc6-dev: python3-dev:
 BENCH_PACKAGES := wrk:wrk nginx:nginx gcc:cc libc6-dev: libnginx-mod-http-lua: lua-cjson:
 
 help: ## List the targets.
@@ -36,9 +37,15 @@ format: .venv/.dev ## Put the code into its format.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.dev ## Run all benchmarks; each writes bench/results/NAME.json and fails below its bars.
+compiled: .venv/.dev ## Compile the gateway's hot path (some minutes); `omni serve gateway` then runs it.
+	@tools/debian_packages.sh $(COMPILE_PACKAGES)
+	$(BIN)/python -m tools.compile_gateway
+
+bench: .venv/.dev compiled ## Run all benchmarks; each writes bench/results/NAME.json and fails below its bars.
 	@tools/debian_packages.sh $(BENCH_PACKAGES)
 	$(BIN)/python -m bench
+
+bench-gateway: compiled
 
 bench-%: .venv/.dev
 	@tools/debian_packages.sh $(BENCH_PACKAGES)
@@ -86,4 +93,4 @@ tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	@cd tests/clients/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help setup demo up test check format bench quality soak drill lock clean
+.PHONY: help setup demo up test check format compiled bench bench-gateway quality soak drill lock clean

@@ -52,6 +52,7 @@ HOT_MODULES = (
     "omni.gateway.upstream.uploading",
     "omni.kit.clock",
     "omni.kit.ids",
+    "omni.providers.formats.from_messages",
     "omni.providers.formats.shapes",
     "omni.providers.formats.sse",
     "omni.providers.formats.streams",
@@ -90,7 +91,9 @@ def sources_digest() -> str:
 
 def is_compiled() -> bool:
     """Whether this process has the compiled modules."""
-    return not sys.modules["omni.gateway.express"].__file__.endswith(".py")  # type: ignore[union-attr]
+    from omni.gateway import express  # noqa: PLC0415 - only who asks loads it
+
+    return not (express.__file__ or "").endswith(".py")
 
 
 def become_compiled(arguments: list[str]) -> None:

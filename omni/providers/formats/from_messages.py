@@ -12,7 +12,7 @@ from omni.providers.formats import chat
 from omni.providers.formats.pivot import Json
 from omni.providers.formats.shapes import SAID, read_row
 from omni.providers.formats.sse import SseParser
-from omni.providers.formats.streams import Watcher
+from omni.providers.formats.streams import BaseWatcher
 from omni.providers.formats.usage import count, disjoint, to_openai
 
 _FINISH_REASONS = {
@@ -112,7 +112,7 @@ class _Counted:
             self.usage = Usage(found, final=final and type(row.get("output_tokens")) is int)
 
 
-class MessagesWatcher(Watcher):
+class MessagesWatcher(BaseWatcher):
     """Reads along with a stream of a message."""
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import orjson
 
@@ -48,8 +49,25 @@ class TranslatedStream:
         return b"".join([self._writer.write(chunk) for chunk in chunks])
 
 
-class Watcher:
-    """What a passed-on stream says, read along the way. `see` is told each event's JSON."""
+class Watcher(Protocol):
+    """What a passed-on stream says, read along the way."""
+
+    usage: Usage | None
+    text_bytes: int
+    finished: bool
+    failed: str | None
+
+    def see(self, name: bytes, row: Json) -> bool:
+        """Is told an event's JSON; whether the client gets it."""
+        ...
+
+    def done(self) -> None:
+        """`[DONE]` was seen."""
+        ...
+
+
+class BaseWatcher:
+    """What watchers have in common."""
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -57,12 +75,7 @@ class Watcher:
         self.finished = False
         self.failed: str | None = None
 
-    def see(self, name: bytes, row: Json) -> bool:
-        """Whether the client gets this event."""
-        raise NotImplementedError
-
     def done(self) -> None:
-        """`[DONE]` was seen."""
         self.finished = True
 
 

@@ -8,11 +8,11 @@ from omni.providers.formats.chat import checked, text_bytes
 from omni.providers.formats.pivot import Json
 from omni.providers.formats.shapes import read_row
 from omni.providers.formats.sse import SseParser
-from omni.providers.formats.streams import Watcher
+from omni.providers.formats.streams import BaseWatcher
 from omni.providers.formats.usage import from_openai
 
 
-class ChatWatcher(Watcher):
+class ChatWatcher(BaseWatcher):
     """Reads along with chat completions and completions."""
 
     def __init__(self, *, strip_usage: bool) -> None:
@@ -34,7 +34,7 @@ class ChatWatcher(Watcher):
         return not (self._strip_usage and found is not None)
 
 
-class ResponsesWatcher(Watcher):
+class ResponsesWatcher(BaseWatcher):
     """Reads along with responses."""
 
     def see(self, name: bytes, row: Json) -> bool:
@@ -56,7 +56,7 @@ class ResponsesWatcher(Watcher):
         return True
 
 
-class EventsWatcher(Watcher):
+class EventsWatcher(BaseWatcher):
     """Reads along with transcriptions and images, whose last event says `…done` or `…completed` and the usage."""
 
     def __init__(self, *, images: bool) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from omni.contracts.wire import BadAnswer
+from omni.contracts.wire import BadAnswer, Usage
 from omni.gateway.policies.redaction import Placeholders
 from omni.gateway.policies.stream_redaction import RedactedStream
 from omni.providers.formats import chat
 from omni.providers.formats.sse import sse_event
-from omni.providers.formats.streams import PassedStream, Watcher
+from omni.providers.formats.streams import PassedStream
 from tests.gateway.cache.support import settings
 from tests.gateway.providers import CHAT, completion, says, whole
 from tests.gateway.support import ControlPlane, FakeBackend, ask
@@ -67,9 +67,19 @@ async def test_a_body_too_deep_to_write(
         assert reply.headers["omni-cache"] == "bypass"
 
 
-class Anything(Watcher):
+class Anything:
+    """A watcher that lets everything pass."""
+
+    usage: Usage | None = None
+    text_bytes = 0
+    finished = False
+    failed: str | None = None
+
     def see(self, name: bytes, row: dict[str, Any]) -> bool:
         return True
+
+    def done(self) -> None:
+        self.finished = True
 
 
 @pytest.mark.parametrize(
