@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ ROUNDS = 3
 RATE = 500
 """Requests a second at which added latency is measured."""
 WORKERS = 4
+UNCOMPILED = "uncompiled"
+"""The gateway as Python runs it; the other is compiled where `make compiled` did that."""
 BOTH_CORES = "0,1"
 
 Row = dict[str, Any]
@@ -42,8 +45,11 @@ def run() -> list[Row]:
         reference = sides.start_reference(stack, folder, upstream)
         with ExitStack() as one:
             gateway = sides.start_gateway(one, folder, redis_port, key)
-            sides.wait_for_answer(gateway)
-            rows, latencies = _side_by_side(folder, upstream, reference, gateway)
+            plain = sides.start_gateway(one, folder, redis_port, key, environment={"OMNI_COMPILED": "false"})
+            plain = replace(plain, name=UNCOMPILED)
+            for side in (gateway, plain):
+                sides.wait_for_answer(side)
+            rows, latencies = _side_by_side(folder, upstream, (reference, gateway, plain))
             memory = sides.memory_mb(gateway.pids[0])
         with ExitStack() as several:
             crowd = sides.start_gateway(several, folder, redis_port, key, workers=WORKERS, core=BOTH_CORES)
@@ -64,16 +70,16 @@ def run() -> list[Row]:
 
 
 def _side_by_side(
-    folder: Path, upstream: sides.Side, reference: sides.Side, gateway: sides.Side
+    folder: Path, upstream: sides.Side, measured: tuple[sides.Side, ...]
 ) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
     open_loop = load.build_open_loop(folder)
-    rows: dict[str, list[Row]] = {reference.name: [], gateway.name: []}
+    rows: dict[str, list[Row]] = {side.name: [] for side in measured}
     latencies: dict[str, list[Row]] = {upstream.name: [], **{name: [] for name in rows}}
     for _ in range(ROUNDS):
-        for side in (reference, gateway):
+        for side in measured:
             load.throughput(side, folder, WARM_UP_SECONDS)
             rows[side.name].append(load.throughput(side, folder, ROUND_SECONDS))
-        for side in (upstream, reference, gateway):
+        for side in (upstream, *measured):
             latencies[side.name].append(load.latency(side, open_loop, RATE, ROUND_SECONDS))
     return rows, latencies
 
@@ -86,21 +92,26 @@ def _scaling(folder: Path, crowd: sides.Side, one_rps_per_core: float) -> float:
 
 
 def _throughput_bars(rows: dict[str, list[Row]]) -> list[Row]:
-    pairs = list(zip(rows["gateway"], rows["reference"], strict=True))
-    ratio = statistics.median(ours["rps_per_core"] / theirs["rps_per_core"] for ours, theirs in pairs)
     shown = [
         bar(f"{side} {name}", statistics.median(row[name] for row in found), unit, None, at_least=True)
         for side, found in rows.items()
         for name, unit in (("rps", "1/s"), ("cores", "1"), ("p50_ms", "ms"), ("p99_ms", "ms"))
     ]
-    ours, theirs = (statistics.median(row["rps_per_core"] for row in rows[side]) for side in ("gateway", "reference"))
+    per_core = {side: statistics.median(row["rps_per_core"] for row in found) for side, found in rows.items()}
     return [
-        bar("rps_per_core", ours, "1/s", 10_000, at_least=True),
-        bar("rps_per_core / nginx + Lua's", ratio, "1", 0.75, at_least=True),
+        bar("rps_per_core", per_core["gateway"], "1/s", 10_000, at_least=True),
+        bar("rps_per_core / nginx + Lua's", _ratio(rows, "gateway"), "1", 0.75, at_least=True),
+        bar(f"{UNCOMPILED}, rps_per_core", per_core[UNCOMPILED], "1/s", None, at_least=True),
+        bar(f"{UNCOMPILED}, rps_per_core / nginx + Lua's", _ratio(rows, UNCOMPILED), "1", None, at_least=True),
         bar("failed_requests", sum(row["failed"] for row in rows["gateway"]), "1", 0, at_least=False),
-        bar("reference rps_per_core", theirs, "1/s", None, at_least=True),
+        bar("reference rps_per_core", per_core["reference"], "1/s", None, at_least=True),
         *shown,
     ]
+
+
+def _ratio(rows: dict[str, list[Row]], side: str) -> float:
+    pairs = zip(rows[side], rows["reference"], strict=True)
+    return statistics.median(ours["rps_per_core"] / theirs["rps_per_core"] for ours, theirs in pairs)
 
 
 def _latency_bars(latencies: dict[str, list[Row]]) -> list[Row]:
@@ -117,6 +128,8 @@ def _latency_bars(latencies: dict[str, list[Row]]) -> list[Row]:
             round(2 * added("reference", "p99"), 3),
             at_least=False,
         ),
+        bar(f"{UNCOMPILED}, added p50 at {RATE}/s", added(UNCOMPILED, "p50"), "ms", None, at_least=False),
+        bar(f"{UNCOMPILED}, added p99 at {RATE}/s", added(UNCOMPILED, "p99"), "ms", None, at_least=False),
         bar(f"reference added p50 at {RATE}/s", added("reference", "p50"), "ms", None, at_least=False),
         bar(f"reference added p99 at {RATE}/s", added("reference", "p99"), "ms", None, at_least=False),
     ]
