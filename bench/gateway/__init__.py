@@ -111,7 +111,7 @@ def _throughput_bars(rows: dict[str, list[Row]]) -> list[Row]:
 
 def _ratio(rows: dict[str, list[Row]], side: str) -> float:
     pairs = zip(rows[side], rows["reference"], strict=True)
-    return statistics.median(ours["rps_per_core"] / theirs["rps_per_core"] for ours, theirs in pairs)
+    return float(statistics.median(ours["rps_per_core"] / theirs["rps_per_core"] for ours, theirs in pairs))
 
 
 def _latency_bars(latencies: dict[str, list[Row]]) -> list[Row]:

@@ -27,7 +27,8 @@ def record(svg: Path) -> None:
         upstream = sides.start_upstream(stack, folder)
         redis_port = sides.start_redis(stack, folder)
         key = sides.publish(redis_port, upstream.port)
-        gateway = sides.start_gateway(stack, folder, redis_port, key)
+        seen = {"OMNI_COMPILED": "false"}  # py-spy sees Python's functions only
+        gateway = sides.start_gateway(stack, folder, redis_port, key, environment=seen)
         sides.wait_for_answer(gateway)
         load.throughput(gateway, folder, WARM_UP_SECONDS)
         command = [str(Path(sys.executable).with_name("py-spy")), "record", "--function", "--gil"]

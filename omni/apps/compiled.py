@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).absolute().parent.parent  # in a build these are links:
 FOLDER = Path(sys.prefix) / "compiled"
 """Where builds lie."""
 STAMP = "omni-sources.sha256"
+_NO = frozenset(("false", "0", "no", "off"))
 HOT_MODULES = (
     "omni.contracts.money",
     "omni.contracts.routes",
@@ -101,8 +102,8 @@ def become_compiled(arguments: list[str]) -> None:
 
     `OMNI_COMPILED=false` says that none are wanted.
     """
-    stamp = FOLDER / STAMP
-    if PACKAGE != FOLDER / "omni" and os.environ.get("OMNI_COMPILED", "true") != "false" and stamp.is_file():
+    stamp, wanted = FOLDER / STAMP, os.environ.get("OMNI_COMPILED", "true").lower() not in _NO
+    if wanted and PACKAGE != FOLDER / "omni" and stamp.is_file():
         if stamp.read_text("ascii") != sources_digest():
             sys.stderr.write("The compiled gateway is of other sources and not used: run `make compiled` again.\n")
             return

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     gateway_port: int = Field(8080, description="Port of the public API.")
     gateway_workers: int = Field(1, ge=1, description="Gateway processes that share the port.")
+    compiled: bool = Field(True, description="Whether gateways run compiled, where `make compiled` has built that.")
     console_host: str = Field("127.0.0.1", description="Address that the console listens on.")
     console_port: int = Field(8081, description="Port of the control-plane API.")
     backend_host: str = Field("127.0.0.1", description="Address that the backend listens on; keep it private.")
