@@ -121,8 +121,8 @@ class Express:
         limits = caller.limits(at_micros)
         plan = self.planner.plan(caller, asked, lane.model, limits, at_micros, in_batch=False)
         ticket = Ticket(exchange.request_id, at_micros, limits, caller.events(route), plan.reserved)
-        self.open += 1
         self.ledger.post_admit(ticket, Ride(self, exchange, plan, ticket, lane.legs).admitted)
+        self.open += 1
         return True
 
     def _lane(self, caller: Caller, route: Route, name: str) -> Lane:
@@ -150,7 +150,7 @@ class Express:
 class Ride:
     """One request under way."""
 
-    __slots__ = ("_exchange", "_express", "_legs", "_plan", "_rest", "_served", "_settlement", "_ticket")
+    __slots__ = ("_exchange", "_express", "_is_over", "_legs", "_plan", "_rest", "_served", "_settlement", "_ticket")
 
     _served: Served
     _settlement: Settlement
@@ -162,6 +162,8 @@ class Ride:
         self._ticket = ticket
         self._legs = legs
         self._rest: Sequence[Target] = ()
+        self._is_over = False
+        """Whether it broke: what comes after that is for nobody."""
 
     def admitted(self, reply: object) -> None:
         """Redis said whether the request may go on."""
@@ -210,6 +212,8 @@ class Ride:
 
     def answered(self, answer: BackendResponse | Exception) -> None:
         """The provider answered, or did not."""
+        if self._is_over:
+            return
         try:
             if isinstance(answer, Exception) or answer.body is None or answer.status >= 400:
                 self._go_on(self._judge(answer))
@@ -245,6 +249,8 @@ class Ride:
 
     def settled(self, reply: object) -> None:
         """Redis took the settlement, or did not."""
+        if self._is_over:
+            return
         try:
             if self._express.ledger.settled(self._settlement, reply):
                 self._respond()
@@ -274,6 +280,7 @@ class Ride:
         self._express.host.go_on(self._exchange, work)
 
     def _break(self, error: Exception) -> None:
+        self._is_over = True
         self._express.ledger.abandon(self._ticket)
         self._express.host.broken(self._exchange, error)
         self._end()
