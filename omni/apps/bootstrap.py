@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
+from omni.apps.preparation import FirstAccess
 from omni.apps.schema import whole_schema
 from omni.apps.system import open_system_database
 from omni.domains.keys import facade as keys
@@ -26,17 +26,6 @@ from omni.kit.clock import SystemClock
 OPERATOR_EMAIL = "operator@omni.localhost"
 FIRST_TENANT = "First tenant"
 ENTERPRISE = "enterprise"
-
-
-@dataclass(frozen=True, slots=True)
-class FirstAccess:
-    """What the first start makes, under the names of run.json; it is shown once. `tenant` is an id."""
-
-    operator_email: str
-    operator_password: str
-    tenant: str
-    live_key: str
-    test_key: str
 
 
 async def prepare_database(address: DatabaseAddress) -> FirstAccess | None:

@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from omni.apps.bootstrap import FirstAccess, prepare_database
 from omni.apps.embedded.launch import StartupError
 from omni.apps.settings import Settings
 from omni.apps.supervisor.home import Home
 from omni.apps.supervisor.supervisor import Supervisor
 from omni.foundation.crypto.secrets import InvalidMasterKey
-from omni.foundation.db.migrate import DatabaseUnfit
-from omni.foundation.db.roles import DatabaseAddress
 from omni.telemetry.logs import configure_logs
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,7 +36,7 @@ def up(
     }
     try:
         run_platform(Settings(**{name: value for name, value in given.items() if value is not None}), _announce)
-    except (StartupError, DatabaseUnfit, InvalidMasterKey) as error:
+    except (StartupError, InvalidMasterKey) as error:
         sys.stderr.write(f"omni up: {error}\n")
         sys.exit(1)
 
@@ -48,29 +44,24 @@ def up(
 def run_platform(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> None:
     """Starts, calls `on_ready` with the content of run.json, and returns once everything has stopped.
 
-    Raises StartupError, DatabaseUnfit, InvalidMasterKey.
+    Raises StartupError, InvalidMasterKey.
     """
     home = Home(settings.home)
     settings = settings.model_copy(update={"home": home.folder})
     try:
         configure_logs("supervisor", "WARNING")
-        master_key = settings.load_master_key()
-
-        async def prepare(database_url: str) -> FirstAccess | None:
-            return await prepare_database(DatabaseAddress(database_url, master_key))
-
-        asyncio.run(Supervisor(settings, home, prepare).run(on_ready))
+        settings.load_master_key()  # makes it, where there is none
+        asyncio.run(Supervisor(settings, home).run(on_ready))
     finally:
         home.close()
 
 
 def _announce(content: dict[str, Any]) -> None:
-    console = Console()
-    console.print("[bold green]Omni is ready.[/]")
+    typer.secho("Omni is ready.", fg="green", bold=True)
     for name in ("gateway", "console", "status"):
-        console.print(f"  {name:<8} {content[name]}")
+        typer.echo(f"  {name:<8} {content[name]}")
     if "bootstrap" in content:
         first = content["bootstrap"]
-        console.print(f"  operator {first['operator_email']}  password {first['operator_password']}  (shown once)")
-        console.print(f"  live key {first['live_key']}  (shown once)")
-    console.print("Ctrl-C stops everything.")
+        typer.echo(f"  operator {first['operator_email']}  password {first['operator_password']}  (shown once)")
+        typer.echo(f"  live key {first['live_key']}  (shown once)")
+    typer.echo("Ctrl-C stops everything.")

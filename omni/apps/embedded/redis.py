@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 
 import psutil
-import redis.asyncio
-from redis.exceptions import RedisError
 
 from omni.apps.embedded.launch import Command, StartupError, ending_with_parent
 from omni.foundation.crypto.secrets import MasterKey
@@ -24,6 +22,9 @@ NOT_FOUND = (
     "No Redis was found: install redis-server >= 6.2 (Debian and Ubuntu: `apt install redis-server`) or valkey-server, "
     "or set OMNI_REDIS_URL to a running one."
 )
+
+_PONG = "+OK\r\n+PONG"
+_PING_SECONDS = 2.0
 
 
 class EmbeddedRedis:
@@ -75,18 +76,24 @@ class EmbeddedRedis:
     async def wait_until_ready(self, timeout_seconds: float) -> None:
         """Returns once it has loaded its data and answers. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_seconds
-        client = redis.asyncio.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
+        while (said := await self._ping()) != _PONG:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Redis did not answer within {timeout_seconds:.0f} s: {said}")
+            await asyncio.sleep(0.05)
+
+    async def _ping(self) -> str:
+        """What the server says; by hand, since `omni up` would keep a whole client for it."""
         try:
-            while True:
+            async with asyncio.timeout(_PING_SECONDS):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
                 try:
-                    await client.ping()
-                    return
-                except (RedisError, OSError) as error:
-                    if time.monotonic() > deadline:
-                        raise TimeoutError(f"Redis did not answer within {timeout_seconds:.0f} s: {error}") from error
-                    await asyncio.sleep(0.05)
-        finally:
-            await client.aclose()
+                    writer.write(f"AUTH {self._password}\r\nPING\r\n".encode("ascii"))
+                    lines = [await reader.readline(), await reader.readline()]
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError) as error:
+            return repr(error)
+        return b"".join(lines).decode("utf-8", "replace").strip()
 
     def _is_ours(self, process: psutil.Process) -> bool:
         return bool(process.info["cwd"] == str(self._folder) and process.info["name"] in PROGRAMS)

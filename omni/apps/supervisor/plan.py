@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx2
 
 from omni.apps.embedded.launch import Command, StartupError, free_ports, port_is_free
 from omni.apps.settings import Settings
 from omni.apps.supervisor.process import ProcessSpec
-from omni.foundation.db.roles import without_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,13 @@ def child_environment(settings: Settings, ports: Ports, database_url: str, redis
         "OMNI_STOP_WITH_PARENT": "true",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def without_credentials(url: str) -> str:
+    """A database's address without user and password: enough for a process that takes on one of the roles."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
 
 def status_environment(settings: Settings) -> dict[str, str]:

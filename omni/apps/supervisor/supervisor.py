@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import structlog
 
-from omni.apps.bootstrap import FirstAccess
 from omni.apps.embedded.launch import StartupError, free_ports
 from omni.apps.embedded.postgres import EmbeddedPostgres
 from omni.apps.embedded.redis import EmbeddedRedis
+from omni.apps.preparation import FirstAccess, Preparation
 from omni.apps.settings import Settings
 from omni.apps.supervisor.home import Home
 from omni.apps.supervisor.logs import ProcessLog
@@ -23,17 +23,12 @@ from omni.apps.supervisor.process import ProcessSpec, SupervisedProcess
 log = structlog.stdlib.get_logger("omni.supervisor")
 
 
-PrepareDatabase = Callable[[str], Awaitable[FirstAccess | None]]
-"""Given the database's address: migrates it, and makes the first operator and tenant when there are none."""
-
-
 class Supervisor:
     """One `omni up`."""
 
-    def __init__(self, settings: Settings, home: Home, prepare_database: PrepareDatabase) -> None:
+    def __init__(self, settings: Settings, home: Home) -> None:
         self._settings = settings
         self._home = home
-        self._prepare_database = prepare_database
         self._services: list[SupervisedProcess] = []
         self._processes: list[SupervisedProcess] = []
         self._run_file: dict[str, Any] | None = None
@@ -60,8 +55,7 @@ class Supervisor:
 
     async def _start(self) -> dict[str, Any]:
         ports = Ports.choose(self._settings)
-        database_url, redis_url = await self._start_services()
-        first_access = await self._prepare_database(database_url)
+        database_url, redis_url, first_access = await self._start_below()
         environment = child_environment(self._settings, ports, database_url, redis_url)
         specs = python_processes(self._settings, ports, environment)
         self._processes = [self._supervised(spec) for spec in specs]
@@ -81,6 +75,15 @@ class Supervisor:
         self._run_file = content
         self._write_run_file()
         return content
+
+    async def _start_below(self) -> tuple[str, str, FirstAccess | None]:
+        """What the processes stand on: the addresses of PostgreSQL and Redis, and what the first start made."""
+        preparation = await Preparation.begin(self._home.folder)
+        try:
+            database_url, redis_url = await self._start_services()
+            return database_url, redis_url, await preparation.prepare(database_url)
+        finally:
+            await preparation.end()
 
     async def _start_services(self) -> tuple[str, str]:
         """The addresses of PostgreSQL and Redis, started here unless the settings name existing ones."""

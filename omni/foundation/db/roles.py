@@ -23,11 +23,6 @@ class Role(StrEnum):
     SYSTEM = "omni_system"
 
 
-def without_credentials(url: str) -> str:
-    """The address without user and password: enough for a process that takes on one of the roles."""
-    return make_url(url).set(username=None, password=None).render_as_string()
-
-
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
     """Where the database is, and the master key that the roles' passwords come from."""
