@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx2
-
 from omni.apps.embedded.launch import Command, StartupError, free_ports, port_is_free
 from omni.apps.settings import Settings
 from omni.apps.supervisor.process import ProcessSpec
+
+_READY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +111,31 @@ def status_environment(settings: Settings) -> dict[str, str]:
     return {**hidden, "OMNI_STATUS_TOKEN": settings.load_status_token()}
 
 
+async def _get(url: str) -> bytes:
+    """A whole answer as it comes over the wire; by hand, since `omni up` would keep a whole client for it."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode("ascii"))
+        return await reader.read()
+    finally:
+        writer.close()
+
+
 def _ready_check(url: str) -> Callable[[float], Awaitable[None]]:
     async def wait(timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds
         reason = "no answer"
-        async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
-            while time.monotonic() < deadline:
-                try:
-                    response = await client.get(url)
-                    if response.status_code == 200:
-                        return
-                    reason = response.text[:300]
-                except httpx2.TransportError:
-                    pass
-                await asyncio.sleep(0.05)
+        while time.monotonic() < deadline:
+            try:
+                async with asyncio.timeout(_READY_SECONDS):
+                    answer = await _get(url)
+                if answer.split(b" ", 2)[1:2] == [b"200"]:
+                    return
+                reason = answer.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")[:300]
+            except (OSError, TimeoutError):
+                pass
+            await asyncio.sleep(0.05)
         raise TimeoutError(f"after {timeout_seconds:.0f} s it says: {reason}")
 
     return wait
