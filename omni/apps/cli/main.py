@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from omni import __version__
-from omni.apps.compiled import become_compiled
+from omni.apps.cli import roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ COMMANDS = {
 def run() -> None:
     """The console script. Exit codes: 0 done, 1 failed or differences found, 2 wrong usage."""
     arguments = sys.argv[1:]
-    if arguments == ["serve", "gateway"]:
-        become_compiled(arguments)
-    if arguments and arguments[0] in COMMANDS:
+    if len(arguments) == 2 and arguments[0] == "serve" and arguments[1] in roles.MODULES:
+        roles.serve(roles.Role(arguments[1]))
+    elif arguments and arguments[0] in COMMANDS:
         module = importlib.import_module(COMMANDS[arguments[0]].module)
         module.app(args=arguments[1:], prog_name=f"omni {arguments[0]}")
     elif arguments == ["--version"]:
