@@ -48,6 +48,7 @@ HOT_MODULES = (
     "omni.gateway.routing.router",
     "omni.gateway.routing.ways",
     "omni.gateway.streams",
+    "omni.gateway.upstream.answers",
     "omni.gateway.upstream.connection",
     "omni.gateway.upstream.pools",
     "omni.gateway.upstream.uploading",

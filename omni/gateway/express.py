@@ -24,7 +24,7 @@ from omni.gateway.routing.failures import TryNext
 from omni.gateway.routing.requests import NOT_JSON, read_request
 from omni.gateway.routing.router import Ask
 from omni.gateway.routing.ways import Leg, Served
-from omni.gateway.upstream.connection import BackendResponse
+from omni.gateway.upstream.answers import BackendResponse
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 

@@ -37,7 +37,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.requests import Asked
 from omni.gateway.routing.ways import Served, Way
 from omni.gateway.streams import StreamPlan
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.answers import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import InvalidInput, OmniError
 from omni.providers.formats.chat import EVENT_STREAM

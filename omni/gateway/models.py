@@ -38,7 +38,7 @@ from omni.gateway.routing.requests import (
 from omni.gateway.routing.router import Ask
 from omni.gateway.routing.ways import Served, Way
 from omni.gateway.streams import ModelStreams, StreamPlan
-from omni.gateway.upstream.connection import BackendResponse, ClientGone
+from omni.gateway.upstream.answers import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import InvalidInput, OmniError
 from omni.providers.formats.texts import answered_text, asked_text

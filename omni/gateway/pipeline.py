@@ -31,7 +31,7 @@ from omni.gateway.overload import OVERLOADED, WAIT, LoadGuard, overloaded, waite
 from omni.gateway.realtime.service import RealtimeService
 from omni.gateway.relay import outcome_of, passed_headers, relay
 from omni.gateway.routing.ways import Engines
-from omni.gateway.upstream.connection import BackendResponse, ClientGone
+from omni.gateway.upstream.answers import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 from omni.telemetry.spans import RequestSpan, RequestSpans

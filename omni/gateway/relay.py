@@ -7,7 +7,7 @@ from omni.gateway.admission.events import Outcome
 from omni.gateway.admission.ledger import Ledger, Ticket
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.overload import WAIT
-from omni.gateway.upstream.connection import BackendResponse, ClientGone
+from omni.gateway.upstream.answers import BackendResponse, ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 

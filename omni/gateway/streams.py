@@ -14,7 +14,7 @@ from omni.gateway.edge.exchange import Exchange
 from omni.gateway.observers import Observers
 from omni.gateway.routing.calls import call_settled, how_a_stream_ended
 from omni.gateway.routing.ways import Served
-from omni.gateway.upstream.connection import ClientGone, backend_failed
+from omni.gateway.upstream.answers import ClientGone, backend_failed
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from omni.gateway.upstream.connection import BackendConnection, ClientGone
+from omni.gateway.upstream.answers import ClientGone
+from omni.gateway.upstream.connection import BackendConnection
 from omni.gateway.upstream.pools import BackendPool
 from tests.gateway.access.test_auth import code
 from tests.gateway.conftest import StartGateway, make_config

@@ -112,7 +112,7 @@ class Ledger:
         return ticket
 
     def post_admit(self, ticket: Ticket, on_reply: OnReply) -> None:
-        """As `admit`, without anything to await: the reply is for `admitted`. Raises Refused."""
+        """As `admit`, without anything to await: the reply is for `admitted`."""
         call = self._admit_call(ticket)
         try:
             self._redis.post(call, on_reply)

@@ -12,7 +12,8 @@ import orjson
 from omni.contracts.principal import PRINCIPAL_HEADER, Principal
 from omni.contracts.snapshots import KeySnapshot
 from omni.gateway.cache.semantic import Vector
-from omni.gateway.upstream.connection import BackendConnection, ClientGone
+from omni.gateway.upstream.answers import ClientGone
+from omni.gateway.upstream.connection import BackendConnection
 from omni.gateway.upstream.pools import BackendPool
 from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError

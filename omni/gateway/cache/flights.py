@@ -13,7 +13,7 @@ from enum import Enum
 
 from omni.gateway.cache.entries import Hit
 from omni.gateway.cache.store import LOCK_SECONDS
-from omni.gateway.upstream.connection import deadline_exceeded
+from omni.gateway.upstream.answers import deadline_exceeded
 
 
 class Turn(Enum):

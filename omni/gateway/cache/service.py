@@ -18,7 +18,7 @@ from omni.gateway.cache.flights import Flights, Turn
 from omni.gateway.cache.keys import Wanted, is_cacheable, request_digest
 from omni.gateway.cache.semantic import nearest, question_of
 from omni.gateway.cache.store import Found, Near, ResponseStore
-from omni.gateway.upstream.connection import deadline_exceeded
+from omni.gateway.upstream.answers import deadline_exceeded
 
 _POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """How often it is asked whether another process has fetched the answer."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from omni.contracts.quotes import Terms
 from omni.gateway.edge.routes import Route
 from omni.gateway.edge.trace import Trace
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.answers import ClientGone
 from omni.kit.errors import OmniError
 from omni.kit.ids import uuid7_text
 from omni.telemetry.spans import RequestSpans

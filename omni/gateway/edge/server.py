@@ -16,7 +16,7 @@ from omni.gateway.edge.heads import SINGLE_HEADERS, WANTED_HEADERS, check_head, 
 from omni.gateway.edge.known_heads import KnownHead
 from omni.gateway.edge.routes import Route
 from omni.gateway.edge.shared import Server
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.answers import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
 _LINGER_SECONDS = 2.0

@@ -18,7 +18,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.router import Ask
 from omni.gateway.routing.ways import AnswerStream, Way
 from omni.gateway.streams import StreamStopped
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.answers import ClientGone
 from omni.kit.errors import InvalidInput, NotConfigured, OmniError, Unavailable
 from omni.providers.formats.sse import SseParser
 

@@ -27,7 +27,7 @@ from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.failures import provider_failed, retry_after
 from omni.gateway.routing.health import Call
 from omni.gateway.routing.router import Ask, provider_limited
-from omni.gateway.upstream.connection import ClientGone, deadline_exceeded
+from omni.gateway.upstream.answers import ClientGone, deadline_exceeded
 from omni.kit.errors import InvalidInput, LimitExceeded, NotConfigured, OmniError, UpstreamFailed
 from omni.providers.formats.chat import error_answer
 from omni.providers.openai.realtime import opening, supports_realtime

@@ -25,7 +25,7 @@ from omni.gateway.routing.attempts import Attempts
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.requests import MODEL_METERS
 from omni.gateway.routing.router import Ask
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.answers import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import Forbidden, OmniError
 from omni.providers.openai.realtime import RealtimeMeter

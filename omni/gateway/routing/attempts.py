@@ -22,7 +22,7 @@ from omni.gateway.routing.failures import TryNext, provider_failed, public_error
 from omni.gateway.routing.health import HealthBook, RetryBudget
 from omni.gateway.routing.router import Router, provider_limited
 from omni.gateway.routing.ways import Engines, Leg, Served, Way
-from omni.gateway.upstream.connection import BackendResponse, ClientGone, DiedIdle
+from omni.gateway.upstream.answers import BackendResponse, ClientGone, DiedIdle
 from omni.gateway.upstream.google_tokens import TOKEN_URL, GoogleTokens
 from omni.kit.errors import DeadlineExceeded, OmniError, Unavailable, UpstreamFailed
 

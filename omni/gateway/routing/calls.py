@@ -16,7 +16,7 @@ from omni.gateway.admission.charges import as_counted
 from omni.gateway.admission.events import Outcome
 from omni.gateway.edge.trace import Trace, new_span_id
 from omni.gateway.routing.ways import AnswerStream, Served
-from omni.gateway.upstream.connection import ClientGone
+from omni.gateway.upstream.answers import ClientGone
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, OmniError
 from omni.telemetry.gen_ai import provider_name

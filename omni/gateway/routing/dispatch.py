@@ -12,7 +12,7 @@ from omni.gateway.config import GatewayConfig
 from omni.gateway.routing.catalogue import Catalogue
 from omni.gateway.routing.failures import TryNext
 from omni.gateway.routing.ways import Access, Leg, Served, Way
-from omni.gateway.upstream.connection import BackendResponse
+from omni.gateway.upstream.answers import BackendResponse
 from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.errors import Forbidden, InvalidInput, NotConfigured, UpstreamFailed
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 from omni.contracts.wire import BadAnswer
-from omni.gateway.upstream.connection import deadline_exceeded
+from omni.gateway.upstream.answers import deadline_exceeded
 from omni.kit.clock import unix_micros
 from omni.kit.errors import DeadlineExceeded, OmniError, UpstreamFailed
 

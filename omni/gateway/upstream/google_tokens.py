@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from omni.gateway.upstream.connection import deadline_exceeded
+from omni.gateway.upstream.answers import deadline_exceeded
 from omni.gateway.upstream.pools import Origins, send_to
 from omni.kit.clock import unix_micros
 from omni.kit.errors import UpstreamFailed

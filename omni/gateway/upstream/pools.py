@@ -9,14 +9,8 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from omni.gateway.config import GatewayConfig
-from omni.gateway.upstream.connection import (
-    BackendConnection,
-    BackendResponse,
-    ClientGone,
-    DiedIdle,
-    backend_unavailable,
-    deadline_exceeded,
-)
+from omni.gateway.upstream.answers import BackendResponse, ClientGone, DiedIdle, backend_unavailable, deadline_exceeded
+from omni.gateway.upstream.connection import BackendConnection
 from omni.gateway.upstream.uploading import UploadingConnection
 from omni.kit.errors import OmniError
 

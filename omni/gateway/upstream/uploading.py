@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from omni.gateway.upstream.connection import BackendConnection, BackendResponse, ClientGone, ConnectionOwner
+from omni.gateway.upstream.answers import BackendResponse, ClientGone
+from omni.gateway.upstream.connection import BackendConnection, ConnectionOwner
 
 
 class UploadingConnection(BackendConnection):
