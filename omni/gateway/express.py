@@ -150,8 +150,12 @@ class Express:
 class Ride:
     """One request under way."""
 
-    __slots__ = ("_exchange", "_express", "_is_over", "_legs", "_plan", "_rest", "_served", "_settlement", "_ticket")
+    __slots__ = (
+        "_deadline", "_exchange", "_express", "_is_over", "_legs", "_plan", "_rest", "_served", "_settlement",
+        "_ticket",
+    )  # fmt: skip
 
+    _deadline: float
     _served: Served
     _settlement: Settlement
 
@@ -179,6 +183,7 @@ class Ride:
     def _send(self) -> None:
         express, exchange, plan, ticket = self._express, self._exchange, self._plan, self._ticket
         attempts, model = express.attempts, plan.model
+        self._deadline = deadline = express.loop.time() + express.timeout_seconds
         plan.narrow(ticket)
         target = model.targets[0]
         leg = self._legs[target.id]
@@ -186,23 +191,28 @@ class Ride:
             try:
                 target, *self._rest = attempts.router.targets(model, self._ask)
             except OmniError:
-                self._go_on(express.models.from_admission(exchange, plan, ticket))
+                self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
                 return
             leg = self._legs[target.id]
         origin = attempts.dispatch.origins.get(leg.provider.base_url)
         connection = None if exchange.gone else origin.reuse()
         if connection is None:
-            self._go_on(express.models.from_admission(exchange, plan, ticket))
+            self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
             return
-        deadline = express.loop.time() + express.timeout_seconds
         try:
             call = leg.adapter.call(leg.provider, leg.secret, leg.target.upstream_model, plan.request())
         except Untranslatable:
             origin.release(connection)
-            self._go_on(express.models.from_admission(exchange, plan, ticket))
+            self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
             return
         self._served = served = attempts.begin(leg, call, deadline)
-        whole = attempts.dispatch.whole(served, origin.path, origin.authority, b"x-request-id: %b\r\n" % ticket.id)
+        try:
+            whole = attempts.dispatch.whole(served, origin.path, origin.authority, b"x-request-id: %b\r\n" % ticket.id)
+        except OmniError:
+            served.given_up()
+            origin.release(connection)
+            self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
+            return
         attempts.retries.call()
         connection.post(whole, served.deadline, self.answered)
         exchange.watch(connection)
@@ -245,7 +255,8 @@ class Ride:
 
     async def _judge(self, answer: BackendResponse | Exception) -> None:
         begun = (self._served, answer, self._rest)
-        await self._express.models.from_admission(self._exchange, self._plan, self._ticket, begun)
+        models = self._express.models
+        await models.from_admission(self._exchange, self._plan, self._ticket, self._deadline, begun)
 
     def settled(self, reply: object) -> None:
         """Redis took the settlement, or did not."""

@@ -136,13 +136,16 @@ class ModelService:
 
     # --- on the way ---
 
-    async def from_admission(self, exchange: Exchange, plan: Plan, ticket: Ticket, begun: Begun | None = None) -> None:
-        """Goes on with a request that was admitted, from an answer to its first call where that is `begun`.
+    async def from_admission(
+        self, exchange: Exchange, plan: Plan, ticket: Ticket, deadline: float, begun: Begun | None = None
+    ) -> None:
+        """Goes on with a request that was admitted and has time until `deadline` (the loop's), from an answer to its
+        first call where that is `begun`.
 
         Raises OmniError before an answer has begun.
         """
         try:
-            await self._send_and_settle(exchange, plan, ticket, begun)
+            await self._send_and_settle(exchange, plan, ticket, deadline, begun)
         finally:
             self._ledger.abandon(ticket)
 
@@ -154,7 +157,7 @@ class ModelService:
             self._ledger.abandon(ticket)
 
     async def _send_and_settle(
-        self, exchange: Exchange, plan: Plan, ticket: Ticket, begun: Begun | None = None
+        self, exchange: Exchange, plan: Plan, ticket: Ticket, deadline: float | None = None, begun: Begun | None = None
     ) -> None:
         extras = plan.extras
         tracing: CallTracing | None = None
@@ -163,6 +166,8 @@ class ModelService:
         try:
             way = self._way(exchange, plan, ticket)
             way.tracing, exchange.tried = tracing, way.tried
+            if deadline is not None:
+                way.deadline = deadline
             if extras is not None:
                 await extras.before_sending(way)
             served = await (self.attempts.serve(way) if begun is None else self.attempts.go_on(way, *begun))

@@ -146,6 +146,30 @@ async def test_a_target_that_fails_is_followed_by_the_next(
     assert [event.attributes["target"] for event in events] == ["a@openai", "b@openai"]
 
 
+async def test_the_clients_time_is_not_the_targets_fault(
+    shared_redis: RedisServer, control: ControlPlane, backend_server: tuple[FakeBackend, str], backend: FakeBackend,
+    start_gateway: StartGateway, taken: list[bool],
+) -> None:  # fmt: skip
+    gateway = await start_gateway(shared_redis.url, request_timeout_seconds=0.4)
+    two = model("two", target("a"), target("b", priority=1))
+    await publish(control, gateway, [provider(backend_server[1])], [two])
+    backend.handler = says(whole(completion()))
+    tenant = await control.tenant()
+    await warm(gateway, tenant, "two")
+    backend.received.clear()
+    late = asyncio.Event()
+
+    async def waits(_: Received, __: asyncio.StreamWriter) -> None:
+        await late.wait()
+
+    backend.handler = waits
+    reply = await chat(gateway.ports.public, tenant, "two")
+    late.set()
+    assert taken[-1]
+    assert (reply.status, code(reply)) == (504, "deadline_exceeded")
+    assert [orjson.loads(each.body)["model"] for each in backend.received] == ["a"]
+
+
 async def test_an_error_of_the_clients_passes(
     gateway: Gateway, control: ControlPlane, backend: FakeBackend, taken: list[bool]
 ) -> None:
