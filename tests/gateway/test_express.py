@@ -300,10 +300,14 @@ async def test_a_drain_waits_for_them(
 
 @pytest.mark.skipif(is_compiled(), reason="what is compiled cannot be patched")
 async def test_what_breaks_is_answered_and_logged(
-    gateway: Gateway, control: ControlPlane, logger: RecordingLogger, taken: list[bool],
-    monkeypatch: pytest.MonkeyPatch,
+    own_redis: RedisServer, own_control: ControlPlane, backend_server: tuple[FakeBackend, str], backend: FakeBackend,
+    start_gateway: StartGateway, logger: RecordingLogger, taken: list[bool], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    tenant = await control.tenant()
+    """In a Redis of its own: the hold is left to the reaper."""
+    gateway = await start_gateway(own_redis.url)
+    await publish(own_control, gateway, [provider(backend_server[1])], [model("gpt", target())])
+    backend.handler = says(whole(completion()))
+    tenant = await own_control.tenant()
     await warm(gateway, tenant)
 
     def breaks(*_: object) -> None:
