@@ -173,7 +173,12 @@ async def test_reservations_of_the_worst_case_refuse_them(
     shared_redis: RedisServer, control: ControlPlane, backend: FakeBackend, backend_server: tuple[FakeBackend, str],
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(Estimates, "output_tokens", lambda _self, _model, ceiling: ceiling)
+    likely = Estimates.likely
+
+    def worst(self: Estimates, name: str, text_bytes: int, ceiling: int) -> tuple[int, int]:
+        return likely(self, name, text_bytes, ceiling)[0], ceiling
+
+    monkeypatch.setattr(Estimates, "likely", worst)
     statuses, total, ceiling = await agents(start_gateway, shared_redis, control, backend, backend_server[1])
     assert statuses[429] > 0
     assert total < 0.5 * ceiling

@@ -112,14 +112,18 @@ def status_environment(settings: Settings) -> dict[str, str]:
 
 
 async def _get(url: str) -> bytes:
-    """A whole answer as it comes over the wire; by hand, since `omni up` would keep a whole client for it."""
+    """A whole answer as it comes over the wire; by hand, since `omni up` would keep a whole client for it.
+
+    Raises OSError or TimeoutError.
+    """
     parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    try:
-        writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode("ascii"))
-        return await reader.read()
-    finally:
-        writer.close()
+    async with asyncio.timeout(_READY_SECONDS):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode("ascii"))
+            return await reader.read()
+        finally:
+            writer.close()
 
 
 def _ready_check(url: str) -> Callable[[float], Awaitable[None]]:
@@ -128,8 +132,7 @@ def _ready_check(url: str) -> Callable[[float], Awaitable[None]]:
         reason = "no answer"
         while time.monotonic() < deadline:
             try:
-                async with asyncio.timeout(_READY_SECONDS):
-                    answer = await _get(url)
+                answer = await _get(url)
                 if answer.split(b" ", 2)[1:2] == [b"200"]:
                     return
                 reason = answer.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")[:300]
