@@ -29,7 +29,7 @@ from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 
 if TYPE_CHECKING:
-    from omni.gateway.models import ModelService
+    from omni.gateway.models import Begun, ModelService
     from omni.gateway.observers import Observers
     from omni.gateway.plans import Plan
 
@@ -191,19 +191,19 @@ class Ride:
             try:
                 target, *self._rest = attempts.router.targets(model, self._ask)
             except OmniError:
-                self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
+                self._go_the_other_way()
                 return
             leg = self._legs[target.id]
         origin = attempts.dispatch.origins.get(leg.provider.base_url)
         connection = None if exchange.gone else origin.reuse()
         if connection is None:
-            self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
+            self._go_the_other_way()
             return
         try:
             call = leg.adapter.call(leg.provider, leg.secret, leg.target.upstream_model, plan.request())
         except Untranslatable:
             origin.release(connection)
-            self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
+            self._go_the_other_way()
             return
         self._served = served = attempts.begin(leg, call, deadline)
         try:
@@ -211,7 +211,7 @@ class Ride:
         except OmniError:
             served.given_up()
             origin.release(connection)
-            self._go_on(express.models.from_admission(exchange, plan, ticket, deadline))
+            self._go_the_other_way()
             return
         attempts.retries.call()
         connection.post(whole, served.deadline, self.answered)
@@ -226,7 +226,7 @@ class Ride:
             return
         try:
             if isinstance(answer, Exception) or answer.body is None or answer.status >= 400:
-                self._go_on(self._judge(answer))
+                self._judge(answer)
             else:
                 self._settle(answer, answer.body)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -239,7 +239,7 @@ class Ride:
         try:
             answer = express.attempts.take(served, body)
         except BadAnswer:
-            self._go_on(self._judge(response))
+            self._judge(response)
             return
         express.metrics.calls.first_byte(served.first_byte_seconds)
         if answer.usage is None or not answer.usage.quantities:
@@ -253,10 +253,14 @@ class Ride:
             served.leg.calls.billed(outcome.quantities)
         self._settlement = express.ledger.post_settle(ticket, outcome, self.settled)
 
-    async def _judge(self, answer: BackendResponse | Exception) -> None:
-        begun = (self._served, answer, self._rest)
+    def _judge(self, answer: BackendResponse | Exception) -> None:
+        """Goes on in a task from what the provider said."""
+        self._go_the_other_way((self._served, answer, self._rest))
+
+    def _go_the_other_way(self, begun: Begun | None = None) -> None:
+        """Goes on in a task from the admission, or from the call that has `begun`."""
         models = self._express.models
-        await models.from_admission(self._exchange, self._plan, self._ticket, self._deadline, begun)
+        self._go_on(models.from_admission(self._exchange, self._plan, self._ticket, self._deadline, begun))
 
     def settled(self, reply: object) -> None:
         """Redis took the settlement, or did not."""

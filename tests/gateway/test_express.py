@@ -22,6 +22,7 @@ from tests.gateway.providers import (
     CHAT,
     DONE,
     PER_TOKEN,
+    STREAM_HEAD,
     budget,
     chat,
     chunk,
@@ -333,13 +334,33 @@ async def test_a_stream_goes_on_in_a_task_and_gives_its_connection_back(
     assert len(await control.wait_events(tenant.key.tenant_id, 5)) == 5
 
 
+async def test_an_event_that_is_cut_in_its_next_line_is_waited_for(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend
+) -> None:
+    tenant = await control.tenant()
+    first = delta("Hi").removesuffix(b"\n")
+
+    async def in_pieces(_: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        for piece in (first + b"i", b"d: 7\n\n" + usage_event(3, 1) + DONE):
+            writer.write(chunk(piece))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.write(b"0\r\n\r\n")
+
+    backend.handler = in_pieces
+    reply = await chat(gateway.ports.public, tenant, stream=True)
+    assert b"id: 7" in reply.body
+    assert b"provider_failed" not in reply.body
+
+
 async def test_what_follows_a_stream_ends_its_connection(
     gateway: Gateway, control: ControlPlane, backend: FakeBackend
 ) -> None:
     tenant = await control.tenant()
 
     async def says_more(_: Received, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(STREAM_HEAD)
         rest = b"".join(map(chunk, (delta("Hi"), usage_event(3, 1), DONE)))
         writer.write(rest + b"0\r\n\r\n" + whole(completion("from nobody")))
 

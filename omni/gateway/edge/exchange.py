@@ -153,8 +153,7 @@ class Exchange:
     async def body(self) -> bytes:
         """The whole body. Raises the error that the server met while reading it, or ClientGone."""
         if not self.complete and self.refusal is None and not self.gone:
-            if self.expects_continue and not self.body_bytes:
-                self.connection.write_continue()
+            self.wants_body()
             self._body_waiter = asyncio.get_running_loop().create_future()
             await self._body_waiter
         if self.refusal is not None:

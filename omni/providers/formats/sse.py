@@ -36,13 +36,15 @@ class SseParser:
     def only_object(self, data: bytes) -> dict[str, Any] | None:
         """What the event says that these bytes are, as most come: one without a name, whole, a JSON object on one line.
         None = they have to be read by `blocks`. Raises BadAnswer for what is no JSON."""
-        if self._rest or not data.startswith(b"data: {") or data.find(b"\n") != len(data) - 2 or b"\r" in data:
+        if self._rest or not data.startswith(b"data: {") or not data.endswith(b"\n\n"):
+            return None
+        if data.find(b"\n") != len(data) - 2 or b"\r" in data:
             return None
         try:
             row: dict[str, Any] = orjson.loads(data[6:])  # JSON may end in blank lines
         except orjson.JSONDecodeError as error:
             raise BadAnswer(f"an event that is no JSON: {error}") from None
-        return row if data.endswith(b"\n\n") else None
+        return row
 
     def blocks(self, data: bytes) -> list[bytes]:
         """The raw events, each with the blank line that ends it. Raises BadAnswer."""
