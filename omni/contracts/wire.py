@@ -3,12 +3,15 @@
 An adapter is pure: it turns a client's request into a provider's and the provider's answer into the client's, without
 I/O. One `Exchange` is made for each attempt at a target; where client and provider speak the same format, bodies pass
 as they are.
+
+Each request makes these records. They have an `__init__` of their own because mypyc leaves a dataclass's to the
+interpreter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from omni.contracts.routes import Operation, Provider
@@ -24,7 +27,7 @@ class BadAnswer(Exception):
     """The provider's answer cannot be read; the text is for the log."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class ModelRequest:
     """A client's request for a model, parsed once. Not frozen, because that takes three times as long to make."""
 
@@ -36,13 +39,26 @@ class ModelRequest:
     """The JSON object; for multipart the text fields."""
     model: str
     stream: bool
-    max_output_tokens: int | None = None
+    max_output_tokens: int | None
     """Where it is lower than what the body asks for, it goes out instead: a ceiling that a budget or policy sets."""
-    beta: bytes = b""
+    beta: bytes
     """The client's `anthropic-beta` header, for providers of that kind."""
 
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each member
+        self, operation: Operation, body: bytes, content_type: bytes, fields: Mapping[str, Any], model: str,
+        stream: bool, max_output_tokens: int | None = None, beta: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.operation = operation
+        self.body = body
+        self.content_type = content_type
+        self.fields = fields
+        self.model = model
+        self.stream = stream
+        self.max_output_tokens = max_output_tokens
+        self.beta = beta
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class ProviderRequest:
     """What goes to the provider. `path` is relative to its base URL and starts with `/`."""
 
@@ -52,17 +68,27 @@ class ProviderRequest:
     """With content type and credential, without host, content-length and connection."""
     body: bytes
 
+    def __init__(self, method: bytes, path: bytes, headers: Headers, body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Usage:
     """What a call used, by the meters of `omni.contracts.usage`: disjoint non-negative counts."""
 
-    quantities: dict[str, int] = field(default_factory=dict)
-    final: bool = False
+    quantities: dict[str, int]
+    final: bool
     """The provider has said all: at the end of a stream, or in a whole answer."""
 
+    def __init__(self, quantities: dict[str, int] | None = None, final: bool = False) -> None:
+        self.quantities = {} if quantities is None else quantities
+        self.final = final
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Answer:
     """A whole answer for the client. `usage` is None when the provider gave none."""
 
@@ -70,6 +96,12 @@ class Answer:
     content_type: bytes
     body: bytes
     usage: Usage | None
+
+    def __init__(self, status: int, content_type: bytes, body: bytes, usage: Usage | None) -> None:
+        self.status = status
+        self.content_type = content_type
+        self.body = body
+        self.usage = usage
 
 
 class StreamTranslator(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from omni.kit.errors import OmniError
 _CLIENT_CLOSED_STATUS = 499
 _PROGRESS_SECONDS = 1.0
 """How often the lease of a stream is renewed with what was streamed: what a crash can lose is less than this."""
+_RENEWED_IN_A_TURN = 8
+_TURN_SECONDS = 0.001
 _ALLOW_SECONDS = 0.25
 """How often the deadline of a stream is moved, at most."""
 _COMMENT = b": keep-alive\n\n"
@@ -96,6 +99,8 @@ class ModelStreams:
         self._loop = asyncio.get_running_loop()
         self._heartbeat_seconds = config.stream_heartbeat_seconds
         self._streams: set[_Stream] = set()
+        self._due: deque[_Stream] = deque()
+        """Streams whose lease is to be renewed."""
         self._renewals: set[asyncio.Task[bool | None]] = set()
 
     @property
@@ -214,16 +219,28 @@ class ModelStreams:
 
     def tick(self, now: float) -> None:
         """Comments on silent streams, renews those that made progress. Called a few times a second."""
+        is_renewing = bool(self._due)
         for stream in self._streams:
             if stream.between_events and now - stream.wrote_at > self._heartbeat_seconds:
                 stream.write(_COMMENT, now)
             text_bytes = stream.translator.text_bytes
             if text_bytes > stream.renewed_bytes and now - stream.renewed_at > _PROGRESS_SECONDS:
                 stream.renewed_at, stream.renewed_bytes = now, text_bytes
-                so_far = stream.so_far(0, "lease_ran_out")
-                task = asyncio.create_task(self._ledger.extend(stream.ticket, so_far, 0))
+                self._due.append(stream)
+        if self._due and not is_renewing:
+            self._renew_some()
+
+    def _renew_some(self) -> None:
+        """A few in a turn of the loop: others wait for it, too."""
+        due = self._due
+        for _ in range(min(_RENEWED_IN_A_TURN, len(due))):
+            stream = due.popleft()
+            if stream in self._streams:
+                task = asyncio.create_task(self._ledger.extend(stream.ticket, stream.so_far(0, "lease_ran_out"), 0))
                 self._renewals.add(task)
                 task.add_done_callback(self._renewals.discard)
+        if due:
+            self._loop.call_later(_TURN_SECONDS, self._renew_some)
 
     def stop(self) -> None:
         """Ends every stream with an error that says that the server is shutting down."""

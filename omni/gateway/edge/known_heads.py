@@ -3,25 +3,20 @@ body: one that was read and accepted before need not be read again."""
 
 from __future__ import annotations
 
-import re
-
 from omni.gateway.edge.exchange import Exchange
 from omni.gateway.edge.routes import Route
+from omni.gateway.repeated_heads import RepeatedHead, around_length
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)(?=\r\n)", re.IGNORECASE)
-_LENGTH_DIGITS = 12
-_HEAD_MOST_BYTES = 4_096
 _HEADS_LIMIT = 1_000
 
 
-class KnownHead:
-    """One head: the bytes before and after the digits of its content-length, and what was read from it."""
+class KnownHead(RepeatedHead):
+    """A request's head, and what was read from it."""
 
-    __slots__ = ("after", "before", "digest", "headers", "method", "path", "route", "target")
+    __slots__ = ("digest", "headers", "method", "path", "route", "target")
 
     def __init__(self, before: bytes, after: bytes, exchange: Exchange, route: Route) -> None:
-        self.before = before
-        self.after = after
+        super().__init__(before, after)
         self.method = exchange.method
         self.target = exchange.target
         self.path = exchange.path
@@ -29,20 +24,6 @@ class KnownHead:
         self.route = route
         self.digest: str | None = None
         """SHA-256 of its credential, hex; empty = such requests do not take the express lane. None = nobody looked."""
-
-    def body_in(self, data: bytes) -> bytes | None:
-        """The body, where `data` is one whole request with this head and nothing else."""
-        if not data.startswith(self.before):
-            return None
-        start, after = len(self.before), self.after
-        end = data.find(b"\r", start, start + _LENGTH_DIGITS)
-        if not data.startswith(after, end):
-            return None
-        body_at, digits = end + len(after), data[start:end]
-        size = len(data) - body_at
-        if not digits.isdigit() or int(digits) != size or size > self.route.max_body_bytes:
-            return None
-        return data[body_at:]
 
 
 class KnownHeads:
@@ -58,12 +39,9 @@ class KnownHeads:
         plain = exchange.keep_alive and not exchange.http_1_0 and not exchange.expects_continue
         if route is None or route.operation is None or route.streamed or not plain or exchange.refusal is not None:
             return None
-        end = data.find(b"\r\n\r\n") + 4
-        lengths = list(_LENGTH.finditer(data, 0, end - 2))
-        if len(lengths) != 1 or end > _HEAD_MOST_BYTES or len(data) - end != exchange.body_bytes:
+        name = around_length(data, exchange.body_bytes)
+        if name is None:
             return None
-        start, stop = lengths[0].span(1)
-        name = data[:start], data[stop:end]
         known = self._heads.get(name)
         if known is None:
             if len(self._heads) >= _HEADS_LIMIT:

@@ -86,7 +86,7 @@ class ServerConnection:
             return
         known = self._known
         idle = self._active is None and self._reading is None
-        if idle and known is not None and (body := known.body_in(data)) is not None:
+        if idle and known is not None and (body := known.body_in(data, known.route.max_body_bytes)) is not None:
             self._since = self._loop.time()
             self._active = exchange = Exchange(self, self._since)
             exchange.take_known(known, body)

@@ -18,6 +18,9 @@ OnReply = Callable[[Any], None]
 """Takes a reply, or the RedisUnavailable or RedisReplyError that there is instead. Never raises."""
 
 
+_ReplyError = hiredis.ReplyError
+
+
 class RedisUnavailable(Exception):
     """Redis cannot be asked now: not connected, cut off, or too slow."""
 
@@ -112,18 +115,18 @@ class RedisConnection:
         """As above."""
 
     def data_received(self, data: bytes) -> None:
-        reader, pending = self._reader, self._pending
+        next_reply, pending, on_push = self._reader.gets, self._pending, self.on_push
         try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not False:
-                if self.on_push is not None:
-                    self.on_push(reply)
+            self._reader.feed(data)
+            while (reply := next_reply()) is not False:
+                if on_push is not None:
+                    on_push(reply)
                 elif not pending:
                     self.abort()  # nothing was asked
                     return
                 else:
                     on_reply, _, again = pending.popleft()
-                    if isinstance(reply, hiredis.ReplyError):
+                    if isinstance(reply, _ReplyError):
                         self._failed(on_reply, str(reply), again)
                     else:
                         on_reply(reply)

@@ -66,7 +66,7 @@ MODEL_METERS = {
 """The meters that have to have a price for an operation to count as priced."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Asked:
     """A request with its size."""
 
@@ -77,6 +77,13 @@ class Asked:
     ceiling: int
     """Most output tokens that it allows, over all choices."""
     user: str
+
+    def __init__(self, request: ModelRequest, text_bytes: int, images: int, ceiling: int, user: str) -> None:
+        self.request = request
+        self.text_bytes = text_bytes
+        self.images = images
+        self.ceiling = ceiling
+        self.user = user
 
 
 def read_request(operation: Operation, content_type: bytes, body: bytes) -> Asked:

@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
 from omni.gateway.upstream.answers import BackendResponse, DiedIdle, OnAnswer, backend_failed, backend_unavailable
+from omni.gateway.upstream.known_answers import KnownAnswer, KnownAnswers
+from omni.gateway.upstream.owner import ConnectionOwner
+from omni.gateway.upstream.pace import Pace
 
 _HEAD_LIMIT_BYTES = 64 * 1024
 _INTERIM_MOST = 16
@@ -20,24 +23,20 @@ _STREAM_HIGH_WATER_BYTES = 256 * 1024
 _READ_LENGTHS = frozenset(map(len, (b"content-length", b"transfer-encoding", b"content-type")))
 
 
-class ConnectionOwner(Protocol):
-    """The pool that a connection goes back to."""
-
-    def release(self, connection: BackendConnection) -> None:
-        """It may serve another request."""
-        ...
-
-    def forget(self, connection: BackendConnection) -> None:
-        """It is lost."""
-        ...
-
-
 class BackendConnection:
     """One connection, an asyncio.Protocol: one request at a time."""
 
-    def __init__(self, pool: ConnectionOwner, buffered_limit_bytes: int, *, repeated_headers: bool = True) -> None:
-        """Without `repeated_headers` the last of those with one name counts, which takes a call less for each."""
+    def __init__(
+        self, pool: ConnectionOwner, buffered_limit_bytes: int, *, repeated_headers: bool = True,
+        answers: KnownAnswers | None = None, pace: Pace | None = None,
+    ) -> None:  # fmt: skip
+        """Without `repeated_headers` the last of those with one name counts, which takes a call less for each.
+
+        With `answers` a head is not parsed that the server has sent before. Streams that are pumped keep to the `pace`.
+        """
         self._pool = pool
+        self._answers = answers
+        self._pace = pace
         self._buffered_limit_bytes = buffered_limit_bytes
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -224,6 +223,9 @@ class BackendConnection:
         if not self.busy:
             self.close()  # nothing was asked
             return
+        is_first = not self._received
+        if is_first and self._answers is not None and self._is_known(self._answers.head, data):
+            return
         self._received = True
         self._feeding = len(data)
         unreadable: Exception | None = None
@@ -243,10 +245,45 @@ class BackendConnection:
             self._hand_on(self._sink)
             if self._complete:
                 self._finish()
+            elif self._pace is not None and self._pace.busy:
+                self._rest(self._pace)
         elif self._complete:
+            if is_first and self._answers is not None:
+                self._learn(self._answers, data)
             self._finish()
         elif not self._parts:
             self._count_bare(len(data))
+
+    def _learn(self, answers: KnownAnswers, data: bytes) -> None:
+        if self.status == 200 and self._keep_alive and not (self._extra or self._streaming or self._interim):
+            answers.learn(data, self.content_length or 0, self.headers, self.content_type)
+
+    def _is_known(self, head: KnownAnswer | None, data: bytes) -> bool:
+        """Whether the whole answer came at once, under a head that is known; it is then handed on."""
+        body = None if head is None else head.body_in(data, self._buffered_limit_bytes)
+        if head is None or body is None:
+            return False
+        on_answer, self._on_answer = self._on_answer, None
+        response = BackendResponse(self)
+        response.status = 200
+        response.headers, response.content_type = head.headers, head.content_type
+        response.content_length, response.body = len(body), body
+        self._hand_back()
+        if on_answer is not None:
+            on_answer(response)
+        return True
+
+    def _rest(self, pace: Pace) -> None:
+        if self._transport is not None and not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+            pace.rest(self)
+
+    def wake(self) -> None:
+        """Reads on, after a rest."""
+        if self._paused and not self._parts and self.usable and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _count_bare(self, size: int) -> None:
         # An endless header or trailer never reaches on_header, and the parser keeps what there is of it.
@@ -274,7 +311,8 @@ class BackendConnection:
             self.close()
         else:
             self.reused = True
-            self._reset()
+            if self._received:
+                self._reset()
             self._pool.release(self)
 
     def on_message_begin(self) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from omni.gateway.config import GatewayConfig
 from omni.gateway.upstream.answers import BackendResponse, ClientGone, DiedIdle, backend_unavailable, deadline_exceeded
 from omni.gateway.upstream.connection import BackendConnection
+from omni.gateway.upstream.known_answers import KnownAnswers
+from omni.gateway.upstream.pace import Pace
 from omni.gateway.upstream.uploading import UploadingConnection
 from omni.kit.errors import OmniError
 
@@ -22,7 +24,7 @@ _RETRY_BACKEND_SECONDS = 1.0
 class Backend:
     """One backend and the connections to it."""
 
-    def __init__(self, url: str, config: GatewayConfig, *, ours: bool) -> None:
+    def __init__(self, url: str, config: GatewayConfig, *, ours: bool, pace: Pace | None = None) -> None:
         """`ours` are the platform's own: all headers of their answers are kept."""
         parts = urlsplit(url)
         self._ours = ours
@@ -40,6 +42,8 @@ class Backend:
         self._idle: list[BackendConnection] = []
         self._all: set[BackendConnection] = set()
         self._opening = 0
+        self._answers = KnownAnswers()
+        self._pace = pace
         self.avoid_until = 0.0
 
     @property
@@ -57,7 +61,9 @@ class Backend:
 
     async def open(self) -> BackendConnection:
         """A new connection. Raises Unavailable `backend_unavailable`."""
-        connection = BackendConnection(self, self._buffered_limit_bytes, repeated_headers=self._ours)
+        connection = BackendConnection(
+            self, self._buffered_limit_bytes, repeated_headers=self._ours, answers=self._answers, pace=self._pace
+        )
         return await self._connect(connection)
 
     async def open_for_upload(self) -> UploadingConnection:
@@ -90,6 +96,7 @@ class Backend:
 
     def sweep(self, now: float) -> None:
         """Ends requests past their deadline and connections idle for long."""
+        self._answers.sweep()
         for connection in list(self._all):
             if connection.busy:
                 if now >= connection.deadline:
@@ -135,12 +142,13 @@ class Origins:
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._origins: dict[str, Backend] = {}
+        self._pace = Pace()
 
     def get(self, base_url: str) -> Backend:
         """Raises ValueError for what is no http or https URL."""
         origin = self._origins.get(base_url)
         if origin is None:
-            origin = self._origins[base_url] = Backend(base_url, self._config, ours=False)
+            origin = self._origins[base_url] = Backend(base_url, self._config, ours=False, pace=self._pace)
         return origin
 
     def keep_only(self, base_urls: set[str]) -> None:
@@ -150,6 +158,7 @@ class Origins:
                 self._origins.pop(gone).close()
 
     def sweep(self, now: float) -> None:
+        self._pace.sweep(now)
         for origin in self._origins.values():
             origin.sweep(now)
 

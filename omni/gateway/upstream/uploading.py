@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from omni.gateway.upstream.answers import BackendResponse, ClientGone
-from omni.gateway.upstream.connection import BackendConnection, ConnectionOwner
+from omni.gateway.upstream.connection import BackendConnection
+from omni.gateway.upstream.owner import ConnectionOwner
 
 
 class UploadingConnection(BackendConnection):

@@ -34,17 +34,9 @@ class SseParser:
         return [event for block in blocks if (event := read_event(block)) is not None]
 
     def only_object(self, data: bytes) -> dict[str, Any] | None:
-        """What the event says that these bytes are, as most come: one without a name, whole, a JSON object on one line.
-        None = they have to be read by `blocks`. Raises BadAnswer for what is no JSON."""
-        if self._rest or not data.startswith(b"data: {") or not data.endswith(b"\n\n"):
-            return None
-        if data.find(b"\n") != len(data) - 2 or b"\r" in data:
-            return None
-        try:
-            row: dict[str, Any] = orjson.loads(data[6:])  # JSON may end in blank lines
-        except orjson.JSONDecodeError as error:
-            raise BadAnswer(f"an event that is no JSON: {error}") from None
-        return row
+        """What the event says that these bytes are, as most come. None = they have to be read by `blocks`. Raises
+        BadAnswer for what is no JSON."""
+        return None if self._rest else object_in(data)
 
     def blocks(self, data: bytes) -> list[bytes]:
         """The raw events, each with the blank line that ends it. Raises BadAnswer."""
@@ -68,6 +60,25 @@ class SseParser:
         """What came after the last complete event."""
         rest, self._rest = self._rest, b""
         return rest
+
+
+def object_in(block: bytes) -> dict[str, Any] | None:
+    """What one event says that is like most: without a name, whole, a JSON object on one line. None = it is not like
+    that. Raises BadAnswer for what is no JSON."""
+    if not block.startswith(b"data: {") or not block.endswith(b"\n\n"):
+        return None
+    if block.find(b"\n") != len(block) - 2 or b"\r" in block:
+        return None
+    row: dict[str, Any] = read_json(block[6:])  # JSON may end in blank lines
+    return row
+
+
+def read_json(data: bytes) -> Any:
+    """What an event says. Raises BadAnswer for what is no JSON."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadAnswer(f"an event that is no JSON: {error}") from None
 
 
 def read_event(block: bytes) -> Event | None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import orjson
-
-from omni.contracts.wire import BadAnswer, Usage
+from omni.contracts.wire import Usage
 from omni.providers.formats import chat
 from omni.providers.formats.pivot import ChunkReader, ChunkWriter, Json
-from omni.providers.formats.sse import SseParser, read_event
+from omni.providers.formats.sse import SseParser, object_in, read_event, read_json
 
 
 class TranslatedStream:
@@ -120,18 +118,19 @@ class PassedStream:
         watcher = self._watcher
         passed = []
         for block in blocks:
-            event = read_event(block)
-            if event is None:
-                passed.append(block)
-                continue
-            if event.data == b"[DONE]":
-                watcher.done()
-                passed.append(block)
-                continue
-            try:
-                row = orjson.loads(event.data)
-            except orjson.JSONDecodeError as error:
-                raise BadAnswer(f"an event that is no JSON: {error}") from None
-            if not isinstance(row, dict) or watcher.see(event.name, row):
+            row: object = object_in(block)
+            if row is not None:
+                name = b""
+            else:
+                event = read_event(block)
+                if event is None:
+                    passed.append(block)
+                    continue
+                if event.data == b"[DONE]":
+                    watcher.done()
+                    passed.append(block)
+                    continue
+                name, row = event.name, read_json(event.data)
+            if not isinstance(row, dict) or watcher.see(name, row):
                 passed.append(block)
         return passed[0] if len(passed) == 1 else b"".join(passed)
