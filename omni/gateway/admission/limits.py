@@ -86,8 +86,8 @@ class LimitSet:
     """The levels of one caller in one period, ready to be sent. What does not change is packed once."""
 
     __slots__ = (
-        "_admit", "_extend", "_first_holds", "_header_lines", "_hold_end", "_quota_at", "_request_rate", "_settle",
-        "from_micros", "mode", "money_used", "moneys", "opens", "partition", "plan", "rates",
+        "_admit", "_extend", "_first_holds", "_header_lines", "_hold_end", "_request_rate", "_settle",
+        "_told_rates", "from_micros", "mode", "money_used", "moneys", "opens", "partition", "plan", "rates",
         "tenant_id", "until_micros",
     )  # fmt: skip
 
@@ -113,13 +113,14 @@ class LimitSet:
         )
         self._request_rate = next((at for at, level in enumerate(self.rates) if level.what == RATE_REQUESTS), None)
         token_rate = next((at for at, level in enumerate(self.rates) if level.what == RATE_TOKENS), None)
-        self._quota_at = 1 + 2 * len(self.rates) + len(self.opens)
         self._first_holds: dict[tuple[EventTemplate, int | None], bytes] = {}
         self._header_lines: list[tuple[RateLines, int]] = [
             (lines(self.rates[at].per_minute), 1 + 2 * at)
             for at, lines in ((self._request_rate, RequestRateLines), (token_rate, TokenRateLines))
             if at is not None
         ]
+        self._told_rates = max((at // 2 + 1 for _, at in self._header_lines), default=0)
+        """Of so many rates the replies tell; of the quotas where there is no rate of requests, and of money."""
         opens = [level for level, _ in self.opens]
         release = b"".join(b"\n%b -1" % level for level in opens)
         corrections = b"".join(b"\n%b %%d" % level.key for level in self.moneys)
@@ -147,11 +148,13 @@ class LimitSet:
         for money in self.moneys:
             levels += [b"%d" % money.ceiling_nanos, b"n", money.seconds]
         counters = [*opens, *quotas, *(money.key for money in self.moneys)]
+        told_from = 1 + len(opens) + (0 if self._request_rate is None else len(quotas))
         named = _names(
             redis_names.counters_ready(partition), redis_names.holds_index(partition), redis_names.holds_data(partition)
         )
         keys = (*named, *(rate.key for rate in self.rates), *counters)
-        numbers = (scripts.lease_ms, b"%d" % len(self.rates), b"%d" % len(counters))
+        sizes = (len(self.rates), len(counters), self._told_rates, told_from)
+        numbers = (scripts.lease_ms, *(b"%d" % size for size in sizes))
         return ScriptCall(scripts.admit, keys, (*numbers, *levels), 4)
 
     def _settle_call(self, scripts: Scripts, opens: list[bytes], quotas: list[bytes]) -> ScriptCall:
@@ -275,7 +278,7 @@ class LimitSet:
             lines += template.of(reply[at], reply[at + 1])
         quota = self.plan.requests_per_month
         if self._request_rate is None and quota is not None:
-            lines += limit_headers(quota, quota - reply[self._quota_at], self.until_micros - unix_micros())
+            lines += limit_headers(quota, quota - reply[1 + 2 * self._told_rates], self.until_micros - unix_micros())
         return lines
 
     def _refused_headers(self, reply: list[int]) -> bytes:
