@@ -8,6 +8,7 @@ is new does not wait behind each piece of what is old.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Protocol
 
 _BUSY_FROM, _BUSY_UNTIL = 0.7, 0.35
 """Shares of a core at which the loop begins and ceases to be busy: far apart, since resting takes much of the load."""
+_LATE_SECONDS = 0.025
+"""A loop that comes so late to look is busy, too: others take its core."""
 _TURN_SECONDS = 0.001
 _TURNS = 150
 """So many turns a stream rests at most, while these are short."""
@@ -44,6 +47,7 @@ class Pace:
         self._cpu_seconds = cpu_seconds
         self._used_seconds = cpu_seconds()
         self._looked_at = self._loop.time()
+        self._looks_every = math.inf
 
     def rest(self, stream: Resting) -> None:
         """It has been read, and is woken when all that rest already have been."""
@@ -64,7 +68,9 @@ class Pace:
 
     def sweep(self, now: float) -> None:
         """Looks at how busy the loop was since it looked last; called a few times a second."""
-        used_seconds = self._cpu_seconds()
-        share = (used_seconds - self._used_seconds) / max(now - self._looked_at, _TURN_SECONDS)
+        used_seconds, passed = self._cpu_seconds(), max(now - self._looked_at, _TURN_SECONDS)
+        share = (used_seconds - self._used_seconds) / passed
         self._used_seconds, self._looked_at = used_seconds, now
-        self.busy = share > (_BUSY_UNTIL if self.busy else _BUSY_FROM)
+        self._looks_every = min(self._looks_every, passed)
+        is_late = passed > self._looks_every + _LATE_SECONDS
+        self.busy = is_late or share > (_BUSY_UNTIL if self.busy else _BUSY_FROM)

@@ -119,6 +119,15 @@ async def test_a_loop_is_busy_from_one_share_of_a_core_to_another() -> None:
         assert pace.busy is busy, share
 
 
+async def test_a_loop_that_comes_late_is_busy() -> None:
+    pace = Pace(lambda: 0.0)
+    now = asyncio.get_running_loop().time()
+    for passed, busy in ((0.1, False), (0.11, False), (0.2, True), (0.1, False)):
+        now += passed
+        pace.sweep(now)
+        assert pace.busy is busy, passed
+
+
 @pytest.mark.parametrize("count", [1, 10, 400])
 async def test_those_that_rest_are_woken_in_order_and_not_all_at_once(count: int) -> None:
     pace, woken = Pace(), list[int]()
