@@ -22,8 +22,8 @@ up: setup ## Start the platform and keep it running until Ctrl-C.
 
 test: .venv/.dev tests/clients/node/node_modules/.ready ## Run every test.
 	@tools/debian_packages.sh $(TEST_PACKAGES)
-	$(BIN)/pytest -q -n 2 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/pytest -q $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/pytest -q --durations=10 -n 2 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/pytest -q --durations=20 $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 check: .venv/.dev ## Format, lint, types, import contracts, house rules.
 	$(BIN)/ruff format --check .

@@ -35,7 +35,7 @@ from tests.gateway.conftest import make_config
 from tests.gateway.providers import CHAT, budget, model, provider, publish, target
 from tests.gateway.support import ControlPlane, RecordingLogger, RedisServer, Tenant, ask, request
 
-CALLS_LIMIT = 132
+CALLS_LIMIT = 125
 """Calls of Python functions for a request, also of resumed coroutines: a twelfth more than were needed when this was
 written."""
 BLOCKS_LIMIT = 200
