@@ -67,7 +67,7 @@ class Pace:
             self._loop.call_later(_TURN_SECONDS, self._turn)
 
     def sweep(self, now: float) -> None:
-        """Looks at how busy the loop was since it looked last; called a few times a second."""
+        """Looks at how busy the loop was since it looked last; called at even intervals, a few times a second."""
         used_seconds, passed = self._cpu_seconds(), max(now - self._looked_at, _TURN_SECONDS)
         share = (used_seconds - self._used_seconds) / passed
         self._used_seconds, self._looked_at = used_seconds, now

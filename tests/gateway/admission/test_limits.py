@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import orjson
+import pytest
 
 from omni.contracts import redis_names
 from tests.gateway.access.test_auth import code
@@ -56,6 +58,32 @@ async def test_a_monthly_quota_admits_exactly_its_size(port: int, control: Contr
     assert len({event.event_id for event in events}) == len(events) == 50
     assert await control.quota(tenant, "requests", events[0].occurred_at_micros) == 50
     assert await control.holds(tenant.key.tenant_id) == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "key", "requests_left", "tokens_limit"),
+    [
+        ({"requests_per_month": 9, "concurrent_requests": 5}, {"tokens_per_minute": 7_000}, "8", "7000"),
+        ({"requests_per_month": 9, "tokens_per_minute": 8_000}, {"concurrent_requests": 5}, "8", "8000"),
+        ({"requests_per_month": 9, "tokens_per_minute": 8_000}, {"requests_per_minute": 60}, "59", "8000"),
+        ({"requests_per_minute": 40, "request_burst": 40}, {"requests_per_minute": 60}, "39", None),
+        (
+            {"requests_per_minute": 40, "request_burst": 40, "requests_per_month": 9, "concurrent_requests": 3},
+            {"requests_per_minute": 60, "tokens_per_minute": 7_000, "concurrent_requests": 2}, "39", "7000",
+        ),
+    ],
+)  # fmt: skip
+async def test_headers_tell_of_the_level_that_they_are_named_for(
+    port: int, control: ControlPlane, plan: dict[str, Any], key: dict[str, Any], requests_left: str,
+    tokens_limit: str | None,
+) -> None:  # fmt: skip
+    tenant = await control.tenant(key=key, **plan)
+    reply = await embed(port, tenant)
+    assert (reply.status, reply.headers["ratelimit-remaining"]) == (200, requests_left)
+    assert reply.headers.get("x-ratelimit-limit-tokens") == tokens_limit
+    if tokens_limit is not None:
+        left = int(reply.headers["x-ratelimit-remaining-tokens"])
+        assert int(tokens_limit) - 100 < left < int(tokens_limit)
 
 
 async def test_compute_is_refused_once_it_is_used_up(port: int, control: ControlPlane) -> None:
