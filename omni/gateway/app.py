@@ -52,6 +52,8 @@ from omni.telemetry.spans import RequestSpans
 _SWEEP_SECONDS = 0.1
 _START_REDIS_SECONDS = 1.0
 _LAST_FLUSH_SECONDS = 1.0
+_JUST_CONNECTED_SECONDS = 0.1
+"""So long a connection that was the last to be accepted has to send its request, before it counts as idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ class Gateway:
         await asyncio.sleep(min(self._config.drain_notice_seconds, seconds / 4))
         if self._listener is not None:
             self._listener.close()
+            await asyncio.sleep(_JUST_CONNECTED_SECONDS)
         self._server.close_idle()
         await self._pipeline.wait_idle(seconds)
         self._streams.stop()

@@ -293,6 +293,22 @@ async def test_drain_finishes_what_is_open_and_takes_nothing_new(
     assert len(await control.events(tenant.key.tenant_id)) == 1
 
 
+async def test_who_connected_just_before_the_drain_is_answered(
+    shared_redis: RedisServer, control: ControlPlane, backend: FakeBackend, start_gateway: StartGateway
+) -> None:
+    tenant = await control.tenant()
+    gateway = await start_gateway(shared_redis.url, drain_notice_seconds=0.0)
+    await embed(gateway.ports.public, tenant)  # its key is known
+    client = await Client.connect(gateway.ports.public)
+    draining = asyncio.create_task(gateway.drain(5))
+    await asyncio.sleep(0.02)
+    client.send(request("POST", EMBEDDINGS, tenant.bearer, b"{}"))
+    reply = await client.reply()
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+    client.close()
+    await draining
+
+
 async def test_a_client_that_leaves_late_does_not_cut_the_next_request_of_its_connection(
     backend_server: tuple[FakeBackend, str], backend: FakeBackend, tmp_path: Path
 ) -> None:
