@@ -9,43 +9,27 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from omni.gateway.upstream.answers import BackendResponse
-from omni.gateway.upstream.pools import Backend, send_to
+from omni.gateway.upstream.pools import Backend
 from omni.kit.errors import OmniError
 from tests.gateway.conftest import make_config
+from tests.gateway.upstream.scripted import ScriptedProvider, asked
 
-REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\nserver: one\r\n\r\n%b"
 
 
-class Provider:
+class Provider(ScriptedProvider):
     """Answers each request with the next of its scripted answers, piece by piece."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: list[tuple[bytes, ...]] = []
-        self.connections = 0
-        self._server: asyncio.Server | None = None
 
-    async def start(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                for piece in self.answers.pop(0):
-                    writer.write(piece)
-                    await writer.drain()
-                    await asyncio.sleep(0.02)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+    async def say(self, writer: asyncio.StreamWriter) -> bool:
+        for piece in self.answers.pop(0):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        return True
 
 
 @pytest_asyncio.fixture
@@ -61,11 +45,6 @@ async def backend(provider: Provider, tmp_path: Path) -> AsyncIterator[Backend]:
     opened = Backend(await provider.start(), config, ours=False)
     yield opened
     opened.close()
-
-
-async def asked(backend: Backend) -> BackendResponse:
-    deadline = asyncio.get_running_loop().time() + 5
-    return await send_to(backend, REQUEST, deadline, lambda _: None)
 
 
 def answer(body: bytes) -> bytes:

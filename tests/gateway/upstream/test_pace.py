@@ -11,11 +11,11 @@ import pytest_asyncio
 
 from omni.gateway.upstream.answers import BackendResponse
 from omni.gateway.upstream.pace import Pace
-from omni.gateway.upstream.pools import Backend, send_to
+from omni.gateway.upstream.pools import Backend
 from omni.kit.errors import OmniError, UpstreamFailed
 from tests.gateway.conftest import make_config
+from tests.gateway.upstream.scripted import ScriptedProvider, asked
 
-REQUEST = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 PIECES = [b"data: %d\n\n" % number for number in range(60)]
 
@@ -31,40 +31,21 @@ class Stream:
         self.woken.append(self.name)
 
 
-class Provider:
+class Provider(ScriptedProvider):
     """Streams its pieces one after the other; ends within a piece when it `breaks`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.breaks = False
-        self.connections = 0
-        self.left = asyncio.Event()
-        """The other side ended the connection first."""
-        self._server: asyncio.Server | None = None
 
-    async def start(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(HEAD)
-                for piece in PIECES:
-                    writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                    await writer.drain()
-                    await asyncio.sleep(0.002)
-                writer.write(b"5\r\nda" if self.breaks else b"0\r\n\r\n")
-                if self.breaks:
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.left.set()
-        finally:
-            writer.close()
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+    async def say(self, writer: asyncio.StreamWriter) -> bool:
+        writer.write(HEAD)
+        for piece in PIECES:
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        writer.write(b"5\r\nda" if self.breaks else b"0\r\n\r\n")
+        return not self.breaks
 
 
 @pytest_asyncio.fixture
@@ -88,11 +69,6 @@ async def backend(provider: Provider, pace: Pace, tmp_path: Path) -> AsyncIterat
     opened = Backend(await provider.start(), config, ours=False, pace=pace)
     yield opened
     opened.close()
-
-
-async def asked(backend: Backend) -> BackendResponse:
-    deadline = asyncio.get_running_loop().time() + 5
-    return await send_to(backend, REQUEST, deadline, lambda _: None)
 
 
 async def pumped(response: BackendResponse) -> list[bytes]:
