@@ -9,6 +9,7 @@ import orjson
 
 from omni.contracts.wire import BadAnswer, Untranslatable
 from omni.providers.formats.pivot import Json
+from omni.providers.formats.sse import read_json
 
 
 class Shapes:
@@ -107,10 +108,7 @@ def read_object(body: bytes) -> Json:
 
 def read_row(data: bytes) -> Json:
     """The JSON object in an event of a stream. Raises BadAnswer."""
-    try:
-        row = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise BadAnswer(f"an event that is no JSON: {error}") from None
+    row = read_json(data)
     if not isinstance(row, dict):
         raise BadAnswer("an event that is no JSON object")
     return row

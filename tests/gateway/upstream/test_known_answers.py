@@ -116,7 +116,7 @@ async def test_the_last_answer_of_a_connection_is_heard(backend: Backend, provid
         assert provider.connections == connections
 
 
-async def test_heads_that_differ_each_time_are_not_learned_for_ever(backend: Backend, provider: Provider) -> None:
+async def test_heads_that_differ_each_time_are_read_each_time(backend: Backend, provider: Provider) -> None:
     unlike = [answer(b"{}").replace(b"one", b"%d" % number) for number in range(40)]
     provider.answers = [(unlike[number],) for number in (*range(40), 31, 39)]
     for number in (*range(40), 31, 39):
