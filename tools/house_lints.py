@@ -1,5 +1,5 @@
 """The house rules that no ready-made linter holds: sizes, where the environment is read, no float near money, nothing
-that unpickles in the server.
+that unpickles in the server, nothing that waits while it handles an exception in what is compiled.
 
 Prints one line a finding and exits 1 when there is any.
 """
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from omni.apps import compiled
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("omni", "tests", "bench", "tools")
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES = 400, 800, 60
@@ -18,6 +20,9 @@ MONEY = ("omni/kit/money.py", "omni/domains/pricing/", "omni/domains/billing/", 
 ENVIRONMENT_READERS = ("omni/apps/", "tests/", "bench/", "tools/")
 UNPICKLERS = frozenset(("pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "torch"))
 """Modules whose readers run what a file says."""
+COMPILED = frozenset(
+    compiled.source(name).relative_to(compiled.PACKAGE.parent).as_posix() for name in compiled.HOT_MODULES
+)
 GENERATED = ("omni/foundation/db/migrations/versions/",)
 
 
@@ -40,6 +45,8 @@ def findings(path: str, source: str) -> Iterator[str]:
             yield from _float(path, node)
         if path.startswith("omni/"):
             yield from _unpickling(path, node)
+        if path in COMPILED and isinstance(node, ast.Try):
+            yield from _waiting(path, node)
 
 
 def _function(path: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
@@ -81,6 +88,14 @@ def _unpickling(path: str, node: ast.AST) -> Iterator[str]:
         yield f"{path}:{node.lineno}: allow_pickle; {never}"
     if isinstance(node, ast.Attribute) and node.attr == "read_pickle":
         yield f"{path}:{node.lineno}: read_pickle; {never}"
+
+
+def _waiting(path: str, node: ast.Try) -> Iterator[str]:
+    # mypyc keeps the exception that is handled by thread, not by coroutine: what runs meanwhile takes it for its own.
+    for part in (*node.handlers, *node.finalbody):
+        for inside in ast.walk(part):
+            if isinstance(inside, ast.Await | ast.Yield | ast.YieldFrom | ast.AsyncFor | ast.AsyncWith):
+                yield f"{path}:{inside.lineno}: waits in an except or finally; keep the exception and wait after it"
 
 
 def _is_false(node: ast.expr) -> bool:

@@ -161,6 +161,7 @@ class ModelService:
     ) -> None:
         extras = plan.extras
         tracing: CallTracing | None = None
+        failure: OmniError | ClientGone
         if self._spans is not None and exchange.is_traced(self._spans):
             tracing = CallTracing(self._spans, exchange.begin_trace(), ticket.id)
         try:
@@ -171,14 +172,16 @@ class ModelService:
             if extras is not None:
                 await extras.before_sending(way)
             served = await (self.attempts.serve(way) if begun is None else self.attempts.go_on(way, *begun))
-        except OmniError as error:
-            await self._settle_unserved(exchange, plan, ticket, error)
+        except (OmniError, ClientGone) as error:
+            failure = error
+        else:
+            self._metrics.calls.first_byte(served.first_byte_seconds)
+            await self._settle_and_answer(exchange, plan, ticket, served)
             return
-        except ClientGone:
+        if isinstance(failure, OmniError):
+            await self._settle_unserved(exchange, plan, ticket, failure)
+        else:
             await self._settle_gone(exchange, plan, ticket, tracing)
-            return
-        self._metrics.calls.first_byte(served.first_byte_seconds)
-        await self._settle_and_answer(exchange, plan, ticket, served)
 
     async def _settle_and_answer(self, exchange: Exchange, plan: Plan, ticket: Ticket, served: Served) -> None:
         extras = plan.extras

@@ -195,12 +195,14 @@ class Pipeline:
             reserved = Reserved(cost_nanos(exchange.terms), 0)
         ticket = await self._ledger.admit(limits, caller.events(route), exchange.request_id, at_micros, reserved)
         ticket.is_asked_again = exchange.in_batch or exchange.terms is not None
-        place = None
+        place, refusal = None, None
         try:
             if exchange.terms is None and body is not None:  # slices and uploads take long, and are few
                 place = await self._gate.enter(caller.key.tenant_id, batch=exchange.is_batch)
         except OmniError as error:
-            await self._settle_refused(exchange, ticket, error)
+            refusal = error
+        if refusal is not None:
+            await self._settle_refused(exchange, ticket, refusal)
             return
         try:
             await self._forward_and_settle(exchange, caller, body, ticket, kept)
@@ -228,12 +230,15 @@ class Pipeline:
     async def _forward_and_settle(
         self, exchange: Exchange, caller: Caller, body: bytes | None, ticket: Ticket, kept: Kept | None
     ) -> None:
+        failure: OmniError | ClientGone | None = None
         try:
             answer = await self._forward(exchange, caller, body, ticket.occurred_at_micros)
-        except OmniError as error:
-            await self._settle_refused(exchange, ticket, error)
+        except (OmniError, ClientGone) as error:
+            failure = error
+        if isinstance(failure, OmniError):
+            await self._settle_refused(exchange, ticket, failure)
             return
-        except ClientGone:
+        if failure is not None:
             await self._settle_gone(exchange, ticket)
             return
         exchange.waited_seconds = waited_seconds(answer.header(WAIT))

@@ -141,10 +141,12 @@ class RedisClient:
         backoff_seconds = _BACKOFF_FIRST_SECONDS
         load = [(b"SCRIPT", b"LOAD", script.source) for script in self._scripts]
         while True:
+            connection: RedisConnection | None = None
             try:
                 connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS, load)
             except (OSError, TimeoutError, RedisUnavailable, RedisReplyError) as error:
                 self._logger.warning("redis_connect_failed", error=repr(error))
+            if connection is None:
                 await asyncio.sleep(backoff_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 backoff_seconds = min(backoff_seconds * 2, _BACKOFF_LAST_SECONDS)
                 continue
@@ -224,9 +226,10 @@ class RedisSubscriber:
         loop = asyncio.get_running_loop()
         while True:
             self._lost.clear()
-            try:
+            connection: RedisConnection | None = None
+            with suppress(OSError, TimeoutError, RedisUnavailable, RedisReplyError):
                 connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS)
-            except (OSError, TimeoutError, RedisUnavailable, RedisReplyError):
+            if connection is None:
                 await asyncio.sleep(random.uniform(0.2, 0.4))  # noqa: S311 - jitter
                 continue
             connection.on_push = self._on_push

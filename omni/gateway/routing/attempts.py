@@ -88,41 +88,56 @@ class Attempts:
 
     async def _hedged(self, way: Way, targets: Sequence[Target], after_seconds: float) -> Served:
         """A second target is asked when the first keeps silent; whichever begins to answer first is taken."""
-        tasks = {asyncio.create_task(self._in_a_task(way, targets[0]))}
+        tasks: set[asyncio.Task[Served]] = set()
+        winner: Served | None = None
+        failure: BaseException | None = None
+        try:
+            winner = await self._race(way, targets, after_seconds, tasks)
+        except BaseException as raised:  # noqa: BLE001 - raised again when the losers have ended
+            failure = raised
+        for loser in tasks:
+            loser.cancel()
+        for late in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(late, Served) and late is not winner:
+                _dismiss(late)
+        if failure is not None:
+            raise failure
+        assert winner is not None
+        return winner
+
+    async def _race(
+        self, way: Way, targets: Sequence[Target], after_seconds: float, tasks: set[asyncio.Task[Served]]
+    ) -> Served:
+        """The first that begins to answer; in `tasks` are then those that have not ended."""
+        tasks.add(asyncio.create_task(self._in_a_task(way, targets[0])))
         rest = list(targets[1:])
         failure: TryNext | None = None
         may_hedge = True
-        try:
-            while tasks:
-                timeout = after_seconds if may_hedge else None
-                done, tasks = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    may_hedge = False
-                    if self._hedges.take():
-                        self._metrics.provider_hedges.inc()
-                        second = rest.pop(0) if rest else targets[0]
-                        tasks.add(asyncio.create_task(self._in_a_task(way, second)))
-                winner: Served | None = None
-                for task in done:
-                    try:
-                        served = task.result()
-                    except TryNext as raised:
-                        failure = raised
-                        continue
-                    if winner is None:
-                        winner = served
-                    else:
-                        _dismiss(served)
-                if winner is not None:
-                    return winner
-                if not tasks and rest:
-                    tasks.add(asyncio.create_task(self._in_a_task(way, rest.pop(0))))
-        finally:
-            for loser in tasks:
-                loser.cancel()
-            for late in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(late, Served):
-                    _dismiss(late)
+        while tasks:
+            timeout = after_seconds if may_hedge else None
+            done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                may_hedge = False
+                if self._hedges.take():
+                    self._metrics.provider_hedges.inc()
+                    second = rest.pop(0) if rest else targets[0]
+                    tasks.add(asyncio.create_task(self._in_a_task(way, second)))
+            winner: Served | None = None
+            for task in done:
+                tasks.discard(task)
+                try:
+                    served = task.result()
+                except TryNext as raised:
+                    failure = raised
+                    continue
+                if winner is None:
+                    winner = served
+                else:
+                    _dismiss(served)
+            if winner is not None:
+                return winner
+            if not tasks and rest:
+                tasks.add(asyncio.create_task(self._in_a_task(way, rest.pop(0))))
         assert failure is not None
         raise failure.error
 
@@ -216,8 +231,9 @@ class Attempts:
         died = isinstance(answer, DiedIdle)
         try:
             return await self._judge(way, served, self.dispatch.send(way, served) if died else _said(answer))
-        except TryNext as failure:
-            return await self._in_turn(way, rest, failure)
+        except TryNext as raised:
+            failure = raised
+        return await self._in_turn(way, rest, failure)
 
     async def _judge(self, way: Way, served: Served, answering: Coroutine[Any, Any, BackendResponse]) -> Served:
         """What comes of a call. Raises TryNext, OmniError or ClientGone."""

@@ -197,13 +197,16 @@ class BackendPool:
         """Sends `build(authority)` and then the pieces to a backend, over a connection of its own: what is sent once
         cannot be sent again. Raises what `BackendConnection.upload` raises."""
         backend = self._next()
+        connection: UploadingConnection | None = None
         try:
             connection = await backend.open_for_upload()
         except OmniError:
             other = self._next()
             if other is backend:
                 raise
-            backend, connection = other, await other.open_for_upload()
+            backend = other
+        if connection is None:
+            connection = await backend.open_for_upload()
         head = build(backend.authority)
         watch(connection)
         return await connection.upload(head, pieces, deadline, chunked=chunked)
@@ -215,7 +218,7 @@ class BackendPool:
             other = self._next()
             if other is backend:
                 raise
-            return await other.open()
+        return await other.open()
 
     def _next(self) -> Backend:
         backends = self._backends

@@ -32,17 +32,20 @@ class UploadingConnection(BackendConnection):
         answer = self.send(head, deadline)
         sending = self._loop.create_task(self._send_pieces(pieces, chunked=chunked))
         waiting: set[asyncio.Future[Any]] = {answer, sending}
+        failure: BaseException | None = None
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 await sending
-            return await answer
-        except BaseException as error:
+            await answer
+        except BaseException as error:  # noqa: BLE001 - raised again when both have ended
+            failure = error
             self.abort(error if isinstance(error, Exception) else ClientGone())
-            raise
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, answer, return_exceptions=True)
+        sending.cancel()
+        await asyncio.gather(sending, answer, return_exceptions=True)
+        if failure is not None:
+            raise failure
+        return answer.result()
 
     async def _send_pieces(self, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
         async for piece in pieces:

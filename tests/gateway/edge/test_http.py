@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import orjson
 import pytest
@@ -160,6 +161,29 @@ async def test_headers_over_the_limit(port: int, shape: str) -> None:
     reply, closed = await raw(port, data)
     assert (reply.status, orjson.loads(reply.body)["code"]) == (431, "headers_too_large")
     assert closed
+
+
+async def test_clients_that_left_at_once_change_no_later_refusal(
+    port: int, control: ControlPlane, backend: FakeBackend
+) -> None:
+    tenant = await control.tenant()
+
+    async def silent(_: Received, writer: asyncio.StreamWriter) -> None:
+        await writer.wait_closed()
+
+    backend.handler = silent
+    clients = [await Client.connect(port) for _ in range(8)]
+    for client in clients:
+        client.send(request("POST", EMBEDDINGS, tenant.bearer))
+    async with asyncio.timeout(5):
+        while len(backend.received) < len(clients):
+            await asyncio.sleep(0.01)
+    for client in clients:
+        client.abort()
+    await control.wait_events(tenant.key.tenant_id, len(clients))
+    assert sys.exc_info()[1] is None, "what one request ended with is nobody else's"
+    reply, _ = await raw(port, b"GET /" + b"y" * 17_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert (reply.status, orjson.loads(reply.body)["code"]) == (431, "headers_too_large")
 
 
 async def test_expect_continue(port: int, control: ControlPlane) -> None:
