@@ -19,6 +19,7 @@ _NO = frozenset(("false", "0", "no", "off"))
 HOT_MODULES = (
     "omni.contracts.money",
     "omni.contracts.routes",
+    "omni.contracts.usage",
     "omni.contracts.wire",
     "omni.gateway.access.auth",
     "omni.gateway.admission.charges",

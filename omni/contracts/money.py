@@ -5,7 +5,6 @@ All amounts are nano-units of the platform's currency, as integers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -100,7 +99,7 @@ class PriceBook:
         return found
 
 
-def amount_nanos(quantities: Mapping[str, int], rates: Mapping[str, Rate]) -> int:
+def amount_nanos(quantities: dict[str, int], rates: dict[str, Rate]) -> int:
     """What these quantities cost: each meter rounded up to a whole nano-unit; meters without a rate cost nothing."""
     total = 0
     for meter, quantity in quantities.items():

@@ -40,7 +40,7 @@ def cost_nanos(terms: Terms, quantities: Mapping[str, int] | None = None) -> int
     """What quantities cost by the quote; None = all that may be used."""
     if quantities is None:
         quantities = {meter: term.most for meter, term in terms.items()}
-    return amount_nanos(quantities, {m: Rate(0, t.price_nanos, t.per_quantity) for m, t in terms.items()})
+    return amount_nanos(dict(quantities), {m: Rate(0, t.price_nanos, t.per_quantity) for m, t in terms.items()})
 
 
 def billable(terms: Terms, used: Mapping[str, int], rates: Mapping[str, Rate]) -> dict[str, int]:

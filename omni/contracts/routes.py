@@ -71,7 +71,7 @@ class Target:
     weight: int = 1
     quality: int = 50
     """0 to 100, as the operator rates it."""
-    cost: Mapping[str, Rate] = field(default_factory=dict)
+    cost: dict[str, Rate] = field(default_factory=dict)
     """What the provider charges, by meter."""
     when: Condition | None = None
     timeout_seconds: float = 120.0

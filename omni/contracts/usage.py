@@ -4,74 +4,79 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from omni.contracts.snapshots import Mode
 
-USAGE_HEADER = "omni-usage"
+USAGE_HEADER: Final = "omni-usage"
 """Backend → gateway, a structured-field dictionary (RFC 9651) of integers: `input_tokens=12, compute_ms=34`."""
 
-WAIT_HEADER = "omni-wait-ms"
+WAIT_HEADER: Final = "omni-wait-ms"
 """Backend → gateway: milliseconds that the request waited for an engine."""
 
-MODEL_HEADER = "omni-model"
+MODEL_HEADER: Final = "omni-model"
 """Backend → gateway: the model that did the work."""
 
 # Meters that requests produce. Their quantities are non-negative integers in the unit named here. Token meters are
 # disjoint: what was read from a provider's cache is in `cached_input_tokens` and not in `input_tokens`.
-REQUESTS = "requests"
-CACHED_REQUESTS = "cached_requests"
+REQUESTS: Final = "requests"
+CACHED_REQUESTS: Final = "cached_requests"
 """Requests answered from the response cache; these count nothing else."""
-INPUT_TOKENS = "input_tokens"
-CACHED_INPUT_TOKENS = "cached_input_tokens"
-CACHE_WRITE_TOKENS = "cache_write_tokens"
-INPUT_AUDIO_TOKENS = "input_audio_tokens"
-INPUT_IMAGE_TOKENS = "input_image_tokens"
-OUTPUT_TOKENS = "output_tokens"
-REASONING_TOKENS = "reasoning_tokens"
-OUTPUT_AUDIO_TOKENS = "output_audio_tokens"
-OUTPUT_IMAGE_TOKENS = "output_image_tokens"
-IMAGES = "images"
-CHARACTERS = "characters"
-AUDIO_MS = "audio_ms"
-COMPUTE_MS = "compute_ms"
-PAGES = "pages"
-TRAINING_MS = "training_ms"
+INPUT_TOKENS: Final = "input_tokens"
+CACHED_INPUT_TOKENS: Final = "cached_input_tokens"
+CACHE_WRITE_TOKENS: Final = "cache_write_tokens"
+INPUT_AUDIO_TOKENS: Final = "input_audio_tokens"
+INPUT_IMAGE_TOKENS: Final = "input_image_tokens"
+OUTPUT_TOKENS: Final = "output_tokens"
+REASONING_TOKENS: Final = "reasoning_tokens"
+OUTPUT_AUDIO_TOKENS: Final = "output_audio_tokens"
+OUTPUT_IMAGE_TOKENS: Final = "output_image_tokens"
+IMAGES: Final = "images"
+CHARACTERS: Final = "characters"
+AUDIO_MS: Final = "audio_ms"
+COMPUTE_MS: Final = "compute_ms"
+PAGES: Final = "pages"
+TRAINING_MS: Final = "training_ms"
 """Of a job that trains a model, by the clock."""
-PREDICTIONS = "predictions"
+PREDICTIONS: Final = "predictions"
 """Rows that a model of the tenant's answered."""
-VECTOR_BYTE_HOURS = "vector_byte_hours"
+VECTOR_BYTE_HOURS: Final = "vector_byte_hours"
 """Of vectors that a tenant stores, hour by hour; no request's. 10⁹ of them are a GB-hour."""
-_METERS = (
+_METERS: Final = (
     REQUESTS, CACHED_REQUESTS, INPUT_TOKENS, CACHED_INPUT_TOKENS, CACHE_WRITE_TOKENS, INPUT_AUDIO_TOKENS,
     INPUT_IMAGE_TOKENS, OUTPUT_TOKENS, REASONING_TOKENS, OUTPUT_AUDIO_TOKENS, OUTPUT_IMAGE_TOKENS, IMAGES, CHARACTERS,
     AUDIO_MS, COMPUTE_MS, PAGES, TRAINING_MS, PREDICTIONS, VECTOR_BYTE_HOURS,
 )  # fmt: skip
-TOKEN_METERS = frozenset(meter for meter in _METERS if meter.endswith("_tokens"))
+TOKEN_METERS: Final = frozenset(meter for meter in _METERS if meter.endswith("_tokens"))
 
-BATCH_PREFIX = "batch_"
+BATCH_PREFIX: Final = "batch_"
 """Of the meters of requests in a batch, which has a price of its own."""
-BATCH_REQUESTS = BATCH_PREFIX + REQUESTS
-BATCH_COMPUTE_MS = BATCH_PREFIX + COMPUTE_MS
-_NEVER_IN_BATCHES = (CACHED_REQUESTS, TRAINING_MS, PREDICTIONS, VECTOR_BYTE_HOURS)
-METERS = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter not in _NEVER_IN_BATCHES))
-QUOTA_METERS = {REQUESTS: REQUESTS, COMPUTE_MS: COMPUTE_MS, BATCH_REQUESTS: REQUESTS, BATCH_COMPUTE_MS: COMPUTE_MS}
+BATCH_REQUESTS: Final = BATCH_PREFIX + REQUESTS
+BATCH_COMPUTE_MS: Final = BATCH_PREFIX + COMPUTE_MS
+_NEVER_IN_BATCHES: Final = (CACHED_REQUESTS, TRAINING_MS, PREDICTIONS, VECTOR_BYTE_HOURS)
+METERS: Final = (*_METERS, *(BATCH_PREFIX + meter for meter in _METERS if meter not in _NEVER_IN_BATCHES))
+QUOTA_METERS: Final = {
+    REQUESTS: REQUESTS,
+    COMPUTE_MS: COMPUTE_MS,
+    BATCH_REQUESTS: REQUESTS,
+    BATCH_COMPUTE_MS: COMPUTE_MS,
+}
 """Meter → the meter whose monthly quota it counts against."""
 
-STORAGE_ENDPOINT = "storage"
+STORAGE_ENDPOINT: Final = "storage"
 """What stands for the endpoint in events of what is stored: they are no requests, and have no project or key."""
 
 # Money rides in the same record, in nano-units of the platform's currency; it is not priced again.
-SPEND_NANOS = "spend_nanos"
+SPEND_NANOS: Final = "spend_nanos"
 """What the request was charged against budgets and wallet."""
-COST_NANOS = "cost_nanos"
+COST_NANOS: Final = "cost_nanos"
 """What the provider charges the platform for it."""
-WRITTEN_OFF_NANOS = "written_off_nanos"
+WRITTEN_OFF_NANOS: Final = "written_off_nanos"
 """What went beyond a hard ceiling, and is therefore not charged."""
-MONEY_METERS = frozenset((SPEND_NANOS, COST_NANOS, WRITTEN_OFF_NANOS))
+MONEY_METERS: Final = frozenset((SPEND_NANOS, COST_NANOS, WRITTEN_OFF_NANOS))
 
 
 @dataclass(frozen=True, slots=True)

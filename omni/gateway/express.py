@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from omni.contracts.routes import ModelRoute, RouteTable, Target
 from omni.contracts.wire import BadAnswer, Untranslatable
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from omni.gateway.observers import Observers
     from omni.gateway.plans import Plan
 
-_ASK_FOR_MORE = frozenset((
+_ASK_FOR_MORE: Final = frozenset((
     b"anthropic-beta", b"omni-delegation", b"omni-priority", b"omni-region", b"omni-tags", b"omni-timeout-ms",
     b"traceparent",
 ))  # fmt: skip
 """Headers whose requests go the other way."""
-_LANES_LIMIT = 1_000
-_NO_TAGS: frozenset[str] = frozenset()
+_LANES_LIMIT: Final = 1_000
+_NO_TAGS: Final[frozenset[str]] = frozenset()
 
 
 class Host(Protocol):
@@ -183,11 +183,12 @@ class Ride:
     def _send(self) -> None:
         express, exchange, plan, ticket = self._express, self._exchange, self._plan, self._ticket
         attempts, model = express.attempts, plan.model
-        self._deadline = deadline = express.loop.time() + express.timeout_seconds
+        now = express.loop.time()
+        self._deadline = deadline = now + express.timeout_seconds
         plan.narrow(ticket)
         target = model.targets[0]
         leg = self._legs[target.id]
-        if len(model.targets) > 1 or target.when is not None or not leg.health.usable(express.loop.time()):
+        if len(model.targets) > 1 or target.when is not None or not leg.health.usable(now):
             try:
                 target, *self._rest = attempts.router.targets(model, self._ask)
             except OmniError:
@@ -205,7 +206,7 @@ class Ride:
             origin.release(connection)
             self._go_the_other_way()
             return
-        self._served = served = attempts.begin(leg, call, deadline)
+        self._served = served = attempts.begin(leg, call, now, deadline)
         try:
             whole = attempts.dispatch.whole(served, origin.path, origin.authority, b"x-request-id: %b\r\n" % ticket.id)
         except OmniError:
@@ -235,13 +236,14 @@ class Ride:
     def _settle(self, response: BackendResponse, body: bytes) -> None:
         express, served, plan, ticket = self._express, self._served, self._plan, self._ticket
         served.response = response
-        served.first_byte_seconds = express.loop.time() - served.started_at
+        now = express.loop.time()
+        served.first_byte_seconds = now - served.started_at
         try:
-            answer = express.attempts.take(served, body)
+            answer = express.attempts.take(served, body, now)
         except BadAnswer:
             self._judge(response)
             return
-        express.metrics.calls.first_byte(served.first_byte_seconds)
+        express.metrics.calls.first_byte.add(served.first_byte_seconds)
         if answer.usage is None or not answer.usage.quantities:
             self._go_on(express.models.from_answer(self._exchange, plan, ticket, served))
             return
@@ -305,7 +307,7 @@ class Ride:
         self._express.host.done(self._exchange)
 
 
-_NO_MODEL = ModelRoute("", frozenset(), ())
+_NO_MODEL: Final = ModelRoute("", frozenset(), ())
 
 
 def _digest(exchange: Exchange, route: Route) -> str:

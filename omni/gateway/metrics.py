@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from omni.contracts.routes import Provider
 from omni.contracts.usage import TOKEN_METERS
 from omni.telemetry import gen_ai
-from omni.telemetry.tallies import Spread, Tally
+from omni.telemetry.tallies import Samples, Spread, Tally
 
 # Buckets of OpenTelemetry's http.server.request.duration.
 DURATION_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -41,7 +41,7 @@ class Calls:
         self.begun = begun
         """The count of calls to the provider."""
         self.completed = durations.one(*self.names, "")
-        """Takes the seconds of a call that came to its end."""
+        """The seconds of calls that came to their end."""
         self.tokens: dict[str, int] = {}
         """What was billed, by meter."""
 
@@ -129,7 +129,7 @@ class GatewayMetrics:
             DURATION_BUCKETS_SECONDS,
             registry,
         )
-        self._requests: dict[tuple[str, int], Callable[[float], None]] = {}
+        self._requests: dict[tuple[str, int], Samples] = {}
         self.decisions = Tally("omni_admit_decisions", "Decisions of admission.", ("decision",), registry, DECISIONS)
         self.admitted = self.decisions.expect("admitted")
         self.spool_events = Gauge(
@@ -181,12 +181,12 @@ class GatewayMetrics:
     def request_done(self, route_name: str, status: int, seconds: float, trace_id: str = "") -> None:
         """Counts one request; `route_name` is `METHOD template`, or empty where nothing matched. `trace_id` is given
         when its trace is exported."""
-        observe = self._requests.get((route_name, status))
-        if observe is None:
+        samples = self._requests.get((route_name, status))
+        if samples is None:
             method, _, template = route_name.partition(" ")
-            observe = self._duration.one(method or "_OTHER", template, str(status))
-            self._requests[route_name, status] = observe
-        observe(seconds)
+            samples = self._duration.one(method or "_OTHER", template, str(status))
+            self._requests[route_name, status] = samples
+        samples.add(seconds)
         if trace_id:
             method, _, template = route_name.partition(" ")
             self._duration.exemplify(seconds, trace_id, method or "_OTHER", template, str(status))

@@ -175,7 +175,7 @@ class ModelService:
         except (OmniError, ClientGone) as error:
             failure = error
         else:
-            self._metrics.calls.first_byte(served.first_byte_seconds)
+            self._metrics.calls.first_byte.add(served.first_byte_seconds)
             await self._settle_and_answer(exchange, plan, ticket, served)
             return
         if isinstance(failure, OmniError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from omni.contracts.delegation import DELEGATION_HEADER, Delegation, InvalidDelegation
@@ -36,13 +36,13 @@ from omni.kit.clock import unix_micros
 from omni.kit.errors import OmniError
 from omni.telemetry.spans import RequestSpan, RequestSpans
 
-DELEGATION = DELEGATION_HEADER.encode("ascii")
-_PRINCIPAL_LINE = PRINCIPAL_HEADER.encode("ascii")
-_FORWARDED = (b"content-type", b"accept", b"idempotency-key")
-_CLIENT_CLOSED_STATUS = 499
-_UPLOAD_SECONDS = 3_600.0
+DELEGATION: Final = DELEGATION_HEADER.encode("ascii")
+_PRINCIPAL_LINE: Final = PRINCIPAL_HEADER.encode("ascii")
+_FORWARDED: Final = (b"content-type", b"accept", b"idempotency-key")
+_CLIENT_CLOSED_STATUS: Final = 499
+_UPLOAD_SECONDS: Final = 3_600.0
 """How long a body that is streamed may take; one that stops coming ends sooner."""
-_LOOK_AGAIN_SECONDS = 0.01
+_LOOK_AGAIN_SECONDS: Final = 0.01
 
 
 class Pipeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from omni.contracts.money import Rate, amount_nanos
 from omni.contracts.routes import ModelRoute
@@ -150,8 +151,8 @@ class Planner:
         )
 
 
-INPUT_METERS = frozenset(
+INPUT_METERS: Final = frozenset(
     (INPUT_TOKENS, "cached_input_tokens", "cache_write_tokens", "input_audio_tokens", "input_image_tokens")
 )
-OUTPUT_METERS = frozenset((OUTPUT_TOKENS, "reasoning_tokens", "output_audio_tokens", "output_image_tokens"))
-_NO_METERS: frozenset[str] = frozenset()
+OUTPUT_METERS: Final = frozenset((OUTPUT_TOKENS, "reasoning_tokens", "output_audio_tokens", "output_image_tokens"))
+_NO_METERS: Final[frozenset[str]] = frozenset()

@@ -4,9 +4,13 @@ before need not be read again."""
 from __future__ import annotations
 
 import re
+from typing import Final
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)(?=\r\n)", re.IGNORECASE)
-_LENGTH_DIGITS = 12
+_LENGTH_DIGITS: Final = 12
+_ZERO: Final = 0x30
+_NINE: Final = 0x39
+_END_OF_LINE: Final = 0x0D
 _HEAD_MOST_BYTES = 4_096
 
 
@@ -21,15 +25,18 @@ class RepeatedHead:
 
     def body_in(self, data: bytes, most_bytes: int) -> bytes | None:
         """The body, where `data` is one whole message with this head and nothing else; None for one that is longer."""
-        if not data.startswith(self.before):
+        before, after = self.before, self.after
+        if not data.startswith(before):
             return None
-        start, after = len(self.before), self.after
-        end = data.find(b"\r", start, start + _LENGTH_DIGITS)
-        if not data.startswith(after, end):
-            return None
-        body_at, digits = end + len(after), data[start:end]
-        size = len(data) - body_at
-        if not digits.isdigit() or int(digits) != size or size > most_bytes:
+        at = len(before)
+        most, size = min(at + _LENGTH_DIGITS, len(data)), 0
+        while at < most and (digit := data[at]) != _END_OF_LINE:
+            if not _ZERO <= digit <= _NINE:
+                return None
+            size = 10 * size + digit - _ZERO
+            at += 1
+        body_at = at + len(after)
+        if size > most_bytes or len(data) - body_at != size or data[at:body_at] != after:
             return None
         return data[body_at:]
 

@@ -127,7 +127,7 @@ class ModelStreams:
         if error_type:
             served.leg.calls.failed(seconds, error_type)
         else:
-            served.leg.calls.completed(seconds)
+            served.leg.calls.completed.add(seconds)
         call_settled(served, outcome, error_type)
         await self._ledger.settle(ticket, outcome)
         exchange.status = outcome.status

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 from typing import Protocol
 
 
@@ -50,4 +50,4 @@ def next_month(moment: datetime) -> datetime:
 
 def unix_micros() -> int:
     """Microseconds since the epoch, as an integer."""
-    return time.time_ns() // 1000
+    return time_ns() // 1000

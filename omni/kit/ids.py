@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import secrets
-import time
 import zlib
 from datetime import UTC, datetime
+from random import randbytes
+from time import time_ns
+from typing import Final
 from uuid import UUID
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SECRET_CHARS = 30  # 30 × log2(62) ≈ 178 random bits
+_HEX: Final = "0123456789abcdef"
 CHECKSUM_CHARS = 6  # a CRC-32 fits into six base62 digits
 
 
@@ -21,7 +23,7 @@ def uuid7() -> UUID:
 
     RFC 9562 §6.2, method 3.
     """
-    nanos = time.time_ns()
+    nanos = time_ns()
     millis, rest = divmod(nanos, 1_000_000)
     fraction = (rest << 12) // 1_000_000
     value = millis << 80 | 0x7000 << 64 | fraction << 64 | 0x8000 << 48 | int.from_bytes(os.urandom(8), "big") >> 2
@@ -36,13 +38,30 @@ def derived_uuid7(millis: int, seed: bytes) -> UUID:
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
+class _Millisecond:
+    """One of Unix time, and how UUIDs of it begin."""
+
+    def __init__(self) -> None:
+        self.millis = -1
+        self.text = ""
+
+
+_latest: Final = _Millisecond()
+
+
 def uuid7_text() -> str:
     """As `uuid7`, written out, for where many are made: not for what nobody may guess."""
-    millis, rest = divmod(time.time_ns(), 1_000_000)
-    noise = random.getrandbits(62)
-    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - half again as fast as an f-string
-        millis >> 16, millis & 0xFFFF, (rest << 12) // 1_000_000, 0x8000 | noise >> 48, noise & 0xFFFF_FFFF_FFFF,
-    )  # fmt: skip
+    nanos = time_ns()
+    millis = nanos // 1_000_000
+    if _latest.millis != millis:
+        _latest.millis, _latest.text = millis, f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
+    fraction = (nanos % 1_000_000 << 12) // 1_000_000
+    noise = randbytes(8)  # noqa: S311
+    digits = noise.hex()
+    return (
+        f"{_latest.text}{_HEX[fraction >> 8]}{_HEX[fraction >> 4 & 15]}{_HEX[fraction & 15]}"
+        f"-{_HEX[8 | noise[0] & 3]}{digits[1:4]}-{digits[4:]}"
+    )
 
 
 def uuid7_time(value: UUID) -> datetime:

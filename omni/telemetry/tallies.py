@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -52,6 +52,22 @@ class Tally(Collector):
         yield family
 
 
+class Samples:
+    """A histogram under certain label values."""
+
+    __slots__ = ("_buckets", "_cell")
+
+    def __init__(self, cell: list[float], buckets: tuple[float, ...]) -> None:
+        self._cell = cell
+        self._buckets = buckets
+
+    def add(self, value: float) -> None:
+        """Takes one sample."""
+        cell = self._cell
+        cell[bisect_left(self._buckets, value)] += 1
+        cell[-1] += value
+
+
 class Spread(Collector):
     """A histogram by label values."""
 
@@ -85,15 +101,9 @@ class Spread(Collector):
         place = values, bisect_left(self._buckets, value)
         self._exemplars[place] = Exemplar({"trace_id": trace_id}, value, time.time())
 
-    def one(self, *values: str) -> Callable[[float], None]:
+    def one(self, *values: str) -> Samples:
         """Takes samples under these label values, for who has many of them."""
-        cell, buckets = self._cells.setdefault(values, self._empty()), self._buckets
-
-        def observe(value: float) -> None:
-            cell[bisect_left(buckets, value)] += 1
-            cell[-1] += value
-
-        return observe
+        return Samples(self._cells.setdefault(values, self._empty()), self._buckets)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)

@@ -22,6 +22,7 @@ from omni.apps.embedded.redis import find_binary
 from omni.contracts import redis_names
 from omni.contracts.snapshots import KeySnapshot, PlanSnapshot, TenantSnapshot
 from omni.contracts.usage import UsageEvent
+from omni.gateway.admission.events import EventTemplate
 from omni.kit.ids import mint_secret
 
 SECRET = b"a principal secret for tests only"
@@ -336,6 +337,12 @@ class SilentLogger:
         pass
 
     warning = error = info
+
+
+def held_by(template: EventTemplate, spend_nanos: int | None, event_id: UUID, at_micros: int) -> bytes:
+    """The event that a lease leaves when it runs out."""
+    before, between, after = template.held(spend_nanos)
+    return b"%b%b%b%d%b" % (before, str(event_id).encode(), between, at_micros, after)
 
 
 def script_arguments(packed: bytes) -> list[bytes]:

@@ -18,6 +18,7 @@ from omni.gateway.edge.trace import Trace
 from omni.gateway.redis.resp import RedisAddress
 from omni.kit.errors import NotFound
 from omni.kit.ids import uuid7
+from tests.gateway.support import held_by
 
 
 def test_events_equal_the_contract() -> None:
@@ -26,9 +27,9 @@ def test_events_equal_the_contract() -> None:
     event_id = uuid7()
     owner = (event_id, key.tenant_id, key.project_id, key.key_id, key.mode, 123)
     held = UsageEvent(*owner, "POST /v1/embeddings", "", 0, 0, {"requests": 1})
-    assert template.held(None) % (str(event_id).encode(), 123) == held.to_json()
+    assert held_by(template, None, event_id, 123) == held.to_json()
     charged = replace(held, quantities={"requests": 1, "spend_nanos": 5})
-    assert template.held(5) % (str(event_id).encode(), 123) == charged.to_json()
+    assert held_by(template, 5, event_id, 123) == charged.to_json()
     settled = UsageEvent(*owner, "POST /v1/embeddings", 'm"ö', 200, 9, {"requests": 1, "pages": 3}, {"target": 'ö"'})
     outcome = Outcome(200, {"requests": 1, "pages": 3}, 'm"ö', 9, {"target": 'ö"'})
     assert b"".join(template.settled(str(event_id).encode(), 123, outcome)) == settled.to_json()

@@ -112,9 +112,9 @@ class Pump:
         drained = await drain.store(entries)
         for outcome in ("new", "duplicate", "rejected"):
             self._metrics.drained_events.labels(outcome).inc(getattr(drained, outcome))
-        now, observe = unix_micros(), self._drain_delay
+        now, delays = unix_micros(), self._drain_delay
         for micros in drained.occurred_at_micros:
-            observe((now - micros) / 1e6)
+            delays.add((now - micros) / 1e6)
         if drained.last_used:
             async with self._services.system.session() as session:
                 await keys.record_last_used(session, drained.last_used)

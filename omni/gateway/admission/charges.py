@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from omni.contracts.money import amount_nanos
 from omni.contracts.routes import Target
 from omni.contracts.usage import BATCH_PREFIX, COST_NANOS, REQUESTS
 
-OWN_KEY_PREFIX = "own_"
+OWN_KEY_PREFIX: Final = "own_"
 """Of the meters of requests that a tenant makes with its own provider key: the provider bills these to the tenant."""
 
 

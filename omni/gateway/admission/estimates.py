@@ -8,14 +8,15 @@ case to what is likely, however large the `max_tokens` that clients ask for.
 from __future__ import annotations
 
 from math import ceil
+from typing import Final
 
-_MODELS_LIMIT = 10_000
-_MEAN_WEIGHT = 0.125
-_DEVIATION_WEIGHT = 0.25
-_DEVIATIONS = 4
+_MODELS_LIMIT: Final = 10_000
+_MEAN_WEIGHT: Final = 0.125
+_DEVIATION_WEIGHT: Final = 0.25
+_DEVIATIONS: Final = 4
 _FIRST_OUTPUT, _FIRST_DEVIATION = 256.0, 192.0
-_FIRST_TOKENS_PER_BYTE = 0.25
-_LEAST_OUTPUT = 16
+_FIRST_TOKENS_PER_BYTE: Final = 0.25
+_LEAST_OUTPUT: Final = 16
 
 
 class _Learned:

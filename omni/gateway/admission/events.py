@@ -6,16 +6,18 @@ and those after it are kept apart: the amount is known only in the call that set
 
 from __future__ import annotations
 
+from typing import Final
+
 import orjson
 
 from omni.contracts.snapshots import KeySnapshot
 from omni.contracts.usage import REQUESTS, SPEND_NANOS
 
-ONE_REQUEST = {REQUESTS: 1}
-_ONE_REQUEST_JSON = orjson.dumps(ONE_REQUEST)
-_SPEND = b',"%b":' % SPEND_NANOS.encode("ascii")
-_ONLY_SPEND = _SPEND[1:]
-_NO_ATTRIBUTES: dict[str, str] = {}
+ONE_REQUEST: Final = {REQUESTS: 1}
+_ONE_REQUEST_JSON: Final = orjson.dumps(ONE_REQUEST)
+_SPEND: Final = b',"%b":' % SPEND_NANOS.encode("ascii")
+_ONLY_SPEND: Final = _SPEND[1:]
+_NO_ATTRIBUTES: Final[dict[str, str]] = {}
 
 
 class Outcome:
@@ -45,22 +47,21 @@ class Outcome:
 class EventTemplate:
     """Writes the usage events of one key on one route."""
 
-    __slots__ = ("_settled", "_template")
+    __slots__ = ("_endpoint", "_owner")
 
     def __init__(self, key: KeySnapshot, endpoint: str) -> None:
         owner = {"tenant_id": key.tenant_id, "project_id": key.project_id, "key_id": key.key_id, "mode": key.mode}
-        self._template = b'{"event_id":"%%b",%b,"occurred_at_micros":%%d,"endpoint":%b,"model":' % (
-            orjson.dumps(owner)[1:-1].replace(b"%", b"%%"), orjson.dumps(endpoint).replace(b"%", b"%%"),
-        )  # fmt: skip
-        self._settled = self._template + b'%b,"status":%d,"duration_micros":%d,"quantities":%b'
+        self._owner = b'",%b,"occurred_at_micros":' % orjson.dumps(owner)[1:-1]
+        self._endpoint = b',"endpoint":%b,"model":' % orjson.dumps(endpoint)
 
-    def held(self, spend_nanos: int | None) -> bytes:
-        """The event that counts when the lease runs out before an answer, one request, as a template: `%b` stands for
-        the request id, `%d` for the Unix microseconds."""
+    def held(self, spend_nanos: int | None) -> tuple[bytes, bytes, bytes]:
+        """The event that counts when the lease runs out before an answer, one request: up to the request id, from there
+        to the Unix microseconds, and what follows them."""
         quantities = _ONE_REQUEST_JSON
         if spend_nanos is not None:
             quantities = b'{"%b":1,"%b":%d}' % (REQUESTS.encode("ascii"), SPEND_NANOS.encode("ascii"), spend_nanos)
-        return self._template + b'"","status":0,"duration_micros":0,"quantities":%b,"attributes":{}}' % quantities
+        end = b'"","status":0,"duration_micros":0,"quantities":%b,"attributes":{}}' % quantities
+        return b'{"event_id":"', self._owner, self._endpoint + end
 
     def settled(self, request_id: bytes, occurred_at_micros: int, outcome: Outcome) -> tuple[bytes, bytes]:
         """The event of a request that came to an end: up to its amount, and from there on."""
@@ -70,7 +71,8 @@ class EventTemplate:
         else:
             quantities = quantities[:-1] + (_SPEND if outcome.quantities else _ONLY_SPEND)
             end = b'},"attributes":%b}' % attributes
-        return self._settled % (
-            request_id, occurred_at_micros, orjson.dumps(outcome.model), outcome.status, outcome.duration_micros,
-            quantities,
+        model: bytes = orjson.dumps(outcome.model)
+        return b'{"event_id":"%b%b%d%b%b,"status":%d,"duration_micros":%d,"quantities":%b' % (
+            request_id, self._owner, occurred_at_micros, self._endpoint, model, outcome.status,
+            outcome.duration_micros, quantities,
         ), end  # fmt: skip

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 from omni.contracts import redis_names
@@ -30,18 +31,18 @@ from omni.gateway.admission.refusals import (
     too_many_open,
 )
 from omni.gateway.admission.repeats import FIRST, MARKED, PERHAPS_AGAIN
-from omni.gateway.redis.client import Script, ScriptCall
+from omni.gateway.redis.client import LINE_END, SIZES, Script, ScriptCall, bulk
 from omni.gateway.redis.resp import Argument
 from omni.kit.clock import month_start, next_month, unix_micros
 from omni.kit.errors import LimitExceeded
 
-MINUTE_MICROS = 60_000_000
-_QUOTAS = (REQUESTS, COMPUTE_MS)
-_REQUEST_METERS = frozenset(meter for meter, quota in QUOTA_METERS.items() if quota == REQUESTS)
-_COMPUTE_METERS = frozenset(meter for meter, quota in QUOTA_METERS.items() if quota == COMPUTE_MS)
-_COUNTER_SECONDS = b"3456000"
-_FOR_EVER = b"0"
-_DAY_MICROS = 86_400_000_000
+MINUTE_MICROS: Final = 60_000_000
+_QUOTAS: Final = (REQUESTS, COMPUTE_MS)
+_REQUEST_METERS: Final = frozenset(meter for meter, quota in QUOTA_METERS.items() if quota == REQUESTS)
+_COMPUTE_METERS: Final = frozenset(meter for meter, quota in QUOTA_METERS.items() if quota == COMPUTE_MS)
+_COUNTER_SECONDS: Final = b"3456000"
+_FOR_EVER: Final = b"0"
+_DAY_MICROS: Final = 86_400_000_000
 
 
 class Scripts:
@@ -113,7 +114,7 @@ class LimitSet:
         )
         self._request_rate = next((at for at, level in enumerate(self.rates) if level.what == RATE_REQUESTS), None)
         token_rate = next((at for at, level in enumerate(self.rates) if level.what == RATE_TOKENS), None)
-        self._first_holds: dict[tuple[EventTemplate, int | None], bytes] = {}
+        self._first_holds: dict[tuple[EventTemplate, int | None], tuple[bytes, bytes, list[bytes]]] = {}
         self._header_lines: list[tuple[RateLines, int]] = [
             (lines(self.rates[at].per_minute), 1 + 2 * at)
             for at, lines in ((self._request_rate, RequestRateLines), (token_rate, TokenRateLines))
@@ -173,9 +174,10 @@ class LimitSet:
     def admit(self, request: bytes, data: bytes, nanos: int, tokens: int) -> bytes:
         """The call that admits, packed; `data` as from `hold_data` or `first_hold`."""
         reserved, size = b"%d" % nanos, b"%d" % tokens
-        return self._admit.template % (
-            len(request), request, len(data), data, len(reserved), reserved, len(size), size,
-        )  # fmt: skip
+        return b"".join((
+            self._admit.head, SIZES[len(request)], request, bulk(len(data)), data, SIZES[len(reserved)], reserved,
+            SIZES[len(size)], size, LINE_END,
+        ))  # fmt: skip
 
     def extend(self, request: bytes, data: bytes, more: int | None, nanos: int) -> bytes:
         """The call that renews a hold and reserves `more` nano-units (None = what it lacks), `nanos` in all; packed."""
@@ -184,10 +186,10 @@ class LimitSet:
     def settle(self, last: tuple[bytes, ...]) -> bytes:
         """The call that settles, packed; `last` as from `settle_arguments`."""
         a, b, c, d, e, f, g, h, i, j = last  # written out: this is a third of the time that a loop takes
-        return self._settle.template % (
-            len(a), a, len(b), b, len(c), c, len(d), d, len(e), e, len(f), f, len(g), g, len(h), h, len(i), i,
-            len(j), j,
-        )  # fmt: skip
+        return b"".join((
+            self._settle.head, SIZES[len(a)], a, SIZES[len(b)], b, SIZES[len(c)], c, bulk(len(d)), d, bulk(len(e)), e,
+            SIZES[len(f)], f, SIZES[len(g)], g, SIZES[len(h)], h, SIZES[len(i)], i, SIZES[len(j)], j, LINE_END,
+        ))  # fmt: skip
 
     def spooled_settle(self, last: Sequence[Argument]) -> tuple[Argument, ...]:
         """The same call to be made later: number of keys, keys, arguments."""
@@ -204,13 +206,16 @@ class LimitSet:
         self, events: EventTemplate, request_id: bytes, at_micros: int, charged: int | None, reserved: int
     ) -> bytes:
         """As `hold_data` for a request that has just begun: it would be charged as one request."""
-        template = self._first_holds.get((events, charged))
-        if template is None:
+        known = self._first_holds.get((events, charged))
+        if known is None:
+            before, between, after = events.held(charged)
             amount = (charged or 0) if self.moneys else 0
-            template = b"%b\n%d%b" % (events.held(charged), amount, self._hold_end)
-            self._first_holds[events, charged] = template
-        deltas = ((charged or 0) - reserved,) * len(self.moneys)
-        return template % (request_id, at_micros, *deltas)
+            pieces = self._hold_end.split(b"%d")
+            pieces[0] = b"%b\n%d%b" % (after, amount, pieces[0])
+            known = self._first_holds[events, charged] = (before, between, pieces)
+        before, between, pieces = known
+        end = (b"%d" % ((charged or 0) - reserved)).join(pieces)
+        return b"%b%b%b%d%b" % (before, request_id, between, at_micros, end)
 
     def settle_arguments(
         self,

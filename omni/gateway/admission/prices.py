@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from omni.contracts.money import ANY_MODEL, PriceBook, Rate
 from omni.contracts.quotes import QUOTED_METERS
 from omni.gateway.admission.events import ONE_REQUEST
 
-_HOUR_MICROS = 3_600_000_000
-_ENTRIES_LIMIT = 10_000
+_HOUR_MICROS: Final = 3_600_000_000
+_ENTRIES_LIMIT: Final = 10_000
 
-NO_PRICES = PriceBook("EUR", {})
+NO_PRICES: Final = PriceBook("EUR", {})
 
 
 class Prices:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Final, Protocol
 
 from omni.kit.errors import LimitExceeded
 
-RATE_REQUESTS = "rpm"
-RATE_TOKENS = "tpm"
-_MICROS = 1_000_000
+RATE_REQUESTS: Final = "rpm"
+RATE_TOKENS: Final = "tpm"
+_MICROS: Final = 1_000_000
 
 
 def rate_exceeded(rate: str, retry_after_micros: int, scope: str = "plan") -> LimitExceeded:
@@ -74,32 +74,32 @@ class RateLines(Protocol):
 class RequestRateLines:
     """A limit of requests, in the general and in OpenAI's form."""
 
-    __slots__ = ("_template",)
+    __slots__ = ("_limit",)
 
     def __init__(self, limit: int) -> None:
-        self._template = (
-            b"ratelimit-limit: %d\r\nratelimit-remaining: %%d\r\nratelimit-reset: %%d\r\n"
-            b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %%d\r\n"
-            b"x-ratelimit-reset-requests: %%b\r\n"
-        ) % (limit, limit)
+        self._limit = b"%d" % limit
 
     def of(self, remaining: int, reset_micros: int) -> bytes:
-        remaining = max(0, remaining)
-        return self._template % (remaining, max(0, -(-reset_micros // _MICROS)), remaining, _short(reset_micros))
+        limit, left = self._limit, b"%d" % max(0, remaining)
+        return (
+            b"ratelimit-limit: %b\r\nratelimit-remaining: %b\r\nratelimit-reset: %d\r\n"
+            b"x-ratelimit-limit-requests: %b\r\nx-ratelimit-remaining-requests: %b\r\n"
+            b"x-ratelimit-reset-requests: %b\r\n"
+        ) % (limit, left, max(0, -(-reset_micros // _MICROS)), limit, left, _short(reset_micros))
 
 
 class TokenRateLines:
     """A limit of tokens, in OpenAI's form."""
 
-    __slots__ = ("_template",)
+    __slots__ = ("_limit",)
 
     def __init__(self, limit: int) -> None:
-        self._template = (
-            b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %%d\r\nx-ratelimit-reset-tokens: %%b\r\n"
-        ) % limit
+        self._limit = b"%d" % limit
 
     def of(self, remaining: int, reset_micros: int) -> bytes:
-        return self._template % (max(0, remaining), _short(reset_micros))
+        return (
+            b"x-ratelimit-limit-tokens: %b\r\nx-ratelimit-remaining-tokens: %d\r\nx-ratelimit-reset-tokens: %b\r\n"
+        ) % (self._limit, max(0, remaining), _short(reset_micros))
 
 
 def limit_headers(limit: int, remaining: int, reset_micros: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from omni.contracts.quotes import Terms
 from omni.gateway.edge.routes import Route
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     from omni.gateway.edge.server import ServerConnection
     from omni.gateway.routing.ways import Served
 
-PRIORITY_HEADER = b"omni-priority"
-_BATCH = b"batch"
-STATUS_LINES = {
+PRIORITY_HEADER: Final = b"omni-priority"
+_BATCH: Final = b"batch"
+STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
-
-_ANSWER = STATUS_LINES[200] + b"date: %b\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
 
 
 class Watched(Protocol):
@@ -216,7 +214,10 @@ class Exchange:
         self.status = status
         server = self.connection.server
         if self.keep_alive and self.complete and status == 200 and not self.http_1_0 and not server.draining:
-            self.connection.write(_ANSWER % (server.date, self.request_id.encode("ascii"), headers, len(body), body))
+            self.connection.write(
+                b"HTTP/1.1 200 OK\r\ndate: %b\r\nx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
+                % (server.date, self.request_id.encode("ascii"), headers, len(body), body)
+            )
             return
         if not self.complete:
             self.keep_alive = False

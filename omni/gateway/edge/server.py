@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import cast
+from typing import Final, cast
 
 import httptools
 
@@ -19,12 +19,12 @@ from omni.gateway.edge.shared import Server
 from omni.gateway.upstream.answers import ClientGone
 from omni.kit.errors import InvalidInput, OmniError, TooLarge
 
-_LINGER_SECONDS = 2.0
-_STREAMED_BYTES = 512 * 1024  # most of a streamed body that is held for a backend that takes it more slowly
-_PIPELINE_LIMIT = 16
-_UNLIKE_MOST = 8
+_LINGER_SECONDS: Final = 2.0
+_STREAMED_BYTES: Final = 512 * 1024  # most of a streamed body that is held for a backend that takes it more slowly
+_PIPELINE_LIMIT: Final = 16
+_UNLIKE_MOST: Final = 8
 """So many heads of a connection are learned: one that changes each time is not worth it."""
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ServerConnection:

@@ -205,7 +205,7 @@ class Dialler:
             if isinstance(error, TimeoutError):
                 raise deadline_exceeded() from None
             raise (error if isinstance(error, OmniError) else provider_failed(repr(error))) from None
-        self._metrics.calls.first_byte(self._loop.time() - started)
+        self._metrics.calls.first_byte.add(self._loop.time() - started)
         health.succeeded(self._loop.time(), self._loop.time() - started)
         return Line(target, key[1], dial, rest, self._metrics.calls.of("realtime", provider))
 

@@ -8,8 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from importlib.resources import files
-from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from omni.gateway.logs import Logger
 from omni.gateway.redis.resp import (
@@ -32,6 +31,16 @@ _PUBSUB_PING_SECONDS = 1.0
 _PUBSUB_SILENCE_LIMIT_SECONDS = 3.0
 
 
+LINE_END: Final = b"\r\n"
+SIZES: Final = [b"\r\n$%d\r\n" % size for size in range(1_024)]
+"""What stands before a short argument, by its size, from the end of the line before it."""
+
+
+def bulk(size: int) -> bytes:
+    """The same for an argument of any size."""
+    return SIZES[size] if size < len(SIZES) else b"\r\n$%d\r\n" % size
+
+
 class Script:
     """A Lua script that lies in a package, run by its digest."""
 
@@ -43,20 +52,22 @@ class Script:
 class ScriptCall:
     """A call of a script of which only the last arguments change: all before them is packed once."""
 
-    __slots__ = ("_fixed", "script", "template")
+    __slots__ = ("_fixed", "head", "script")
 
     def __init__(self, script: Script, keys: Sequence[bytes], fixed: Sequence[bytes], changing: int) -> None:
         """`fixed` are the first arguments; `changing` is how many follow them in each call."""
         self.script = script
         self._fixed = (b"%d" % len(keys), *keys, *fixed)
         first = (b"EVALSHA", script.sha, *self._fixed)
-        head = b"*%d\r\n" % (len(first) + changing) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in first)
-        self.template = head.replace(b"%", b"%%") + b"$%d\r\n%b\r\n" * changing
-        """The command as it goes over the wire, with length and value of each changing argument left out."""
+        self.head = b"*%d" % (len(first) + changing) + b"".join([bulk(len(a)) + a for a in first])
+        """The command as it goes over the wire, up to the line end before the first changing argument."""
 
     def pack(self, *last: bytes) -> bytes:
         """The command as it goes over the wire."""
-        return self.template % tuple(chain.from_iterable(zip(map(len, last), last, strict=True)))
+        parts = [self.head]
+        for argument in last:
+            parts += (bulk(len(argument)), argument)
+        return b"".join(parts) + LINE_END
 
     def arguments(self, *last: Argument) -> tuple[Argument, ...]:
         """Number of keys, keys, arguments: the call to be made later, perhaps by another process."""

@@ -91,6 +91,8 @@ class RedisConnection:
         self.scripts: Sequence[tuple[Argument, ...]] = ()
         """Commands that load what Redis may have forgotten; then the call that missed it is sent once more."""
         self._unsent: list[bytes] = []
+        self._batch_at = 0.0
+        """Loop time at which the first of these was issued."""
         self._transport: asyncio.Transport | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         """When set, replies are pub/sub messages and belong to no command."""
@@ -159,23 +161,26 @@ class RedisConnection:
         """The same without a future: what waits is called in the turn in which the reply comes."""
         if self._transport is None:
             raise RedisUnavailable("not connected")
-        loop, unsent = self._loop, self._unsent
-        self._pending.append((on_reply, loop.time(), command))
+        unsent = self._unsent
         if not unsent:
-            loop.call_soon(self._flush)
+            self._begin_batch()
+        self._pending.append((on_reply, self._batch_at, command))
         unsent.append(command)
 
     def _queue(self, on_reply: OnReply, command: bytes, again: bytes) -> None:
-        loop, unsent = self._loop, self._unsent
-        self._pending.append((on_reply, loop.time(), again))
-        if not unsent:
-            loop.call_soon(self._flush)
-        unsent.append(command)
+        if not self._unsent:
+            self._begin_batch()
+        self._pending.append((on_reply, self._batch_at, again))
+        self._unsent.append(command)
+
+    def _begin_batch(self) -> None:
+        self._batch_at = self._loop.time()
+        self._loop.call_soon(self._flush)
 
     def write(self, command: tuple[Argument, ...]) -> None:
         """Queues a command without waiting for a reply to it."""
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._begin_batch()
         self._unsent.append(pack(command))
 
     def _flush(self) -> None:

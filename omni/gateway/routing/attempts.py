@@ -210,14 +210,13 @@ class Attempts:
 
     def _ask(self, way: Way, leg: Leg, call: ProviderCall) -> Awaitable[Served]:
         request, tracing = way.request, way.tracing
-        served = self.begin(leg, call, way.deadline)
+        served = self.begin(leg, call, self._loop.time(), way.deadline)
         if tracing is not None:
             served.traced = tracing.begin(request.operation, leg.provider, leg.target, stream=request.stream)
         return self._judge(way, served, self.dispatch.send(way, served))
 
-    def begin(self, leg: Leg, call: ProviderCall, deadline: float) -> Served:
-        """A call that goes out now; it is over at `deadline`, or at its target's own."""
-        started = self._loop.time()
+    def begin(self, leg: Leg, call: ProviderCall, started: float, deadline: float) -> Served:
+        """A call that goes out now, at the loop time `started`; it is over at `deadline`, or at its target's own."""
         leg.calls.begun[0] += 1
         return Served(leg, call, started, min(started + leg.target.timeout_seconds, deadline))
 
@@ -248,7 +247,7 @@ class Attempts:
                 body = response.body
                 if body is None:
                     body = await response.read_whole(self._limit_bytes)
-                self.take(served, body)
+                self.take(served, body, self._loop.time())
         except asyncio.CancelledError:
             served.given_up()
             if response is not None:
@@ -277,8 +276,8 @@ class Attempts:
                 served.traced.answered(served.answer.body)
         return served
 
-    def take(self, served: Served, body: bytes) -> Answer:
-        """Reads a whole answer: the call has come to its end. Raises BadAnswer."""
+    def take(self, served: Served, body: bytes, now: float) -> Answer:
+        """Reads a whole answer: the call has come to its end, at the loop time `now`. Raises BadAnswer."""
         response, call = served.response, served.call
         if response.status >= 400:
             answer = call.error(response.status, body)
@@ -287,10 +286,10 @@ class Attempts:
         if served.leg.provider.kind == "backend" and (said := response.header(_USAGE)):
             answer.usage = Usage(parse_usage(said.decode("latin-1")), final=True)
         served.answer = answer
-        served.ended_at = now = self._loop.time()
+        served.ended_at = now
         served.succeeded(now, served.first_byte_seconds)
         if answer.status < 400:
-            served.leg.calls.completed(now - served.started_at)
+            served.leg.calls.completed.add(now - served.started_at)
         else:
             served.error_type = whole_error(answer.status)
             served.leg.calls.failed(now - served.started_at, served.error_type)

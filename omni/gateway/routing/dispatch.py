@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import Adapter, Headers, ModelRequest, ProviderCall, Untranslatable
@@ -16,8 +17,7 @@ from omni.gateway.upstream.answers import BackendResponse
 from omni.gateway.upstream.pools import BackendPool, Origins, send_to
 from omni.kit.errors import Forbidden, InvalidInput, NotConfigured, UpstreamFailed
 
-_REQUEST = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b"
-_LINES_KNOWN = 1_000
+_LINES_KNOWN: Final = 1_000
 
 
 class Dispatch:
@@ -77,7 +77,7 @@ class Dispatch:
         lines, body = self._known_lines.get(request.headers), request.body
         if lines is None:
             lines = self._lines(request.headers)
-        return _REQUEST % (
+        return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%bx-request-timeout-ms: %d\r\ncontent-length: %d\r\n\r\n%b" % (
             request.method, path, request.path, authority, lines, head, left_ms if left_ms > 0 else 1, len(body), body,
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -25,32 +25,32 @@ from omni.gateway.admission.estimates import Estimates
 from omni.gateway.edge.errors import upgrade_required
 from omni.kit.errors import InvalidInput
 
-_MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
-NOT_JSON = _MULTIPART | {"realtime"}
+_MULTIPART: Final = frozenset(("image_edits", "transcriptions", "translations"))
+NOT_JSON: Final = _MULTIPART | {"realtime"}
 """Operations that are not asked for by a JSON object."""
-_GENERATES = frozenset(("chat", "completions", "responses", "messages"))
-_STREAMS = _GENERATES | {"transcriptions", "speech", "images"}
-_CEILINGS = {
+_GENERATES: Final = frozenset(("chat", "completions", "responses", "messages"))
+_STREAMS: Final = _GENERATES | {"transcriptions", "speech", "images"}
+_CEILINGS: Final = {
     "chat": ("max_completion_tokens", "max_tokens"),
     "completions": ("max_tokens",),
     "responses": ("max_output_tokens",),
     "messages": ("max_tokens",),
 }
-_READS_TEXT = _GENERATES | {"embeddings", "moderations"}
-IMAGE_TOKENS = 1_600
+_READS_TEXT: Final = _GENERATES | {"embeddings", "moderations"}
+IMAGE_TOKENS: Final = 1_600
 """About what providers count for a large image; the bytes of one say nothing of its tokens."""
-_AUDIO_BYTES_PER_MS = 4
+_AUDIO_BYTES_PER_MS: Final = 4
 """Of compressed speech at 32 kbit/s."""
-_FIELD_LIMIT_BYTES = 64 * 1024
-_FIELDS_LIMIT = 100
-_CHOICES_LIMIT = 128
+_FIELD_LIMIT_BYTES: Final = 64 * 1024
+_FIELDS_LIMIT: Final = 100
+_CHOICES_LIMIT: Final = 128
 
-BETA_HEADER = b"anthropic-beta"
-_BETAS = re.compile(rb"[A-Za-z0-9._-]+(?:[ \t]*,[ \t]*[A-Za-z0-9._-]+)*")
-_BETAS_LIMIT_BYTES = 1024
-_WITH_BETAS = frozenset(("messages", "count_tokens"))
+BETA_HEADER: Final = b"anthropic-beta"
+_BETAS: Final = re.compile(rb"[A-Za-z0-9._-]+(?:[ \t]*,[ \t]*[A-Za-z0-9._-]+)*")
+_BETAS_LIMIT_BYTES: Final = 1024
+_WITH_BETAS: Final = frozenset(("messages", "count_tokens"))
 
-MODEL_METERS = {
+MODEL_METERS: Final = {
     "chat": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
     "completions": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),
     "responses": frozenset((INPUT_TOKENS, OUTPUT_TOKENS)),

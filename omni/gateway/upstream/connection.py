@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
-from typing import cast
+from typing import Final, cast
 
 import httptools
 
@@ -16,11 +16,11 @@ from omni.gateway.upstream.known_answers import KnownAnswer, KnownAnswers
 from omni.gateway.upstream.owner import ConnectionOwner
 from omni.gateway.upstream.pace import Pace
 
-_HEAD_LIMIT_BYTES = 64 * 1024
-_INTERIM_MOST = 16
+_HEAD_LIMIT_BYTES: Final = 64 * 1024
+_INTERIM_MOST: Final = 16
 """Answers with 1xx before the one that counts."""
-_STREAM_HIGH_WATER_BYTES = 256 * 1024
-_READ_LENGTHS = frozenset(map(len, (b"content-length", b"transfer-encoding", b"content-type")))
+_STREAM_HIGH_WATER_BYTES: Final = 256 * 1024
+_READ_LENGTHS: Final = frozenset(map(len, (b"content-length", b"transfer-encoding", b"content-type")))
 
 
 class BackendConnection:

@@ -175,7 +175,7 @@ class Lane:
                 self.process = await self._open(self)
             now = time.monotonic()
             for request in taken:
-                self._metrics.wait(now - request.came_at)
+                self._metrics.wait.add(now - request.came_at)
             if len(taken) > 1 and await self._answered_together(taken):
                 return
             for request in taken:
@@ -197,7 +197,7 @@ class Lane:
         if answers is None:
             self._joinable = False
             return False
-        self._metrics.joined(len(taken))
+        self._metrics.joined.add(len(taken))
         for request, outputs in zip(taken, answers, strict=True):
             request.settle(Answer(outputs, ran.cpu_nanos * request.rows // max(1, sum(rows)), len(taken)))
         return True
@@ -208,7 +208,7 @@ class Lane:
         except (ProcessEnded, ModelFailed) as error:
             request.settle(error)
         else:
-            self._metrics.joined(1)
+            self._metrics.joined.add(1)
             request.settle(Answer(ran.outputs, ran.cpu_nanos, 1))
 
     async def _run(self, inputs: Mapping[str, np.ndarray], ends_at: float) -> Ran:
@@ -221,12 +221,12 @@ class Lane:
         try:
             ran = await self.process.run(inputs, self._settings.cpu_seconds, seconds)
         except ModelFailed:
-            self._metrics.run_failed(time.monotonic() - began)
+            self._metrics.run_failed.add(time.monotonic() - began)
             raise
         except ProcessEnded as error:
-            self._metrics.run_ended(time.monotonic() - began)
+            self._metrics.run_ended.add(time.monotonic() - began)
             self.has_died = True
             await self.drop_process(error.args[0])
             raise
-        self._metrics.run_answered(time.monotonic() - began)
+        self._metrics.run_answered.add(time.monotonic() - began)
         return ran

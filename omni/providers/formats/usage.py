@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from omni.contracts import usage as meters
 from omni.contracts.wire import Usage
 
-_LARGEST = 2**40
+_LARGEST: Final = 2**40
 
 
 def count(value: object) -> int:
@@ -47,14 +47,14 @@ def from_openai(row: object) -> Usage | None:
     into = get("prompt_tokens_details")
     if not isinstance(into, dict):
         into = _details(row, "input_tokens_details", "input_token_details")
-    if any(into.values()):
+    if _says_more(into):
         read = _apart(quantities, into, read, _INPUT_DETAILS)
     if read:
         quantities[meters.INPUT_TOKENS] = read
     out = get("completion_tokens_details")
     if not isinstance(out, dict):
         out = _details(row, "output_tokens_details")
-    if any(out.values()):
+    if _says_more(out):
         written = _apart(quantities, out, written, _OUTPUT_DETAILS)
     if written:
         quantities[meters.OUTPUT_TOKENS] = written
@@ -84,7 +84,7 @@ def to_openai(usage: Usage | None) -> dict[str, Any]:
     }
 
 
-_INPUT = frozenset(
+_INPUT: Final = frozenset(
     (
         meters.INPUT_TOKENS,
         meters.CACHED_INPUT_TOKENS,
@@ -93,23 +93,23 @@ _INPUT = frozenset(
         meters.INPUT_IMAGE_TOKENS,
     )
 )
-_OUTPUT = frozenset(
+_OUTPUT: Final = frozenset(
     (meters.OUTPUT_TOKENS, meters.REASONING_TOKENS, meters.OUTPUT_AUDIO_TOKENS, meters.OUTPUT_IMAGE_TOKENS)
 )
 
 
-_INPUT_DETAILS = (
+_INPUT_DETAILS: Final = (
     ("cached_tokens", meters.CACHED_INPUT_TOKENS),
     ("cache_write_tokens", meters.CACHE_WRITE_TOKENS),
     ("audio_tokens", meters.INPUT_AUDIO_TOKENS),
     ("image_tokens", meters.INPUT_IMAGE_TOKENS),
 )
-_OUTPUT_DETAILS = (
+_OUTPUT_DETAILS: Final = (
     ("reasoning_tokens", meters.REASONING_TOKENS),
     ("audio_tokens", meters.OUTPUT_AUDIO_TOKENS),
     ("image_tokens", meters.OUTPUT_IMAGE_TOKENS),
 )
-_NO_DETAILS: dict[str, Any] = {}
+_NO_DETAILS: Final[dict[str, Any]] = {}
 
 
 def _of_duration(seconds: object) -> Usage:
@@ -124,6 +124,10 @@ def _apart(quantities: dict[str, int], details: dict[str, Any], left: int, names
             quantities[meter] = size
             left -= size
     return left
+
+
+def _says_more(details: dict[str, Any]) -> bool:
+    return any(value for value in details.values())  # compiled, this is a loop
 
 
 def _details(row: dict[str, Any], *names: str) -> dict[str, Any]:

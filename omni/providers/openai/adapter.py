@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from omni.contracts.routes import Operation, Provider
 from omni.contracts.wire import (
@@ -25,7 +25,7 @@ from omni.providers.formats.usage import from_openai
 from omni.providers.openai.multipart import with_model
 from omni.providers.openai.stream import ChatReader, ChatWatcher, EventsWatcher, ResponsesWatcher, of_images
 
-_PATHS: dict[str, bytes] = {
+_PATHS: Final[dict[str, bytes]] = {
     "chat": b"/chat/completions",
     "completions": b"/completions",
     "responses": b"/responses",
@@ -37,9 +37,9 @@ _PATHS: dict[str, bytes] = {
     "speech": b"/audio/speech",
     "moderations": b"/moderations",
 }
-_HEADERS_KNOWN = 1_000
-_MULTIPART = frozenset(("image_edits", "transcriptions", "translations"))
-_ANSWERS_WITH = {
+_HEADERS_KNOWN: Final = 1_000
+_MULTIPART: Final = frozenset(("image_edits", "transcriptions", "translations"))
+_ANSWERS_WITH: Final = {
     "chat": "choices",
     "completions": "choices",
     "responses": "output",
@@ -49,10 +49,10 @@ _ANSWERS_WITH = {
     "moderations": "results",
 }
 """The member without which an answer is none."""
-_TRANSLATED = frozenset(("messages", "responses"))
-_IMAGES = frozenset(("images", "image_edits"))
-_COUNTS_MORE = _IMAGES | _MULTIPART
-_TYPED_STREAMS = frozenset(("images", "image_edits", "transcriptions", "translations", "speech"))
+_TRANSLATED: Final = frozenset(("messages", "responses"))
+_IMAGES: Final = frozenset(("images", "image_edits"))
+_COUNTS_MORE: Final = _IMAGES | _MULTIPART
+_TYPED_STREAMS: Final = frozenset(("images", "image_edits", "transcriptions", "translations", "speech"))
 
 
 class OpenAIAdapter:

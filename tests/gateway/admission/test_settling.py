@@ -18,7 +18,7 @@ from omni.gateway.admission.repeats import never_sent, released, sent_again
 from omni.gateway.redis.client import Script
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
-from tests.gateway.support import ControlPlane, Tenant, script_arguments
+from tests.gateway.support import ControlPlane, Tenant, held_by, script_arguments
 
 CEILING = 1_000
 
@@ -52,7 +52,7 @@ class Held:
         self.reserved.held = True
 
     async def extend(self, more: int | None, total: int) -> None:
-        event = self.template.held(10) % (str(self.id).encode(), self.at_micros)
+        event = held_by(self.template, 10, self.id, self.at_micros)
         args = script_arguments(self.limits.extend(self.hex, self.limits.hold_data(event, 10, total), more, total))
         assert await self.call(self._scripts.extend, *args) == 1
 
