@@ -28,6 +28,7 @@ _BACKOFF_FIRST_SECONDS = 0.05
 _BACKOFF_LAST_SECONDS = 1.0
 _RECHECK_SECONDS = 0.005
 _PUBSUB_PING_SECONDS = 1.0
+_RESUBSCRIBE_SECONDS = (0.1, 0.3)
 _PUBSUB_SILENCE_LIMIT_SECONDS = 3.0
 
 
@@ -220,7 +221,6 @@ class RedisSubscriber:
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._task: asyncio.Task[None] | None = None
-        self._lost = asyncio.Event()
         self._heard_at = 0.0
         self.subscribed = False
 
@@ -234,30 +234,34 @@ class RedisSubscriber:
                 await self._task
 
     async def _keep_subscribed(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            self._lost.clear()
-            connection: RedisConnection | None = None
-            with suppress(OSError, TimeoutError, RedisUnavailable, RedisReplyError):
-                connection = await connect(self._address, self._new_connection, _CONNECT_TIMEOUT_SECONDS)
-            if connection is None:
-                await asyncio.sleep(random.uniform(0.2, 0.4))  # noqa: S311 - jitter
-                continue
-            connection.on_push = self._on_push
-            self._heard_at = loop.time()
-            try:
-                connection.write((b"SUBSCRIBE", self._channel))
-                await self._listen(connection)
-            finally:
-                self.subscribed = False
-                connection.abort()
+            await self._subscribe()
+            await asyncio.sleep(random.uniform(*_RESUBSCRIBE_SECONDS))  # noqa: S311 - jitter
 
-    async def _listen(self, connection: RedisConnection) -> None:
+    async def _subscribe(self) -> None:
+        """Listens until the connection is lost, or silent for too long; returns at once where there is none."""
+        lost = asyncio.Event()  # of this connection: the end of the one before may be told of only now
+        try:
+            connection = await connect(
+                self._address, lambda: RedisConnection(lambda _: lost.set()), _CONNECT_TIMEOUT_SECONDS
+            )
+        except (OSError, TimeoutError, RedisUnavailable, RedisReplyError):
+            return
+        connection.on_push = self._on_push
+        self._heard_at = asyncio.get_running_loop().time()
+        try:
+            connection.write((b"SUBSCRIBE", self._channel))
+            await self._listen(connection, lost)
+        finally:
+            self.subscribed = False
+            connection.abort()
+
+    async def _listen(self, connection: RedisConnection, lost: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        while not self._lost.is_set() and loop.time() - self._heard_at < _PUBSUB_SILENCE_LIMIT_SECONDS:
+        while not lost.is_set() and loop.time() - self._heard_at < _PUBSUB_SILENCE_LIMIT_SECONDS:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PUBSUB_PING_SECONDS):
-                    await self._lost.wait()
+                    await lost.wait()
             connection.write((b"PING",))
 
     def _on_push(self, reply: list[Any]) -> None:
@@ -267,6 +271,3 @@ class RedisSubscriber:
         elif reply[0] == b"subscribe":
             self.subscribed = True
             self._on_subscribed()
-
-    def _new_connection(self) -> RedisConnection:
-        return RedisConnection(lambda _: self._lost.set())
