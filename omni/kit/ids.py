@@ -7,7 +7,7 @@ import os
 import secrets
 import zlib
 from datetime import UTC, datetime
-from random import randbytes
+from random import getrandbits
 from time import time_ns
 from typing import Final
 from uuid import UUID
@@ -56,7 +56,7 @@ def uuid7_text() -> str:
     if _latest.millis != millis:
         _latest.millis, _latest.text = millis, f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
     fraction = (nanos % 1_000_000 << 12) // 1_000_000
-    noise = randbytes(8)  # noqa: S311
+    noise = getrandbits(64).to_bytes(8, "big")
     digits = noise.hex()
     return (
         f"{_latest.text}{_HEX[fraction >> 8]}{_HEX[fraction >> 4 & 15]}{_HEX[fraction & 15]}"

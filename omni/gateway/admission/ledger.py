@@ -16,7 +16,7 @@ from omni.gateway.admission.events import ONE_REQUEST, EventTemplate, Outcome
 from omni.gateway.admission.limits import LimitSet, Reserved, Scripts, appended_only
 from omni.gateway.admission.outage import OutageLimits, refused_headers
 from omni.gateway.admission.prices import Prices
-from omni.gateway.admission.repeats import never_sent, released, request_of, sent_again
+from omni.gateway.admission.repeats import arguments_of, event_of, never_sent, released, request_of, sent_again
 from omni.gateway.admission.spool import Spool, SpoolSendFailed
 from omni.gateway.config import GatewayConfig
 from omni.gateway.observers import Observers
@@ -56,9 +56,9 @@ class Ticket:
         self.renewed_at = 0.0
 
 
-Settlement = tuple[LimitSet, tuple[bytes, ...], tuple[bytes, bytes], int | None]
-"""What a request is settled at: its levels, what changes in the call, the usage event up to its amount and from there
-on, and the nano-units (None = the event has no amount)."""
+Settlement = tuple[LimitSet | None, bytes]
+"""The call that settles a request: its levels, and what differs from request to request, packed. Without levels it
+is the whole call. Many are kept for a while, so each is one small piece of memory."""
 
 
 class Refused(Exception):
@@ -92,8 +92,8 @@ class Ledger:
         self._outage = OutageLimits(config)
         self._lease_seconds = config.lease_seconds
         self._held: dict[bytes, Ticket] = {}
-        self._recent: deque[tuple[float, LimitSet | None, Sequence[Argument], int]] = deque()
-        """When, the levels (None = they are in the arguments), what changed in the call, and what was charged."""
+        self._recent: deque[tuple[float, Settlement, int]] = deque()
+        """When, the call, and what was charged."""
         self._unsure: dict[Argument, Sequence[Argument]] = {}
         """Settlements that Redis may have lost and has not taken again yet, by request."""
         self._replay_wanted = asyncio.Event()
@@ -212,7 +212,7 @@ class Ledger:
         settlement = self._settlement(ticket, outcome)
         reply: object
         try:
-            reply = await self._redis.call(ticket.limits.settle(settlement[1]))
+            reply = await self._redis.call(_call(settlement))
         except (RedisUnavailable, RedisReplyError) as error:
             reply = error
         if not self.settled(settlement, reply):
@@ -222,7 +222,7 @@ class Ledger:
         """As `settle`, without anything to await: the reply is for `settled`, and for `spool` where that says no."""
         settlement = self._settlement(ticket, outcome)
         try:
-            self._redis.post(ticket.limits.settle(settlement[1]), on_reply)
+            self._redis.post(ticket.limits.settle_call(settlement[1]), on_reply)
         except RedisUnavailable as error:
             self._loop.call_soon(on_reply, error)
         return settlement
@@ -234,7 +234,7 @@ class Ledger:
         takes_id = not ticket.is_asked_again or bool(outcome.quantities)
         event = ticket.events.settled(ticket.id if takes_id else uuid7_text().encode("ascii"), at_micros, outcome)
         last = limits.settle_arguments(ticket.hex, event, charge, ticket.reserved, outcome.quantities)
-        return limits, last, event, charge
+        return limits, limits.settle(last)
 
     def settled(self, settlement: Settlement, reply: Any) -> bool:
         """Whether Redis took a settlement."""
@@ -242,24 +242,23 @@ class Ledger:
             if isinstance(reply, RedisReplyError):
                 self._logger.error("settle_failed", error=str(reply))
             return False
-        self._remember(settlement[0], settlement[1], reply[1])
+        self._remember(settlement, reply[1])
         return True
 
     async def spool(self, settlement: Settlement, why: object) -> None:
         """Writes a settlement to disk that Redis did not take, for `why`. Raises OSError."""
-        limits, last, (before, after), charge = settlement
-        whole = before + after if charge is None else b"%b%d%b" % (before, charge, after)
-        again = never_sent(last) if isinstance(why, RedisNotConnected) else sent_again(last, None)
-        await self._spool.append(whole, limits.spooled_settle(again))
+        args = arguments_of(_call(settlement))
+        again = never_sent(args) if isinstance(why, RedisNotConnected) else sent_again(args, None)
+        await self._spool.append(event_of(args), again)
         self._replay_wanted.set()
 
     def abandon(self, ticket: Ticket) -> None:
         """Lets the lease run out, where nothing was settled; nothing to do after `settle`."""
         self._held.pop(ticket.hex, None)
 
-    def _remember(self, limits: LimitSet | None, args: Sequence[Argument], charged: int) -> None:
+    def _remember(self, settlement: Settlement, charged: int) -> None:
         now, recent = self._loop.time(), self._recent
-        recent.append((now, limits, args, charged))
+        recent.append((now, settlement, charged))
         if recent[0][0] < now - _RESEND_SECONDS:
             self._forget_older(now)
 
@@ -297,24 +296,25 @@ class Ledger:
         for ticket in self._held.values():
             ticket.reserved.sure = not ticket.limits.moneys  # it may have lost an extension
         unsure = self._unsure
-        for _, limits, args, charged in self._recent:
-            again = sent_again(args, charged)
-            unsure[request_of(args)] = again if limits is None else limits.spooled_settle(again)
+        for _, settlement, charged in self._recent:
+            args = arguments_of(_call(settlement))
+            unsure[request_of(args)] = sent_again(args, charged)
         self._recent.clear()
-        settlements, replies = list(unsure.values()), []
+        calls = [self._scripts.settle.pack(args) for args in unsure.values()]
+        replies: list[tuple[int, int]] = []
         try:
-            for start in range(0, len(settlements), 500):
-                replies += await self._send_all(settlements[start : start + 500])
+            for start in range(0, len(calls), 500):
+                replies += await self._send_all(calls[start : start + 500])
         except (RedisUnavailable, RedisReplyError) as error:
             self._logger.warning("resend_failed", error=str(error))
         else:
             unsure.clear()
-            for args, (_, charged) in zip(settlements, replies, strict=True):
-                self._remember(None, args, charged)
+            for call, (_, charged) in zip(calls, replies, strict=True):
+                self._remember((None, call), charged)
         self._replay_wanted.set()
 
-    async def _send_all(self, settlements: Sequence[Sequence[Argument]]) -> list[Any]:
-        return await asyncio.gather(*(self._redis.eval(self._scripts.settle, *args) for args in settlements))
+    async def _send_all(self, calls: Sequence[bytes]) -> list[Any]:
+        return await asyncio.gather(*[self._redis.call(call) for call in calls])
 
     async def replay_for_ever(self) -> None:
         """Empties the spool whenever Redis is back, and takes over files of processes that died."""
@@ -343,11 +343,17 @@ class Ledger:
         if args is None:
             partition = redis_names.partition_of(event.tenant_id)
             args = appended_only(partition, event.event_id.hex.encode("ascii"), line)
+        call = self._scripts.settle.pack(args)
         try:
-            reply = await self._redis.eval(self._scripts.settle, *args)
+            reply = await self._redis.call(call)
         except (RedisUnavailable, RedisReplyError) as error:
             raise SpoolSendFailed(str(error)) from error
-        self._remember(None, args, reply[1])
+        self._remember((None, call), reply[1])
+
+
+def _call(settlement: Settlement) -> bytes:
+    limits, packed = settlement
+    return packed if limits is None else limits.settle_call(packed)
 
 
 def give_back(status: int) -> Outcome:

@@ -184,12 +184,16 @@ class LimitSet:
         return self._extend.pack(request, data, b"" if more is None else b"%d" % more, b"%d" % nanos)
 
     def settle(self, last: tuple[bytes, ...]) -> bytes:
-        """The call that settles, packed; `last` as from `settle_arguments`."""
+        """What of the call that settles differs from request to request, packed; `last` as from `settle_arguments`."""
         a, b, c, d, e, f, g, h, i, j = last  # written out: this is a third of the time that a loop takes
         return b"".join((
-            self._settle.head, SIZES[len(a)], a, SIZES[len(b)], b, SIZES[len(c)], c, bulk(len(d)), d, bulk(len(e)), e,
+            SIZES[len(a)], a, SIZES[len(b)], b, SIZES[len(c)], c, bulk(len(d)), d, bulk(len(e)), e,
             SIZES[len(f)], f, SIZES[len(g)], g, SIZES[len(h)], h, SIZES[len(i)], i, SIZES[len(j)], j, LINE_END,
         ))  # fmt: skip
+
+    def settle_call(self, settlement: bytes) -> bytes:
+        """The whole call, from what `settle` gives."""
+        return self._settle.head + settlement
 
     def spooled_settle(self, last: Sequence[Argument]) -> tuple[Argument, ...]:
         """The same call to be made later: number of keys, keys, arguments."""

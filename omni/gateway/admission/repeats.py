@@ -1,17 +1,28 @@
 """Settlements that are sent more than once: what their arguments tell settle.lua of the times before.
 
-All functions take the arguments with or without the keys before them: what changes stands at the end.
+The arguments come with the keys before them, or without: what changes stands at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omni.gateway.redis.resp import Argument
+from omni.gateway.redis.resp import Argument, unpack
 
 PERHAPS_AGAIN, FIRST, MARKED, RELEASE = b"0", b"1", b"2", b"3"
 """It may have been carried out; it was not; it was not, or left a mark; it gives a hold back, and that is all."""
-_REQUEST_AT, _RESERVED_AT, _ATTEMPT_AT = -8, -4, -3
+_REQUEST_AT, _BEFORE_AT, _AFTER_AT, _CHARGED_AT, _RESERVED_AT, _ATTEMPT_AT = -8, -7, -6, -5, -4, -3
+
+
+def arguments_of(call: bytes) -> list[bytes]:
+    """Number of keys, keys and arguments of a packed settlement."""
+    return unpack(call)[2:]
+
+
+def event_of(args: Sequence[bytes]) -> bytes:
+    """The usage event of a settlement, with its amount where it has one."""
+    charged = args[_CHARGED_AT]
+    return args[_BEFORE_AT] + charged + args[_AFTER_AT] if charged else args[_BEFORE_AT]
 
 
 def request_of(args: Sequence[Argument]) -> Argument:

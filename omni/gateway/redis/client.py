@@ -49,6 +49,10 @@ class Script:
         self.source = files(package).joinpath(file_name).read_bytes()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode("ascii")
 
+    def pack(self, keys_and_args: Sequence[Argument]) -> bytes:
+        """A call of it as it goes over the wire: number of keys, keys, arguments."""
+        return pack((b"EVALSHA", self.sha, *keys_and_args))
+
 
 class ScriptCall:
     """A call of a script of which only the last arguments change: all before them is packed once."""
@@ -134,7 +138,7 @@ class RedisClient:
 
     def eval(self, script: Script, *keys_and_args: Argument) -> Awaitable[Any]:
         """Runs a script: number of keys, keys, arguments. Raises as `execute`."""
-        return self.call(pack((b"EVALSHA", script.sha, *keys_and_args)))
+        return self.call(script.pack(keys_and_args))
 
     def call(self, packed: bytes) -> Awaitable[Any]:
         """Makes a ScriptCall, as packed. Raises as `execute`. A script that Redis has forgotten is loaded again."""

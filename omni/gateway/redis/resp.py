@@ -79,6 +79,14 @@ def pack(command: tuple[Argument, ...]) -> bytes:
     return packed
 
 
+def unpack(packed: bytes) -> list[bytes]:
+    """The parts of a command that was packed."""
+    reader = hiredis.Reader()
+    reader.feed(packed)
+    parts: list[bytes] = reader.gets()
+    return parts
+
+
 class RedisConnection:
     """One connection, an asyncio.Protocol. Commands issued in one turn of the event loop leave in one write."""
 
