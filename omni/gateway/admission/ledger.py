@@ -163,8 +163,9 @@ class Ledger:
     def _release_later(self, ticket: Ticket, status: int) -> None:
         """Redis may hold a request that is refused: it gives that back when it can be asked again."""
         event = ticket.events.settled(ticket.id, ticket.occurred_at_micros, give_back(status))
-        last = ticket.limits.settle_arguments(ticket.hex, event, None, ticket.reserved, {})
-        self._unsure[ticket.hex] = ticket.limits.spooled_settle(released(last))
+        limits = ticket.limits
+        last = limits.settle_arguments(ticket.hex, event, None, ticket.reserved, {})
+        self._unsure[ticket.hex] = released(arguments_of(limits.settle_call(limits.settle(last))))
 
     def quoted(self, at_micros: int) -> tuple[str, dict[str, tuple[int, int]]]:
         """Today's prices of jobs, as `Prices.quoted`."""

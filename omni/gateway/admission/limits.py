@@ -195,10 +195,6 @@ class LimitSet:
         """The whole call, from what `settle` gives."""
         return self._settle.head + settlement
 
-    def spooled_settle(self, last: Sequence[Argument]) -> tuple[Argument, ...]:
-        """The same call to be made later: number of keys, keys, arguments."""
-        return self._settle.arguments(*last)
-
     def hold_data(self, event: bytes, charged: int | None, reserved: int) -> bytes:
         """What the reaper does with a hold: writes the event, gives back the rest of what was reserved."""
         if not self.moneys:

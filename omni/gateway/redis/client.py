@@ -57,13 +57,12 @@ class Script:
 class ScriptCall:
     """A call of a script of which only the last arguments change: all before them is packed once."""
 
-    __slots__ = ("_fixed", "head", "script")
+    __slots__ = ("head", "script")
 
     def __init__(self, script: Script, keys: Sequence[bytes], fixed: Sequence[bytes], changing: int) -> None:
         """`fixed` are the first arguments; `changing` is how many follow them in each call."""
         self.script = script
-        self._fixed = (b"%d" % len(keys), *keys, *fixed)
-        first = (b"EVALSHA", script.sha, *self._fixed)
+        first = (b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *fixed)
         self.head = b"*%d" % (len(first) + changing) + b"".join([bulk(len(a)) + a for a in first])
         """The command as it goes over the wire, up to the line end before the first changing argument."""
 
@@ -73,10 +72,6 @@ class ScriptCall:
         for argument in last:
             parts += (bulk(len(argument)), argument)
         return b"".join(parts) + LINE_END
-
-    def arguments(self, *last: Argument) -> tuple[Argument, ...]:
-        """Number of keys, keys, arguments: the call to be made later, perhaps by another process."""
-        return (*self._fixed, *last)
 
 
 class RedisClient:

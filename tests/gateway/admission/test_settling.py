@@ -14,7 +14,7 @@ from omni.domains.metering import service as metering
 from omni.gateway.access.auth import Caller
 from omni.gateway.admission.events import EventTemplate, Outcome
 from omni.gateway.admission.limits import Reserved, Scripts
-from omni.gateway.admission.repeats import never_sent, released, sent_again
+from omni.gateway.admission.repeats import arguments_of, never_sent, released, sent_again
 from omni.gateway.redis.client import Script
 from omni.kit.clock import unix_micros
 from omni.kit.ids import uuid7
@@ -61,7 +61,7 @@ class Held:
         outcome.spend_nanos = charge
         event = self.template.settled(str(self.id).encode(), self.at_micros, outcome)
         last = self.limits.settle_arguments(self.hex, event, charge, self.reserved, outcome.quantities)
-        return self.limits.spooled_settle(last)
+        return arguments_of(self.limits.settle_call(self.limits.settle(last)))
 
     async def settle(self, args: Any) -> list[int]:
         reply: list[int] = await self.call(self._scripts.settle, *args)
