@@ -22,6 +22,7 @@ from bench.gateway.streams import measure as measure_streams
 WARM_UP_SECONDS = 2
 ROUND_SECONDS = 4
 ROUNDS = 3
+SCALING_ROUNDS = 5
 RATE = 500
 """Requests a second at which added latency is measured."""
 WORKERS = 4
@@ -51,10 +52,9 @@ def run() -> list[Row]:
                 sides.wait_for_answer(side)
             rows, latencies = _side_by_side(folder, upstream, (reference, gateway, plain))
             memory = sides.memory_mb(gateway.pids[0])
-        with ExitStack() as several:
-            crowd = sides.start_gateway(several, folder, redis_port, key, workers=WORKERS, core=BOTH_CORES)
+            crowd = sides.start_gateway(one, folder, redis_port, key, workers=WORKERS, core=BOTH_CORES)
             sides.wait_for_answer(crowd)
-            scaling = _scaling(folder, crowd, statistics.median(row["rps_per_core"] for row in rows["gateway"]))
+            scaling = _scaling(folder, gateway, replace(crowd, name="crowd"))
         streamed = measure_streams(stack, folder, redis_port)
     return [
         *_throughput_bars(rows),
@@ -84,11 +84,18 @@ def _side_by_side(
     return rows, latencies
 
 
-def _scaling(folder: Path, crowd: sides.Side, one_rps_per_core: float) -> float:
+def _scaling(folder: Path, one: sides.Side, crowd: sides.Side) -> float:
     """How many times one worker's throughput two cores give: by CPU used, since load and provider need cores too."""
-    load.throughput(crowd, folder, WARM_UP_SECONDS)
-    many = statistics.median(load.throughput(crowd, folder, ROUND_SECONDS)["rps_per_core"] for _ in range(ROUNDS))
-    return 2 * many / one_rps_per_core
+    ratios = []
+    for _ in range(SCALING_ROUNDS):
+        alone, together = (_per_core(folder, side) for side in (one, crowd))
+        ratios.append(2 * together / alone)
+    return statistics.median(ratios)
+
+
+def _per_core(folder: Path, side: sides.Side) -> float:
+    load.throughput(side, folder, WARM_UP_SECONDS)
+    return load.throughput(side, folder, ROUND_SECONDS)["rps_per_core"]
 
 
 def _throughput_bars(rows: dict[str, list[Row]]) -> list[Row]:

@@ -15,6 +15,9 @@ PACKAGE = Path(__file__).absolute().parent.parent  # in a build these are links:
 FOLDER = Path(sys.prefix) / "compiled"
 """Where builds lie."""
 STAMP = "omni-sources.sha256"
+_TUNABLES = "GLIBC_TUNABLES"
+_MALLOC = "glibc.malloc.tcache_max=4096:glibc.malloc.tcache_count=16"
+"""Bodies and commands are larger than what glibc keeps at hand by default; 8 MB more at most."""
 _NO = frozenset(("false", "0", "no", "off"))
 HOT_MODULES = (
     "omni.contracts.money",
@@ -106,14 +109,14 @@ def is_compiled() -> bool:
 def become_compiled(arguments: list[str]) -> None:
     """Starts this process anew with the compiled modules: returns only where there are none that serve.
 
-    `OMNI_COMPILED=false` says that none are wanted.
+    `OMNI_COMPILED=false` says that none are wanted. GLIBC_TUNABLES that are set stay.
     """
     stamp, wanted = FOLDER / STAMP, os.environ.get("OMNI_COMPILED", "true").lower() not in _NO
     if wanted and PACKAGE != FOLDER / "omni" and stamp.is_file():
         if stamp.read_text("ascii") != sources_digest():
             sys.stderr.write("The compiled gateway is of other sources and not used: run `make compiled` again.\n")
             return
-        environment = {**os.environ, "PYTHONPATH": str(FOLDER)}
+        environment = {_TUNABLES: _MALLOC, **os.environ, "PYTHONPATH": str(FOLDER)}
         os.execve(  # noqa: S606 - this program, with arguments that we made
             sys.executable, (sys.executable, "-P", "-m", "omni.apps.cli.main", *arguments), environment
         )  # fmt: skip
