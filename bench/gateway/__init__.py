@@ -21,8 +21,7 @@ from bench.gateway.streams import measure as measure_streams
 
 WARM_UP_SECONDS = 2
 ROUND_SECONDS = 4
-ROUNDS = 3
-SCALING_ROUNDS = 5
+ROUNDS = 5
 RATE = 500
 """Requests a second at which added latency is measured."""
 WORKERS = 4
@@ -87,7 +86,7 @@ def _side_by_side(
 def _scaling(folder: Path, one: sides.Side, crowd: sides.Side) -> float:
     """How many times one worker's throughput two cores give: by CPU used, since load and provider need cores too."""
     ratios = []
-    for _ in range(SCALING_ROUNDS):
+    for _ in range(ROUNDS):
         alone, together = (_per_core(folder, side) for side in (one, crowd))
         ratios.append(2 * together / alone)
     return statistics.median(ratios)

@@ -88,7 +88,8 @@ def unpack(packed: bytes) -> list[bytes]:
 
 
 class RedisConnection:
-    """One connection, an asyncio.Protocol. Commands issued in one turn of the event loop leave in one write."""
+    """One connection, an asyncio.Protocol. Commands issued in one turn of the event loop leave in one write. A call that is
+    likely to stay alone leaves at once."""
 
     def __init__(self, on_lost: Callable[[RedisConnection], None], on_flush: Callable[[], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -101,6 +102,8 @@ class RedisConnection:
         self._unsent: list[bytes] = []
         self._batch_at = 0.0
         """Loop time at which the first of these was issued."""
+        self._alone = True
+        """Whether no other command came in the turn of the last that waited for its end: then the next need not wait."""
         self._transport: asyncio.Transport | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         """When set, replies are pub/sub messages and belong to no command."""
@@ -169,11 +172,14 @@ class RedisConnection:
         """The same without a future: what waits is called in the turn in which the reply comes."""
         if self._transport is None:
             raise RedisUnavailable("not connected")
-        unsent = self._unsent
-        if not unsent:
+        if self._alone and not self._pending and not self._unsent:
+            self._pending.append((on_reply, self._loop.time(), command))
+            self._send(command)
+            return
+        if not self._unsent:
             self._begin_batch()
         self._pending.append((on_reply, self._batch_at, command))
-        unsent.append(command)
+        self._unsent.append(command)
 
     def _queue(self, on_reply: OnReply, command: bytes, again: bytes) -> None:
         if not self._unsent:
@@ -193,8 +199,12 @@ class RedisConnection:
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
+        self._alone = len(unsent) == 1
+        self._send(unsent[0] if self._alone else b"".join(unsent))
+
+    def _send(self, data: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+            self._transport.write(data)
             if self._on_flush is not None:
                 self._on_flush()
 
