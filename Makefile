@@ -93,4 +93,4 @@ tests/clients/node/node_modules/.ready: tests/clients/node/package-lock.json
 	@cd tests/clients/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help setup demo up test check format compiled bench bench-gateway quality soak drill lock clean
+.PHONY: help setup demo up test check format compiled bench quality soak drill lock clean
