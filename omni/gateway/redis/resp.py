@@ -88,8 +88,8 @@ def unpack(packed: bytes) -> list[bytes]:
 
 
 class RedisConnection:
-    """One connection, an asyncio.Protocol. Commands issued in one turn of the event loop leave in one write. A call that
-    is likely to stay alone leaves at once."""
+    """One connection, an asyncio.Protocol. Commands issued in one turn of the event loop leave in one write. A call
+    that is likely to stay alone leaves at once."""
 
     def __init__(self, on_lost: Callable[[RedisConnection], None], on_flush: Callable[[], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -103,7 +103,7 @@ class RedisConnection:
         self._batch_at = 0.0
         """Loop time at which the first of these was issued."""
         self._alone = True
-        """Whether no other came in the turn of the last command that waited for its end: then the next need not wait."""
+        """Whether no other came in the turn of the last command that waited for its end: the next need not wait."""
         self._transport: asyncio.Transport | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         """When set, replies are pub/sub messages and belong to no command."""
