@@ -43,6 +43,19 @@ def test_a_build_of_these_sources_is_used(executed: Executed) -> None:
     assert environment["PYTHONPATH"] == str(compiled.FOLDER)
 
 
+@pytest.mark.parametrize("own", [None, "glibc.malloc.arena_max=1"])
+def test_the_allocator_is_tuned_unless_the_operator_did(
+    executed: Executed, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if own is not None:
+        monkeypatch.setenv("GLIBC_TUNABLES", own)
+    built(compiled.sources_digest())
+    compiled.become_compiled(["serve", "gateway"])
+    ((_, _, environment),) = executed
+    assert environment["GLIBC_TUNABLES"] == (own or "glibc.malloc.tcache_max=4096:glibc.malloc.tcache_count=16")
+
+
 def test_a_build_of_other_sources_is_named_and_not_used(executed: Executed, capsys: pytest.CaptureFixture[str]) -> None:
     built("of something else")
     compiled.become_compiled(["serve", "gateway"])
