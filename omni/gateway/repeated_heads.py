@@ -28,7 +28,7 @@ class RepeatedHead:
         before, after = self.before, self.after
         if not data.startswith(before):
             return None
-        at = len(before)
+        at = digits_at = len(before)
         most, size = min(at + _LENGTH_DIGITS, len(data)), 0
         while at < most and (digit := data[at]) != _END_OF_LINE:
             if not _ZERO <= digit <= _NINE:
@@ -36,7 +36,7 @@ class RepeatedHead:
             size = 10 * size + digit - _ZERO
             at += 1
         body_at = at + len(after)
-        if size > most_bytes or len(data) - body_at != size or data[at:body_at] != after:
+        if at == digits_at or size > most_bytes or len(data) - body_at != size or data[at:body_at] != after:
             return None
         return data[body_at:]
 

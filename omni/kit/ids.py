@@ -42,8 +42,7 @@ class _Millisecond:
     """One of Unix time, and how UUIDs of it begin."""
 
     def __init__(self) -> None:
-        self.millis = -1
-        self.text = ""
+        self.begins = (-1, "")
 
 
 _latest: Final = _Millisecond()
@@ -53,13 +52,15 @@ def uuid7_text() -> str:
     """As `uuid7`, written out, for where many are made: not for what nobody may guess."""
     nanos = time_ns()
     millis = nanos // 1_000_000
-    if _latest.millis != millis:
-        _latest.millis, _latest.text = millis, f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
+    of, text = _latest.begins
+    if of != millis:
+        text = f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
+        _latest.begins = (millis, text)
     fraction = (nanos % 1_000_000 << 12) // 1_000_000
     noise = getrandbits(64).to_bytes(8, "big")
     digits = noise.hex()
     return (
-        f"{_latest.text}{_HEX[fraction >> 8]}{_HEX[fraction >> 4 & 15]}{_HEX[fraction & 15]}"
+        f"{text}{_HEX[fraction >> 8]}{_HEX[fraction >> 4 & 15]}{_HEX[fraction & 15]}"
         f"-{_HEX[8 | noise[0] & 3]}{digits[1:4]}-{digits[4:]}"
     )
 
