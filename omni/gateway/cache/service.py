@@ -123,7 +123,8 @@ class ResponseCache:
             keep = (entry, look.asker.seconds, look.near)
         outcome: Hit | Turn = Hit("exact", keep[0]) if keep is not None else Turn.ALONE if served else Turn.LEAD
         try:
-            await self._store.store(look.asker.key.tenant_id, look.digest, look.token, found, keep)
+            if not await self._store.store(look.asker.key.tenant_id, look.digest, look.token, found, keep):
+                outcome = Turn.LEAD  # who waits asked after that, perhaps
         finally:
             self._end(look, outcome)
 

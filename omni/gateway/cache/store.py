@@ -68,8 +68,9 @@ class ResponseStore:
 
     async def store(
         self, tenant_id: UUID, digest: str, token: str, found: Found, keep: tuple[Entry, int, Near | None] | None
-    ) -> None:
-        """Gives the lock back and keeps an entry for so many seconds, with its vector; None = nothing to keep."""
+    ) -> bool:
+        """Gives the lock back and keeps an entry for so many seconds, with its vector; None = nothing to keep. False
+        when everything was to be forgotten since the look-up."""
         keys = (b"2", response_cache_generation(tenant_id), response_cache(tenant_id))
         entry, seconds, near = keep if keep is not None else (None, 0, None)
         arguments = (
@@ -78,9 +79,10 @@ class ResponseStore:
             near.vector if near is not None else b"", b"%d" % VECTORS_LIMIT,
         )  # fmt: skip
         try:
-            await self._redis.eval(self._scripts.store, *keys, *arguments)
+            stored = await self._redis.eval(self._scripts.store, *keys, *arguments)
         except (RedisUnavailable, RedisReplyError):
-            return  # the lock runs out by itself
+            return True  # the lock runs out by itself
+        return entry is None or bool(stored)
 
     async def vectors(self, tenant_id: UUID, generation: bytes, name: str) -> Sequence[bytes]:
         """The newest vectors of a list."""

@@ -392,6 +392,29 @@ async def test_a_model_that_is_denied_is_not_given_from_the_cache(
     assert (reply.status, code(reply)) == (404, "model_not_found")
 
 
+async def test_who_waits_gets_no_answer_from_before_everything_was_forgotten(
+    gateway: Gateway, control: ControlPlane, backend: FakeBackend
+) -> None:
+    port, go = gateway.ports.public, asyncio.Event()
+
+    async def slow(_: Received, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(whole(completion()))
+
+    backend.handler = slow
+    tenant = await cached_tenant(control)
+    first = asyncio.create_task(chat(port, tenant))
+    while not backend.received:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(chat(port, tenant))
+    await until_open(gateway, 2)
+    await control.redis.incr(redis_names.response_cache_generation(tenant.key.tenant_id))
+    go.set()
+    assert [(await task).headers["omni-cache"] for task in (first, second)] == ["miss", "miss"]
+    assert len(backend.received) == 2
+    assert (await chat(port, tenant)).headers["omni-cache"] == "hit"
+
+
 async def test_a_new_generation_forgets_everything(port: int, control: ControlPlane, backend: FakeBackend) -> None:
     backend.handler = says(whole(completion()))
     tenant = await cached_tenant(control)
