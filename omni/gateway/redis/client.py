@@ -57,11 +57,10 @@ class Script:
 class ScriptCall:
     """A call of a script of which only the last arguments change: all before them is packed once."""
 
-    __slots__ = ("head", "script")
+    __slots__ = ("head",)
 
     def __init__(self, script: Script, keys: Sequence[bytes], fixed: Sequence[bytes], changing: int) -> None:
         """`fixed` are the first arguments; `changing` is how many follow them in each call."""
-        self.script = script
         first = (b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *fixed)
         self.head = b"*%d" % (len(first) + changing) + b"".join([bulk(len(a)) + a for a in first])
         """The command as it goes over the wire, up to the line end before the first changing argument."""

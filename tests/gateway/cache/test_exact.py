@@ -34,6 +34,7 @@ from tests.gateway.support import (
     Client,
     ControlPlane,
     FakeBackend,
+    Handler,
     Received,
     RedisServer,
     Reply,
@@ -43,6 +44,16 @@ from tests.gateway.support import (
 )
 
 HI = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def says_when(go: asyncio.Event) -> Handler:
+    """A completion, not before `go`."""
+
+    async def handler(_: Received, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        writer.write(whole(completion()))
+
+    return handler
 
 
 async def test_a_hit_costs_its_own_price_and_nothing_else(
@@ -201,12 +212,7 @@ async def test_fifty_at_once_are_one_call_and_one_full_price(
     port: int, control: ControlPlane, backend: FakeBackend
 ) -> None:
     go = asyncio.Event()
-
-    async def handler(_: Received, writer: asyncio.StreamWriter) -> None:
-        await go.wait()
-        writer.write(whole(completion()))
-
-    backend.handler = handler
+    backend.handler = says_when(go)
     tenant = await cached_tenant(control)
     replies = [asyncio.create_task(chat(port, tenant)) for _ in range(50)]
     while not backend.received:
@@ -230,12 +236,7 @@ async def test_two_gateways_make_one_call(
     start_gateway: StartGateway,
 ) -> None:
     go = asyncio.Event()
-
-    async def handler(_: Received, writer: asyncio.StreamWriter) -> None:
-        await go.wait()
-        writer.write(whole(completion()))
-
-    backend.handler = handler
+    backend.handler = says_when(go)
     other = await start_gateway(shared_redis.url)
     await publish(control, other, [provider(backend_server[1])], [model("gpt", target())])
     tenant = await cached_tenant(control)
@@ -331,12 +332,7 @@ async def test_who_waits_does_not_wait_past_its_deadline(
 async def test_a_waiter_that_left_is_not_billed(gateway: Gateway, control: ControlPlane, backend: FakeBackend) -> None:
     port = gateway.ports.public
     go = asyncio.Event()
-
-    async def handler(_: Received, writer: asyncio.StreamWriter) -> None:
-        await go.wait()
-        writer.write(whole(completion()))
-
-    backend.handler = handler
+    backend.handler = says_when(go)
     tenant = await cached_tenant(control)
     first = asyncio.create_task(chat(port, tenant))
     while not backend.received:
@@ -396,12 +392,7 @@ async def test_who_waits_gets_no_answer_from_before_everything_was_forgotten(
     gateway: Gateway, control: ControlPlane, backend: FakeBackend
 ) -> None:
     port, go = gateway.ports.public, asyncio.Event()
-
-    async def slow(_: Received, writer: asyncio.StreamWriter) -> None:
-        await go.wait()
-        writer.write(whole(completion()))
-
-    backend.handler = slow
+    backend.handler = says_when(go)
     tenant = await cached_tenant(control)
     first = asyncio.create_task(chat(port, tenant))
     while not backend.received:
